@@ -1,0 +1,62 @@
+# Every target sets up what it needs: the first command on a fresh machine may be any of them.
+# Needs Python 3.11 or newer and a package registry.
+
+PYTHON ?= python3
+SEEDS ?= 0-3
+JOBS ?= 2
+ROWS ?= lenet5
+# More arguments for pip, for example PIP_ARGS="--extra-index-url https://download.pytorch.org/whl/cpu"
+PIP_ARGS ?=
+
+RUN := .venv/bin/python
+READY := .venv/.ready
+
+.DEFAULT_GOAL := help
+.PHONY: help setup data reproduce headline tables figures test lint bench clean
+
+help:  ## this list
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):[^#]*## */\1\t/' | expand -t 12
+	@echo "Settings: SEEDS=$(SEEDS) JOBS=$(JOBS) ROWS=$(ROWS) PYTHON=$(PYTHON)"
+
+$(READY): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "lenet98 needs Python 3.11 or newer; name one: make PYTHON=python3.12 ..." >&2; exit 1; }
+	$(PYTHON) -m venv .venv
+	.venv/bin/pip install --quiet --disable-pip-version-check $(PIP_ARGS) -c constraints.txt -e '.[dev]'
+	@touch $@
+
+setup: $(READY)  ## virtual environment .venv with the tested versions
+
+data: $(READY)  ## find or fetch MNIST, verify it, say where it is
+	.venv/bin/lenet98 data
+
+reproduce: $(READY)  ## run the paper's main result anew: SEEDS x ROWS, then tables and figures beside the paper's
+	$(RUN) -m experiments run $(ROWS) --seeds $(SEEDS) --jobs $(JOBS)
+	@$(RUN) -m experiments table fig5 --source results
+	@$(RUN) -m experiments table lenet5 --source both
+	@$(RUN) -m paper_figures --all --source results --output results/figures
+
+headline: $(READY)  ## only the headline: LeNet-5, one seed
+	$(RUN) -m experiments run lenet5 --seeds 0
+	@$(RUN) -m experiments table lenet5 --source both
+
+tables: $(READY)  ## tables in README.md and docs/ from reference/
+	$(RUN) -m experiments readme
+
+figures: $(READY)  ## figures in docs/figures from reference/
+	$(RUN) -m paper_figures --all --source reference --output docs/figures
+
+test: $(READY)  ## the tests
+	$(RUN) -m pytest
+
+lint: $(READY)  ## ruff and mypy
+	.venv/bin/ruff check .
+	.venv/bin/ruff format --check .
+	.venv/bin/mypy
+
+bench: $(READY)  ## time of an update, of an evaluation, and peak memory
+	$(RUN) -m benchmarks.online_step
+
+clean:  ## remove what was made here, but not results/
+	rm -rf .venv build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,115 @@
+"""What a network costs, layer by layer, beside what the paper prints (Section II.B, Figs. 11 and 12)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from lenet98.specs import Geometry, Spec
+
+
+@dataclass(frozen=True)
+class Printed:
+    """A number of the paper, as precise as it is printed, and where it stands."""
+
+    value: int
+    source: str
+
+
+def _printed(source: str, **values: int) -> dict[str, Printed]:
+    return {quantity: Printed(value, source) for quantity, value in values.items()}
+
+
+def _figures(thousands: int) -> dict[str, dict[str, Printed]]:
+    """A net of which the paper prints only the two bars, to a thousand, and both are the same."""
+    bars = _printed("Fig. 11", multiply_accumulates=thousands * 1000) | _printed("Fig. 12", stored=thousands * 1000)
+    return {"total": bars}
+
+
+PAPER: dict[str, dict[str, dict[str, Printed]]] = {
+    "lenet5": {
+        "C1": _printed("II.B, layer C1", parameters=156, connections=122_304),
+        "S2": _printed("II.B, layer S2", parameters=12, connections=5_880),
+        "C3": _printed("II.B, layer C3", parameters=1_516, connections=151_600),
+        "S4": _printed("II.B, layer S4", parameters=32, connections=2_000),
+        "C5": _printed("II.B, layer C5", parameters=48_120, connections=48_120),
+        "F6": _printed("II.B, layer F6", parameters=10_164),
+        "total": _printed("II.B", parameters=60_000, connections=340_908)
+        | _printed("Fig. 11", multiply_accumulates=401_000)
+        | _printed("Fig. 12", stored=60_000),
+    },
+    "20x20-300-10": _figures(123),
+    "28x28-1000-10": _figures(795),
+    "28x28-300-100-10": _figures(267),
+    "28x28-500-150-10": _figures(469),
+}
+"""By network, layer and quantity."""
+
+NOTES = {
+    "lenet5": "The paper's numbers: II.B; total multiply-accumulates Fig. 11, stored variables Fig. 12. No count of\n"
+    "operations gives Fig. 11's 401 thousand; 340,908 connections + 60,000 parameters do, to the thousand.",
+}
+"""What a reader of a network's table should know."""
+
+
+def connections(layer: Geometry) -> int:
+    """Links into the units of a layer, the bias of each unit among them, as the paper counts.
+
+    A subsampling unit has five: its four inputs and the bias.  RBF units have no bias; their links count, because
+    the paper's total of 340,908 needs LeNet-5's 840.
+    """
+    biases = 0 if layer.kind == "rbf" else 1
+    return layer.positions * sum(fan_in + biases for fan_in in layer.fan_in)
+
+
+def multiply_accumulates(layer: Geometry) -> int:
+    """Multiply-accumulates of a forward pass over one pattern.
+
+    Counted are one per weighted input of a convolutional or full unit, one per subsampling unit (its coefficient; the
+    sum of the field multiplies nothing) and one per component of an RBF unit (eq. 7, a square).  A bias only starts the
+    sum, and squashing is not counted.
+    """
+    if layer.kind == "subsampling":
+        return layer.units
+    return layer.positions * sum(layer.fan_in)
+
+
+def stored(layer: Geometry) -> int:
+    """Variables that must be stored to run the layer: its trained parameters.
+
+    The RBF prototypes are constants of +-1 and no variables: LeNet-5 has the 60,000 of Fig. 12 without its 840.
+    """
+    return layer.parameters
+
+
+def table(spec: Spec) -> list[dict[str, Any]]:
+    """One row per layer and a last one with layer "total".
+
+    Returns
+    -------
+    Rows with the keys layer, maps, size (units of a map, "28x28"), parameters, connections, multiply_accumulates,
+    stored, paper_parameters and paper_connections; None where the paper is silent, and for the total's maps and size.
+    The paper's numbers for the other two totals, and all sources, are in `PAPER`.
+    """
+    rows: list[dict[str, Any]] = [
+        {
+            "layer": layer.name,
+            "maps": layer.out_shape[0],
+            "size": f"{layer.out_shape[1]}x{layer.out_shape[2]}",
+            "parameters": layer.parameters,
+            "connections": connections(layer),
+            "multiply_accumulates": multiply_accumulates(layer),
+            "stored": stored(layer),
+        }
+        for layer in spec.geometry
+    ]
+    totals = {
+        quantity: sum(row[quantity] for row in rows)
+        for quantity in ("parameters", "connections", "multiply_accumulates", "stored")
+    }
+    rows.append({"layer": "total", "maps": None, "size": None, **totals})
+    for row in rows:
+        numbers = PAPER.get(spec.name, {}).get(row["layer"], {})
+        for quantity in ("parameters", "connections"):
+            row[f"paper_{quantity}"] = numbers[quantity].value if quantity in numbers else None
+    return rows

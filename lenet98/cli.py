@@ -1,0 +1,326 @@
+"""The command `lenet98`.  What a subcommand needs is imported when it runs, so that help and mistakes are instant."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from importlib import metadata
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from lenet98.training import Config, Progress, Trained
+
+QUANTITIES = {
+    "parameters": "parameters",
+    "connections": "connections",
+    "multiply_accumulates": "multiply-\naccumulates",
+    "stored": "stored\nvariables",
+}
+"""Columns of `accounting.table` and their headings."""
+
+
+class Failure(Exception):
+    """The command did what it could and has said why that is not all; ends with this exit status."""
+
+    def __init__(self, status: int, line: str) -> None:
+        super().__init__(line)
+        self.status = status
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command.
+
+    Returns its exit status: 0, 1 for a run that diverged, 2 for bad arguments or files, 130 if stopped by Ctrl-C.
+    """
+    chosen = _parser().parse_args(arguments)
+    try:
+        chosen.run(chosen)
+    except Failure as failure:
+        print(f"lenet98: {failure}", file=sys.stderr)
+        return failure.status
+    except BrokenPipeError:  # the reader of our output, `head` say, has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except (ValueError, OSError) as error:
+        print(f"lenet98: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("lenet98: stopped", file=sys.stderr)
+        return 130
+    return 0
+
+
+class _Parser(argparse.ArgumentParser):
+    """Says what is wrong in one line."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"{self.prog}: {message}; see {self.prog} --help\n")
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser("lenet98", description="LeNet-5 exactly as published in 1998, trained by the paper's recipe.")
+    parser.add_argument("--version", action="version", version=f"lenet98 {metadata.version('lenet98')}")
+    commands = parser.add_subparsers(metavar="COMMAND", required=True)
+
+    def command(name: str, run: Any, help: str) -> argparse.ArgumentParser:
+        sub = commands.add_parser(name, help=help, description=f"{help[0].upper()}{help[1:]}.")
+        sub.set_defaults(run=run)
+        return sub
+
+    def data_dir(sub: argparse.ArgumentParser) -> None:
+        sub.add_argument("--data-dir", type=Path, help="folder of the MNIST files, plain or .gz (or set LENET98_DATA)")
+
+    sub = command("describe", describe, "print a network layer by layer, beside the paper's numbers")
+    sub.add_argument("spec", nargs="?", default="lenet5", metavar="SPEC", help="its name (default: %(default)s)")
+
+    data_dir(command("data", data, "find or fetch MNIST, verify it and say where it is"))
+
+    sub = command("train", train, "train a network as Section III.B describes")
+    sub.add_argument("--spec", default="lenet5", help="network (default: %(default)s)")
+    sub.add_argument(
+        "--reading", choices=("default", "literal"), default="default", help="of the points that the paper leaves open"
+    )
+    sub.add_argument("--loss", choices=("eq8", "eq9"), help="instead of the reading's own")
+    sub.add_argument("--seed", type=_count, default=0, help="of the run (default: %(default)s)")
+    sub.add_argument("--passes", type=_positive, help="only the first so many of the paper's 20")
+    sub.add_argument("--train-size", type=_positive, default=60_000, help="the first so many patterns (default: all)")
+    data_dir(sub)
+    sub.add_argument("--out", type=Path, help="file of the weights (default: SPEC-seed-SEED.npz)")
+
+    sub = command("evaluate", evaluate, "count the errors of trained weights on the test set")
+    sub.add_argument("weights", nargs="?", type=Path, metavar="WEIGHTS", help=".npz file (default: the published ones)")
+    data_dir(sub)
+
+    sub = command("predict", predict, "classify images of one digit each")
+    sub.add_argument("images", nargs="+", type=Path, metavar="IMAGE", help="image file, or .npy (height, width)")
+    sub.add_argument("--weights", type=Path, help=".npz file (default: the published ones)")
+
+    command("cite", cite, "print BibTeX entries of the paper and of this software")
+    return parser
+
+
+def _count(text: str) -> int:
+    number = int(text)
+    if number < 0:
+        raise argparse.ArgumentTypeError(f"{text} is negative")
+    return number
+
+
+def _positive(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"{text} is not positive")
+    return number
+
+
+_count.__name__ = _positive.__name__ = "whole number"  # for argparse's message on what is no number at all
+
+
+def describe(chosen: argparse.Namespace) -> None:
+    from tabulate import tabulate
+
+    from lenet98 import accounting
+    from lenet98.specs import named
+
+    spec = named(chosen.spec)
+    printed = accounting.PAPER.get(spec.name, {})
+    with_paper = {quantity for numbers in printed.values() for quantity in numbers}
+    headings = ["layer", "maps", "size"]
+    for quantity, heading in QUANTITIES.items():
+        headings += [heading, "paper"] if quantity in with_paper else [heading]
+    rows = []
+    for row in accounting.table(spec):
+        cells = [row["layer"], row["maps"], row["size"]]
+        for quantity in QUANTITIES:
+            cells.append(row[quantity])
+            if quantity in with_paper:
+                paper = printed.get(row["layer"], {}).get(quantity)
+                cells.append(None if paper is None else paper.value)
+        rows.append(cells)
+    print(tabulate(rows, headings, intfmt=",", missingval=""))
+    if spec.name in accounting.NOTES:
+        print(f"\n{accounting.NOTES[spec.name]}")
+
+
+def data(chosen: argparse.Namespace) -> None:
+    from lenet98.data import mnist
+
+    source = mnist.where(chosen.data_dir)
+    print(f"MNIST is in {source.description}, {source.files[0].parent}; its four files are the originals:")
+    for name, path in zip(mnist.MD5, source.files, strict=True):
+        print(f"  {path.name}  {' x '.join(map(str, mnist.SHAPES[name]))}  MD5 {mnist.MD5[name]}")
+
+
+# --- train ------------------------------------------------------------------------------------------------------------
+
+
+def train(chosen: argparse.Namespace) -> None:
+    from lenet98 import training, weights
+    from lenet98.data import mnist
+
+    config = _config(chosen)
+    out = chosen.out or Path(f"{config.spec}-seed-{chosen.seed:04d}.npz")
+    checkpoint = out.with_name(f"{out.name}.checkpoint")
+    if out.exists():
+        raise ValueError(f"{out}: is there already; delete it or give another --out")
+    if not out.parent.is_dir():
+        raise ValueError(f"{out.parent}: no such folder; make it or give another --out")
+    loaded = mnist.load(chosen.data_dir)
+    try:
+        with _Bar() as bar:
+            trained = training.train(config, chosen.seed, loaded, progress=bar.show, checkpoint=checkpoint)
+    except KeyboardInterrupt:
+        kept = "goes on after the last finished pass" if checkpoint.exists() else "begins anew: no pass was finished"
+        raise Failure(130, f"stopped; the same command {kept}") from None
+    if trained.history:
+        _print_history(trained)
+    if trained.diverged:
+        checkpoint.unlink(missing_ok=True)
+        raise Failure(1, f"diverged in pass {len(trained.history) + 1}: its loss is not finite; no weights are written")
+    weights.save(out, trained.parameters, config)
+    checkpoint.unlink(missing_ok=True)
+    last = trained.history[-1]
+    print(f"test error {_rate(last.test_errors, last.test_patterns)}\nweights in {out}; see lenet98 evaluate {out}")
+
+
+def _config(chosen: argparse.Namespace) -> Config:
+    from dataclasses import replace
+
+    from lenet98.readings import DEFAULT, LITERAL
+    from lenet98.sdlm import CURVATURE_PATTERNS, ETAS
+    from lenet98.training import Config
+
+    reading = {"default": DEFAULT, "literal": LITERAL}[chosen.reading]
+    if chosen.passes is not None and chosen.passes > len(ETAS):
+        raise ValueError(
+            f"--passes is {chosen.passes}; the paper gives eta for {len(ETAS)} passes, so at most that many"
+        )
+    if not CURVATURE_PATTERNS <= chosen.train_size <= 60_000:
+        raise ValueError(f"--train-size is {chosen.train_size}; give {CURVATURE_PATTERNS} to 60000")
+    return Config(
+        spec=chosen.spec,
+        reading=replace(reading, loss=chosen.loss) if chosen.loss else reading,
+        etas=ETAS[: chosen.passes],
+        train_size=chosen.train_size,
+    )
+
+
+class _Bar:
+    """A progress bar over all passes, with the error of the pass so far and the time left."""
+
+    def __enter__(self) -> _Bar:
+        self._bar: Any = None
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._bar is not None:
+            self._bar.close()
+
+    def show(self, progress: Progress) -> None:
+        from tqdm import tqdm
+
+        before = (progress.pass_number - 1) * progress.total
+        if self._bar is None:
+            self._bar = tqdm(total=progress.passes * progress.total, initial=before, unit=" patterns", unit_scale=True)
+        self._bar.set_description(f"pass {progress.pass_number}/{progress.passes}", refresh=False)
+        self._bar.set_postfix_str(f"error {progress.errors / progress.done:.2%}", refresh=False)
+        self._bar.update(before + progress.done - self._bar.n)
+
+
+def _print_history(trained: Trained) -> None:
+    from tabulate import tabulate
+
+    rows = [
+        {
+            "pass": entry.number,
+            "eta": f"{entry.eta:g}",
+            "rates": f"{entry.rate_min:.1e} .. {entry.rate_max:.1e}",
+            "training error, %": 100 * entry.train_errors / entry.train_patterns,
+            "test error, %": 100 * entry.test_errors / entry.test_patterns,
+        }
+        for entry in trained.history
+    ]
+    print(tabulate(rows, "keys", floatfmt=".2f", disable_numparse=[1]))
+
+
+# --- evaluate, predict ------------------------------------------------------------------------------------------------
+
+
+def evaluate(chosen: argparse.Namespace) -> None:
+    from tabulate import tabulate
+
+    from lenet98 import evaluation, weights
+    from lenet98.data import mnist
+
+    path = chosen.weights or weights.default()
+    parameters, config = weights.load(path)
+    loaded = mnist.load(chosen.data_dir)
+    distances, labels = _distances(parameters, config, loaded.test_images), loaded.test_labels
+    predictions = evaluation.predict(distances)
+    wrong = evaluation.errors(predictions, labels)
+    print(f"{path}: {config.spec}\ntest error {_rate(wrong, len(labels))}")
+    print(f"rejected for 0.5% error on the rest: {evaluation.rejection_at(distances, labels):.2%}\n")
+    rows = evaluation.confusion(predictions, labels).tolist()
+    print(tabulate(rows, ["true \\ given", *range(10)], showindex=True, tablefmt="simple"))
+
+
+def predict(chosen: argparse.Namespace) -> None:
+    import numpy as np
+    from tabulate import tabulate
+
+    from lenet98 import evaluation, weights
+    from lenet98.data.preprocessing import normalise_digit, read_image
+
+    parameters, config = weights.load(chosen.weights or weights.default())
+    paths, digits, bad = [], [], 0
+    for path in chosen.images:
+        try:
+            image = read_image(path)
+            try:
+                digits.append(normalise_digit(image))
+            except ValueError as error:
+                raise ValueError(f"{path}: {error}") from None
+            paths.append(path)
+        except ValueError as error:
+            print(f"lenet98: {error}", file=sys.stderr)
+            bad += 1
+    if digits:
+        distances = _distances(parameters, config, np.stack(digits))
+        columns = zip(
+            paths, evaluation.predict(distances), distances, evaluation.rejection_score(distances), strict=True
+        )
+        rows = [[path, int(digit), *map(float, row), float(score)] for path, digit, row, score in columns]
+        print(tabulate(rows, ["image", "class", *(f"y{i}" for i in range(10)), "score"], floatfmt=".2f"))
+    if bad:
+        raise Failure(2, f"{bad} of {len(chosen.images)} images could not be classified")
+
+
+def _distances(parameters: NDArray[np.float32], config: Config, images: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """y_i of every image, shape (n, classes)."""
+    from lenet98.online.engine import Engine
+    from lenet98.specs import named
+    from lenet98.training import distances
+
+    return distances(Engine(named(config.spec), config.reading), parameters, images)
+
+
+def _rate(errors: int, patterns: int) -> str:
+    from lenet98.evaluation import wilson
+
+    low, high = wilson(errors, patterns)
+    return f"{errors / patterns:.2%}: {errors:,} of {patterns:,} (95% interval {low:.2%} to {high:.2%}, Wilson)"
+
+
+def cite(_: argparse.Namespace) -> None:
+    from lenet98.citation import bibtex
+
+    print(bibtex(), end="")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,1 @@
+"""MNIST, and what is done to it before a network sees it (Section III.A)."""

@@ -1,0 +1,38 @@
+"""The two loss functions of Section II.C on the RBF distances y_i of eq. 7."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from lenet98.readings import Reading
+
+
+def eq8(distances: Tensor, labels: Tensor) -> Tensor:
+    """Mean over the patterns of y_D, the penalty of the right class (eq. 8, mean squared error).
+
+    Parameters
+    ----------
+    distances
+        y_i, shape (patterns, classes).
+    labels
+        The right classes D, integers of shape (patterns,).
+    """
+    return distances.gather(1, labels.long()[:, None]).mean()
+
+
+def eq9(distances: Tensor, labels: Tensor, j: float) -> Tensor:
+    """Mean over the patterns of y_D + log(e^-j + sum_i e^-y_i), i over all classes (eq. 9, maximum a posteriori).
+
+    The parameters are those of `eq8`, and j, the penalty of the "rubbish" class that no distance needs to exceed.
+    """
+    # A log-sum-exp, because e^-y underflows in float32 from y = 104 on and distances reach several hundred.
+    penalties = F.pad(-distances, (1, 0), value=-j)
+    return eq8(distances, labels) + torch.logsumexp(penalties, 1).mean()
+
+
+def loss(distances: Tensor, labels: Tensor, reading: Reading) -> Tensor:
+    """The loss that `reading` chooses, times its scale."""
+    value = eq8(distances, labels) if reading.loss == "eq8" else eq9(distances, labels, reading.j)
+    return reading.loss_scale * value

@@ -1,0 +1,179 @@
+"""A spec as a `torch.nn.Module`: the definition to read beside Section II.B, differentiable by autograd.
+
+A layer maps the states x of the layer below to the weighted sums a of its units; `Net` squashes them, x = f(a), after
+every layer up to F6.  States have the shape (patterns, maps, height, width) throughout.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from lenet98.prototypes import prototypes
+from lenet98.randomness import generator
+from lenet98.readings import DEFAULT, Reading, initial_parameters
+from lenet98.specs import Geometry, Spec
+from lenet98.squash import A, S
+
+
+def squash(a: Tensor) -> Tensor:
+    """The squashing function f(a) = A tanh(S a), App. A; any shape."""
+    return A * torch.tanh(S * a)
+
+
+class Convolution(nn.Module):
+    """Feature maps that share one kernel per input map that they read, and one bias (C1, C3, C5)."""
+
+    def __init__(self, geometry: Geometry) -> None:
+        super().__init__()
+        self.in_maps, self.out_maps = geometry.in_shape[0], geometry.out_shape[0]
+        self.kernels = nn.Parameter(torch.zeros(geometry.kernels, *geometry.kernel))
+        self.bias = nn.Parameter(torch.zeros(self.out_maps))
+        # Place of each kernel among all (output map, input map) pairs: the filled cells of Table I.
+        links = [m * self.in_maps + source for m, sources in enumerate(geometry.table) for source in sources]
+        self.register_buffer("links", torch.tensor(links), persistent=False)
+        self.links: Tensor
+        self.full = links == list(range(self.out_maps * self.in_maps))
+
+    def dense(self) -> Tensor:
+        """The weight with zero kernels where the table is empty, shape (out maps, in maps, k, k)."""
+        pairs: Tensor = self.kernels
+        if not self.full:
+            pairs = self.kernels.new_zeros(self.out_maps * self.in_maps, *self.kernels.shape[1:])
+            pairs = pairs.index_copy(0, self.links, self.kernels)
+        return pairs.view(self.out_maps, self.in_maps, *self.kernels.shape[1:])
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.conv2d(x, self.dense(), self.bias)
+
+
+class Subsampling(nn.Module):
+    """Average or sum of each field, times the map's coefficient, plus the map's bias (S2, S4)."""
+
+    def __init__(self, geometry: Geometry, reading: Reading) -> None:
+        super().__init__()
+        maps = geometry.out_shape[0]
+        self.factor = geometry.kernel[0]
+        self.sum = reading.subsampling == "sum"
+        self.one_weight = reading.coefficient_curvature == "unit"
+        self.coefficient = nn.Parameter(torch.zeros(maps))
+        self.bias = nn.Parameter(torch.zeros(maps))
+        self.register_buffer("sources", torch.tensor([source for (source,) in geometry.table]), persistent=False)
+        self.sources: Tensor
+
+    def pooled(self, x: Tensor) -> Tensor:
+        """What the coefficient multiplies: the sum (II.B) or average (II.A) of each whole field."""
+        return F.avg_pool2d(x[:, self.sources], self.factor, divisor_override=1 if self.sum else None)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.coefficient[:, None, None] * self.pooled(x) + self.bias[:, None, None]
+
+
+class Full(nn.Module):
+    """Units that read the whole input: a convolution whose kernel covers it, so it replicates (F6; Section VII)."""
+
+    def __init__(self, geometry: Geometry) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.zeros(geometry.out_shape[0], *geometry.in_shape))
+        self.bias = nn.Parameter(torch.zeros(geometry.out_shape[0]))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.conv2d(x, self.weight, self.bias)
+
+
+class RBF(nn.Module):
+    """Output y_i = sum_j (x_j - w_ij)^2, eq. 7, on fixed prototypes w: no factor 1/2, and the least y is the answer."""
+
+    def __init__(self, geometry: Geometry) -> None:
+        super().__init__()
+        self.register_buffer("prototypes", torch.from_numpy(prototypes(geometry.prototypes, geometry.out_shape[0])))
+        self.prototypes: Tensor  # (classes, components)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return (x[:, None] - self.prototypes[:, :, None, None]).square().sum(2)
+
+
+class Net(nn.Module):
+    """A network of the paper.
+
+    `parameters()` come in the order of the flat vector (`lenet98.specs`); LeNet-5 has exactly 60,000.
+
+    Parameters
+    ----------
+    spec
+        The layers, for example `lenet98.specs.LENET5`.
+    reading
+        How the paper's open points are read; decides the initial weights and the subsampling.
+    seed
+        The run whose initial parameters the network starts from, those of `training.train` with that seed.
+    """
+
+    def __init__(self, spec: Spec, reading: Reading = DEFAULT, seed: int = 0) -> None:
+        super().__init__()
+        self.spec = spec
+        self.reading = reading
+        self.layers = nn.Sequential(OrderedDict((layer.name, _trainable(layer, reading)) for layer in spec.trainable))
+        self.rbf = RBF(spec.geometry[-1])
+        self.load_flat(initial_parameters(spec, reading, generator(seed, "init")))
+
+    def states(self, images: Tensor) -> list[Tensor]:
+        """The input and then the states x = f(a) of every trainable layer, each (patterns, maps, height, width).
+
+        Raises ValueError if the images do not have the maps of the spec's input or are smaller than it.
+        """
+        maps, height, width = self.spec.input_shape
+        if images.ndim != 4 or images.shape[1] != maps or images.shape[2] < height or images.shape[3] < width:
+            raise ValueError(
+                f"images have shape {tuple(images.shape)}; {self.spec.name} needs (patterns, {maps}, height, width), "
+                f"at least {height}x{width}"
+            )
+        states = [images]
+        for layer in self.layers:
+            states.append(squash(layer(states[-1])))
+        return states
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Distances of eq. 7, the least of which is the answer.
+
+        Images of the nominal size give shape (patterns, classes).  Larger ones give (patterns, classes, rows, columns):
+        the network replicated over the field (Section VII), one step for as many pixels as the subsampling merges.
+        """
+        distances = self.rbf(self.states(images)[-1])
+        return distances.flatten(1) if distances.shape[2:] == (1, 1) else distances
+
+    def flat(self) -> NDArray[Any]:
+        """A copy of all parameters as one vector, shape (spec.parameters,), in the dtype of the network."""
+        return torch.cat([p.detach().flatten() for p in self.parameters()]).cpu().numpy()
+
+    @torch.no_grad()
+    def load_flat(self, vector: NDArray[Any]) -> None:
+        """Copy a flat vector into the parameters; ValueError if its length is not `spec.parameters`."""
+        if np.shape(vector) != (self.spec.parameters,):
+            raise ValueError(
+                f"parameters have shape {np.shape(vector)}; {self.spec.name} needs ({self.spec.parameters},)"
+            )
+        parameters = list(self.parameters())
+        for parameter, values in zip(parameters, unflatten(torch.tensor(vector), parameters), strict=True):
+            parameter.copy_(values)
+
+
+def unflatten(vector: Tensor, like: Iterable[Tensor]) -> list[Tensor]:
+    """Cut a flat vector into views of the shapes of `like`."""
+    like = list(like)
+    return [part.view_as(p) for part, p in zip(vector.split([p.numel() for p in like]), like, strict=True)]
+
+
+def _trainable(geometry: Geometry, reading: Reading) -> nn.Module:
+    """The module of one trainable layer."""
+    if geometry.kind == "convolution":
+        return Convolution(geometry)
+    if geometry.kind == "subsampling":
+        return Subsampling(geometry, reading)
+    return Full(geometry)

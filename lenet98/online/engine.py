@@ -1,0 +1,113 @@
+"""The online engine: one pattern per update over any spec, compiled, with all parameters in one flat vector.
+
+Same arithmetic as `modules` with autograd, many times faster.  Calls release the interpreter's lock.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lenet98.online import kernels
+from lenet98.online.plan import plan, workspace
+from lenet98.readings import Reading
+from lenet98.specs import Spec
+
+Vector = NDArray[np.float32]
+
+
+class Engine:
+    """A network of `spec`, read by `reading`, ready to be trained and evaluated pattern by pattern.
+
+    One engine serves one thread at a time: it owns the room in which a pattern's states and derivatives are worked out.
+    """
+
+    def __init__(self, spec: Spec, reading: Reading) -> None:
+        self.spec = spec
+        self._plan = plan(spec, reading)
+        self._work = workspace(spec)
+
+    def sweep(
+        self, parameters: Vector, rates: Vector, images: Vector, labels: NDArray[np.integer]
+    ) -> tuple[int, float]:
+        """Update `parameters` in place once for each pattern, w_k <- w_k - eps_k dE^p/dw_k (eq. 18).
+
+        Parameters
+        ----------
+        parameters, rates
+            w_k and eps_k, float32, shape (spec.parameters,).
+        images
+            Float32, shape (n, maps, height, width), in the order in which they are learnt.
+        labels
+            Classes, shape (n,).
+
+        Returns
+        -------
+        errors, losses
+            Patterns misclassified just before their update, and the sum of their losses, which is not finite once the
+            run has diverged.
+
+        Raises
+        ------
+        ValueError
+            If a shape or type is another, a label is no class, or `parameters` cannot be written in place.
+        """
+        self._vector(parameters)
+        if not (parameters.flags.c_contiguous and parameters.flags.writeable):
+            raise ValueError("parameters are updated in place: they must be contiguous and not read-only; pass a copy")
+        rates, rows, labels = self._vector(rates), self._rows(images), self._labels(labels, len(images))
+        errors, losses = kernels.sweep(self._plan, parameters, rates, rows, labels, self._work)
+        return int(errors), float(losses)
+
+    def gradient(self, parameters: Vector, image: Vector, label: int) -> Vector:
+        """dE^p/dw_k of one pattern, image of shape (maps, height, width); float32, shape (spec.parameters,).
+
+        Raises ValueError as `sweep` does.
+        """
+        parameters, rows = self._vector(parameters), self._rows(np.asarray(image)[None])
+        labels = self._labels(np.array([label]), 1)
+        kernels.gradient(self._plan, parameters, rows[0], labels[0], self._work)
+        return self._work.gradient.copy()
+
+    def distances(self, parameters: Vector, images: Vector) -> Vector:
+        """Distances y_i of each pattern to every class (eq. 7), float32, shape (n, classes).
+
+        Raises ValueError as `sweep` does.
+        """
+        parameters, rows = self._vector(parameters), self._rows(images)
+        distances = np.empty((len(rows), self.spec.classes), np.float32)
+        kernels.evaluate(self._plan, parameters, rows, self._work, distances)
+        return distances
+
+    # Compiled code reads past the end of a short array without a word, so shapes and types are checked here, and it is
+    # compiled for contiguous writeable arrays alone, so others are copied.
+    def _vector(self, vector: Vector) -> Vector:
+        if not _is(vector, np.float32, (self.spec.parameters,)):
+            raise ValueError(
+                f"{self.spec.name} takes float32 vectors of {self.spec.parameters} parameters, got {_described(vector)}"
+            )
+        return np.require(vector, requirements=["C", "W"])
+
+    def _rows(self, images: Vector) -> Vector:
+        if not _is(images, np.float32, (len(images), *self.spec.input_shape)):
+            shape = ", ".join(map(str, self.spec.input_shape))
+            raise ValueError(f"{self.spec.name} takes float32 images of shape (n, {shape}), got {_described(images)}")
+        return np.require(images, requirements=["C", "W"]).reshape(len(images), self.spec.geometry[0].inputs)
+
+    def _labels(self, labels: NDArray[np.integer], n: int) -> NDArray[np.int64]:
+        wanted = f"{n} images need {n} integer labels in 0..{self.spec.classes - 1}"
+        if not _is(labels, np.integer, (n,)):
+            raise ValueError(f"{wanted}, got {_described(labels)}")
+        if n and not 0 <= labels.min() <= labels.max() < self.spec.classes:
+            raise ValueError(f"{wanted}, got {labels.min()}..{labels.max()}")
+        return labels.astype(np.int64)
+
+
+def _is(value: Any, kind: Any, shape: tuple[int, ...]) -> bool:
+    return isinstance(value, np.ndarray) and np.issubdtype(value.dtype, kind) and value.shape == shape
+
+
+def _described(value: Any) -> str:
+    return f"{value.dtype} of shape {value.shape}" if isinstance(value, np.ndarray) else type(value).__name__

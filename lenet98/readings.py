@@ -1,0 +1,108 @@
+"""The points that the paper leaves open, each a named choice with its evidence in docs/readings.md.
+
+A `Reading` fixes all of them.  `LITERAL` is Appendix A to the letter; `DEFAULT` is the reading under which the paper's
+own training figures (the rates of the first pass, Fig. 5) come out.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import sqrt
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lenet98.specs import Geometry, Spec
+
+
+@dataclass(frozen=True)
+class Reading:
+    """One way to read the paper.
+
+    Raises ValueError, naming the field, for a value that is not one of the choices.
+    """
+
+    init_gain: float = sqrt(3)
+    """Weights start uniform in +- init_gain / F_i ** init_power, F_i the fan-in of the unit; App. A: 2.4 and 1."""
+    init_power: float = 0.5
+    """Power of the fan-in in the initial range; gain sqrt(3) and power 1/2 give standard deviation 1/sqrt(F_i)."""
+    fan_in_counts_bias: bool = True
+    """Whether F_i counts the unit's bias as an input."""
+    bias_init: Literal["drawn", "zero"] = "drawn"
+    """Biases start drawn as the weights of their unit, or at zero."""
+    coefficient_init: float | Literal["drawn"] = 1.0
+    """Subsampling coefficients start at this constant, or "drawn" as weights of fan-in 4."""
+    subsampling: Literal["average", "sum"] = "average"
+    """What the coefficient multiplies: the average of the four inputs (II.A) or their sum (II.B)."""
+    loss: Literal["eq8", "eq9"] = "eq9"
+    """Mean squared error (eq. 8), or the discriminative criterion (eq. 9)."""
+    j: float = 1.0
+    """Constant of eq. 9, positive; unused with eq. 8."""
+    loss_scale: float = 0.5
+    """Factor on the loss; eq. 8 and 9 print none, which is 1."""
+    order: Literal["constant", "reshuffled"] = "constant"
+    """One random order of the patterns for all passes (App. C), or a new one for every pass."""
+    curvature_patterns: Literal["random", "first"] = "random"
+    """The 500 patterns of the curvature estimate: drawn anew before every pass, or always the first of the set."""
+    curvature_seed: Literal["exact", "eq8"] = "exact"
+    """Second derivative at the RBF inputs: of the loss in use, or always that of eq. 8."""
+    coefficient_curvature: Literal["unit", "links"] = "unit"
+    """h_kk of a subsampling coefficient: of one weight per unit on the average or sum of its inputs, or, as eq. 23
+    read literally, the sum over the unit's four links."""
+    final_weights: Literal["last", "average"] = "last"
+    """The network that a run ends with: after the last update, or averaged over the last pass."""
+
+    def __post_init__(self) -> None:
+        choices = {
+            "bias_init": ("drawn", "zero"),
+            "subsampling": ("average", "sum"),
+            "loss": ("eq8", "eq9"),
+            "order": ("constant", "reshuffled"),
+            "curvature_patterns": ("random", "first"),
+            "curvature_seed": ("exact", "eq8"),
+            "coefficient_curvature": ("unit", "links"),
+            "final_weights": ("last", "average"),
+        }
+        for field, allowed in choices.items():
+            if getattr(self, field) not in allowed:
+                raise ValueError(f"Reading.{field} is {getattr(self, field)!r}; it must be one of {allowed}")
+        for field in ("init_gain", "j", "loss_scale"):
+            if not 0 < getattr(self, field) < float("inf"):
+                raise ValueError(f"Reading.{field} is {getattr(self, field)!r}; it must be positive and finite")
+        if isinstance(self.coefficient_init, str) and self.coefficient_init != "drawn":
+            raise ValueError(f"Reading.coefficient_init is {self.coefficient_init!r}; it must be a number or 'drawn'")
+
+
+DEFAULT = Reading()
+
+LITERAL = Reading(
+    init_gain=2.4,
+    init_power=1.0,
+    coefficient_init="drawn",
+    subsampling="sum",
+    loss="eq8",
+    loss_scale=1.0,
+)
+
+
+def initial_range(layer: Geometry, reading: Reading) -> NDArray[np.float64]:
+    """Bound of the uniform initial weights of each map's units, shape (maps,); App. A."""
+    fan_in = np.array(layer.fan_in) + reading.fan_in_counts_bias
+    return reading.init_gain / fan_in**reading.init_power
+
+
+def initial_parameters(spec: Spec, reading: Reading, rng: np.random.Generator) -> NDArray[np.float32]:
+    """The flat parameter vector before training, shape (spec.parameters,), App. A."""
+    parameters = np.zeros(spec.parameters, np.float32)
+    for layer in spec.trainable:
+        bound = initial_range(layer, reading)
+        # One bound for every weight: those of output map m stand together.
+        per_map = np.array(layer.fan_in) if layer.kind != "subsampling" else np.ones(layer.biases, int)
+        parameters[layer.weight_slice] = rng.uniform(-1, 1, layer.weights) * np.repeat(bound, per_map)
+        if layer.kind == "subsampling" and reading.coefficient_init != "drawn":
+            parameters[layer.weight_slice] = reading.coefficient_init
+        biases = rng.uniform(-bound, bound)
+        if reading.bias_init == "drawn":
+            parameters[layer.bias_slice] = biases
+    return parameters

@@ -1,0 +1,99 @@
+"""The stochastic diagonal Levenberg-Marquardt method (App. C): one rate per parameter, and the schedule of III.B."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeVar, overload
+
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from lenet98.curvature import diagonal_of
+from lenet98.modules import Net, unflatten
+
+ETAS = (0.0005,) * 2 + (0.0002,) * 3 + (0.0001,) * 3 + (0.00005,) * 4 + (0.00001,) * 8
+"""eta of each of the 20 passes (III.B)."""
+MU = 0.02
+"""Keeps a rate finite where the curvature vanishes (III.B)."""
+CURVATURE_PATTERNS = 500
+"""Patterns on which h_kk is re-estimated before every pass (III.B)."""
+
+Curvature = TypeVar("Curvature", NDArray[Any], Tensor)
+
+
+def rates(h: Curvature, eta: float, mu: float) -> Curvature:
+    """The rates eps_k = eta / (mu + h_kk) of eq. 21.
+
+    Parameters
+    ----------
+    h
+        Curvatures h_kk, any shape, not negative.
+    eta, mu
+        Global rate and regulariser, both positive.
+
+    Raises
+    ------
+    ValueError
+        If eta or mu is not positive and finite.
+    """
+    check(eta, mu)
+    return eta / (mu + h)
+
+
+def check(eta: float, mu: float) -> None:
+    """Raise ValueError unless eta and mu are positive and finite."""
+    for name, value in (("eta", eta), ("mu", mu)):
+        if not 0 < value < float("inf"):
+            raise ValueError(f"{name} is {value!r}; it must be positive and finite (III.B: 5e-4 .. 1e-5 and 0.02)")
+
+
+class SDLM(torch.optim.Optimizer):
+    """Eq. 18 with the rates of eq. 21, as an optimizer for any `Net`.
+
+    The paper takes one pattern per step; mini-batches work too, with the gradient averaged over the batch.  `eta` is
+    the "lr" of the parameter group, so torch's schedulers apply.
+
+        optimizer = SDLM(net, eta=ETAS[0])
+        optimizer.estimate(images[:500])  # before every pass
+        loss(net(x), y, net.reading).backward()
+        optimizer.step()
+
+    Raises ValueError if eta or mu is not positive and finite.
+    """
+
+    def __init__(self, net: Net, eta: float, mu: float = MU) -> None:
+        check(eta, mu)
+        super().__init__(net.parameters(), {"lr": eta, "mu": mu})
+        self.net = net
+
+    def estimate(self, images: Tensor) -> None:
+        """Set h_kk of every parameter from these patterns (`lenet98.curvature.diagonal`)."""
+        parameters = list(self.net.parameters())
+        for parameter, h in zip(parameters, unflatten(diagonal_of(self.net, images), parameters), strict=True):
+            self.state[parameter]["h"] = h
+
+    @overload
+    def step(self, closure: None = ...) -> None: ...
+
+    @overload
+    def step(self, closure: Callable[[], float]) -> float: ...
+
+    @torch.no_grad()
+    def step(self, closure: Callable[[], float] | None = None) -> float | None:
+        """w_k <- w_k - eps_k dE/dw_k for every parameter that has a gradient.
+
+        Raises RuntimeError if there is no curvature yet.
+        """
+        value = None
+        if closure is not None:
+            with torch.enable_grad():
+                value = closure()
+        for group in self.param_groups:
+            for parameter in group["params"]:
+                if parameter.grad is None:
+                    continue
+                if "h" not in self.state[parameter]:
+                    raise RuntimeError("no curvature to take the rates from; call estimate() before step()")
+                parameter -= group["lr"] / (group["mu"] + self.state[parameter]["h"]) * parameter.grad
+        return value

@@ -1,0 +1,242 @@
+"""Networks as data (Section II.B, Fig. 2, Table I).
+
+A network is a tuple of layer descriptions.  PyTorch (`modules`), the online engine (`online`), the curvature and the
+accounting all read `Spec.geometry`, so nothing about a network is written twice.  The flat parameter vector that all of
+them share holds, layer by layer, the weights and then the biases.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from math import prod
+from typing import Literal
+
+Kind = Literal["convolution", "subsampling", "full", "rbf"]
+Shape = tuple[int, int, int]  # maps, height, width
+
+
+@dataclass(frozen=True)
+class Convolution:
+    """A layer of `maps` feature maps with `kernel` x `kernel` receptive fields.
+
+    `table[m]` lists the input maps that output map m reads (Table I); None connects every map to every input map.
+    """
+
+    name: str
+    maps: int
+    kernel: int
+    table: tuple[tuple[int, ...], ...] | None = None
+
+
+@dataclass(frozen=True)
+class Subsampling:
+    """2x2 non-overlapping fields, one trainable coefficient and one bias per map.
+
+    `sources[m]` is the one input map that output map m reads; None pairs output and input maps one to one.
+    """
+
+    name: str
+    sources: tuple[int, ...] | None = None
+
+
+@dataclass(frozen=True)
+class Full:
+    """`units` units that each read the whole input: a convolution whose kernel covers it."""
+
+    name: str
+    units: int
+
+
+@dataclass(frozen=True)
+class RBF:
+    """Euclidean RBF output units, eq. 7, on fixed prototypes: "bitmaps" (Fig. 3) or "places" (one unit per class)."""
+
+    name: str
+    prototypes: Literal["bitmaps", "places"]
+    classes: int = 10
+
+
+Layer = Convolution | Subsampling | Full | RBF
+
+
+@dataclass(frozen=True)
+class Geometry:
+    """One layer with everything that follows from its place in the network."""
+
+    name: str
+    kind: Kind
+    in_shape: Shape
+    out_shape: Shape
+    kernel: tuple[int, int]  # height and width of one receptive field
+    table: tuple[tuple[int, ...], ...]  # for every output map, the input maps that it reads
+    first_weight: int  # index in the flat parameter vector
+    prototypes: str = ""
+
+    @property
+    def kernels(self) -> int:
+        """Number of (output map, input map) pairs: 60 for C3."""
+        return sum(len(sources) for sources in self.table)
+
+    @property
+    def weights(self) -> int:
+        """Trainable weights without biases; the RBF prototypes are fixed and not counted."""
+        if self.kind == "rbf":
+            return 0
+        return self.out_shape[0] if self.kind == "subsampling" else self.kernels * prod(self.kernel)
+
+    @property
+    def biases(self) -> int:
+        return 0 if self.kind == "rbf" else self.out_shape[0]
+
+    @property
+    def parameters(self) -> int:
+        return self.weights + self.biases
+
+    @property
+    def weight_slice(self) -> slice:
+        return slice(self.first_weight, self.first_weight + self.weights)
+
+    @property
+    def bias_slice(self) -> slice:
+        return slice(self.first_weight + self.weights, self.first_weight + self.parameters)
+
+    @property
+    def positions(self) -> int:
+        """Units per map."""
+        return self.out_shape[1] * self.out_shape[2]
+
+    @property
+    def units(self) -> int:
+        return prod(self.out_shape)
+
+    @property
+    def inputs(self) -> int:
+        return prod(self.in_shape)
+
+    @property
+    def fan_in(self) -> tuple[int, ...]:
+        """Inputs of a unit of each map, bias not counted: 75, 100 and 150 in C3."""
+        return tuple(len(sources) * prod(self.kernel) for sources in self.table)
+
+
+@dataclass(frozen=True)
+class Spec:
+    """A network: its name, the shape of its input and its layers, the last of which is the RBF output."""
+
+    name: str
+    input_shape: Shape
+    layers: tuple[Layer, ...]
+
+    @cached_property
+    def geometry(self) -> tuple[Geometry, ...]:
+        """The layers with their shapes, tables and places in the parameter vector.
+
+        Raises ValueError, naming the layer, where the layers do not fit together.
+        """
+        resolved: list[Geometry] = []
+        shape, first_weight = self.input_shape, 0
+        if not self.layers or not isinstance(self.layers[-1], RBF):
+            raise ValueError(f"{self.name}: the last layer must be an RBF output")
+        names = [layer.name for layer in self.layers]
+        if len(set(names)) < len(names):
+            raise ValueError(f"{self.name}: two layers have one name in {', '.join(names)}")
+        for layer in self.layers:
+            if resolved and resolved[-1].kind == "rbf":
+                raise ValueError(f"{self.name}: {layer.name} comes after the RBF output, which must be the last layer")
+            geometry = _resolve(layer, shape, first_weight)
+            resolved.append(geometry)
+            shape, first_weight = geometry.out_shape, first_weight + geometry.parameters
+        return tuple(resolved)
+
+    @property
+    def parameters(self) -> int:
+        """Trainable parameters, the length of the flat vector: 60,000 for LeNet-5."""
+        return sum(layer.parameters for layer in self.geometry)
+
+    @property
+    def trainable(self) -> tuple[Geometry, ...]:
+        """All layers but the RBF output."""
+        return self.geometry[:-1]
+
+    @property
+    def classes(self) -> int:
+        return self.geometry[-1].out_shape[0]
+
+
+def _resolve(layer: Layer, shape: Shape, first_weight: int) -> Geometry:
+    """Place `layer` on an input of `shape`."""
+    maps, height, width = shape
+    every = tuple(range(maps))
+    prototypes = ""
+    kind: Kind
+    match layer:
+        case Convolution(maps=out, kernel=k):
+            kind, kernel, out_shape = "convolution", (k, k), (out, height - k + 1, width - k + 1)
+            table = layer.table or (every,) * out
+            if not 1 <= k <= min(height, width):
+                raise ValueError(f"{layer.name}: a {k}x{k} kernel does not fit a {height}x{width} input")
+        case Subsampling():
+            kind, kernel = "subsampling", (2, 2)
+            table = tuple((source,) for source in (every if layer.sources is None else layer.sources))
+            out_shape = (len(table), height // 2, width // 2)
+            if height % 2 or width % 2:
+                raise ValueError(f"{layer.name}: {height}x{width} cannot be divided into 2x2 fields")
+        case Full(units=out):
+            kind, kernel, out_shape, table = "full", (height, width), (out, 1, 1), (every,) * out
+        case RBF(classes=out):
+            kind, kernel, out_shape, table = "rbf", (1, 1), (out, 1, 1), (every,) * out
+            prototypes = layer.prototypes
+            length = {"bitmaps": 84, "places": out}[prototypes]
+            if (height, width) != (1, 1) or maps != length:
+                raise ValueError(f"{layer.name}: {prototypes} have {length} components, its input is {shape}")
+    if len(table) != out_shape[0] or any(
+        not sources or len(set(sources)) < len(sources) or not set(sources) <= set(every) for sources in table
+    ):
+        raise ValueError(
+            f"{layer.name}: the table must name, for each of {out_shape[0]} maps, distinct input maps below {maps}"
+        )
+    return Geometry(layer.name, kind, shape, out_shape, kernel, table, first_weight, prototypes)
+
+
+# Table I: the S2 maps that each of the 16 C3 maps reads.
+TABLE_I = (
+    (0, 1, 2), (1, 2, 3), (2, 3, 4), (3, 4, 5), (0, 4, 5), (0, 1, 5),
+    (0, 1, 2, 3), (1, 2, 3, 4), (2, 3, 4, 5), (0, 3, 4, 5), (0, 1, 4, 5), (0, 1, 2, 5),
+    (0, 1, 3, 4), (1, 2, 4, 5), (0, 2, 3, 5),
+    (0, 1, 2, 3, 4, 5),
+)  # fmt: skip
+
+LENET5 = Spec(
+    "lenet5",
+    (1, 32, 32),
+    (
+        Convolution("C1", 6, 5),
+        Subsampling("S2"),
+        Convolution("C3", 16, 5, TABLE_I),
+        Subsampling("S4"),
+        Convolution("C5", 120, 5),
+        Full("F6", 84),
+        RBF("RBF", "bitmaps"),
+    ),
+)
+
+
+def mlp(*hidden: int, input_shape: Shape = (1, 28, 28), classes: int = 10) -> Spec:
+    """A fully connected net with place-coded targets (Section III.C.5-6), for example `mlp(300, 100)`."""
+    if not hidden or min(hidden) < 1:
+        raise ValueError(f"mlp needs at least one positive layer size, got {hidden}")
+    names = "-".join(map(str, (*hidden, classes)))
+    layers = [Full(f"F{i}", units) for i, units in enumerate((*hidden, classes), start=1)]
+    return Spec(f"{input_shape[1]}x{input_shape[2]}-{names}", input_shape, (*layers, RBF("output", "places", classes)))
+
+
+SPECS = {spec.name: spec for spec in (LENET5, mlp(300), mlp(300, 100))}
+
+
+def named(name: str) -> Spec:
+    """The spec of that name; ValueError lists what exists."""
+    try:
+        return SPECS[name]
+    except KeyError:
+        raise ValueError(f"no network called {name!r}; there are {', '.join(SPECS)}") from None

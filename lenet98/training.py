@@ -1,0 +1,289 @@
+"""Training as Section III.B describes it: passes over the patterns, one update per pattern, rates from the curvature.
+
+Before each pass h_kk is re-estimated on 500 patterns and eps_k = eta/(mu + h_kk) is fixed for the pass (eq. 21); then
+every pattern in turn updates the network (eq. 18); then the test set is evaluated.  The training error is measured on
+the fly, each pattern just before its update, as in Fig. 5.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Literal, NamedTuple
+from zipfile import BadZipFile
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lenet98.curvature import diagonal
+from lenet98.data.distortions import Magnitudes, Pool, Showing, distort
+from lenet98.data.mnist import MNIST
+from lenet98.data.preprocessing import pad_and_scale
+from lenet98.files import atomic
+from lenet98.online.engine import Engine
+from lenet98.randomness import generator
+from lenet98.readings import DEFAULT, Reading, initial_parameters
+from lenet98.sdlm import CURVATURE_PATTERNS, ETAS, MU, rates
+from lenet98.specs import Spec, named
+
+CHUNK = 1000
+"""Patterns between two reports of progress."""
+
+
+@dataclass(frozen=True)
+class Config:
+    """All that decides a training run besides its seed.
+
+    Raises ValueError, naming the field, for a value that no run can have.
+    """
+
+    spec: str = "lenet5"
+    reading: Reading = DEFAULT
+    etas: tuple[float, ...] = ETAS
+    """eta of each pass; its length is the number of passes."""
+    mu: float = MU
+    curvature_patterns: int = CURVATURE_PATTERNS
+    """Patterns on which h_kk is estimated before each pass."""
+    train_size: int = 60_000
+    """The first so many training patterns are learnt."""
+    distortions: Magnitudes | None = None
+    """Train on a pool of the patterns and nine distorted copies of each, a tenth of it each pass (III.B)."""
+    evaluate_on: Literal["test", "held out"] = "test"
+    """Where errors are counted: on the test set, or on the training patterns that are not learnt."""
+
+    def __post_init__(self) -> None:
+        named(self.spec)
+        if not self.etas or not all(0 < eta < float("inf") for eta in self.etas):
+            raise ValueError(f"Config.etas is {self.etas}; it needs one positive eta per pass")
+        if not 0 < self.mu < float("inf"):
+            raise ValueError(f"Config.mu is {self.mu!r}; it must be positive and finite")
+        if not 0 < self.curvature_patterns <= self.train_size:
+            raise ValueError(f"Config.curvature_patterns is {self.curvature_patterns}; it must be 1..train_size")
+        if self.evaluate_on not in ("test", "held out"):
+            raise ValueError(f"Config.evaluate_on is {self.evaluate_on!r}; it must be 'test' or 'held out'")
+
+
+@dataclass(frozen=True)
+class Pass:
+    """What one pass did."""
+
+    number: int
+    eta: float
+    rate_min: float
+    rate_max: float
+    """Least and greatest effective rate eps_k of the pass."""
+    curvature: dict[str, float]
+    """Median h_kk of each layer's parameters."""
+    train_patterns: int
+    train_errors: int
+    """Patterns misclassified on the fly, just before their update."""
+    train_loss: float
+    """Mean loss on the fly."""
+    test_patterns: int
+    test_errors: int
+    """Patterns misclassified after the pass, of those that `Config.evaluate_on` names."""
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Progress:
+    """Where a run stands: `done` of `total` patterns of the pass, `errors` among them so far."""
+
+    pass_number: int
+    passes: int
+    done: int
+    total: int
+    errors: int
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A run that has ended."""
+
+    parameters: NDArray[np.float32]
+    history: list[Pass]
+    distances: NDArray[np.float32]
+    """y_i of every evaluated pattern after the last pass, shape (n, classes)."""
+    diverged: bool
+    """Whether the loss stopped being finite; the history then ends with the last pass before that."""
+
+
+@dataclass(frozen=True)
+class State:
+    """A run after some finished passes."""
+
+    parameters: NDArray[np.float32]
+    history: list[Pass]
+
+
+def train(
+    config: Config,
+    seed: int,
+    data: MNIST,
+    *,
+    progress: Callable[[Progress], None] = lambda _: None,
+    checkpoint: Path | None = None,
+) -> Trained:
+    """Train one network.
+
+    Parameters
+    ----------
+    config, seed
+        What is trained; the same two give the same bits on the same machine with the same versions.
+    data
+        Digits, 28x28 bytes.
+    progress
+        Called every `CHUNK` patterns; an exception that it raises stops the run.
+    checkpoint
+        File to which the state is saved after every pass, and from which a run of the same config and seed goes on.
+
+    Raises
+    ------
+    ValueError
+        If the data do not have `config.train_size` training patterns, or nothing is left to evaluate on.
+    """
+    run = _Run(config, seed, data, Engine(named(config.spec), config.reading), *_evaluation_set(config, data))
+    state = load_state(checkpoint, config, seed) if checkpoint and checkpoint.exists() else None
+    if state is None:
+        state = State(initial_parameters(run.engine.spec, config.reading, generator(seed, "init")), [])
+    for number in range(len(state.history) + 1, len(config.etas) + 1):
+        after = _one_pass(run, number, state, progress)
+        if after is None:
+            return Trained(
+                state.parameters, state.history, distances(run.engine, state.parameters, run.test_images), True
+            )
+        state = after
+        if checkpoint:
+            save_state(checkpoint, state, config, seed)
+    return Trained(state.parameters, state.history, distances(run.engine, state.parameters, run.test_images), False)
+
+
+def effective_rates(
+    config: Config, seed: int, number: int, parameters: NDArray[np.float32], data: MNIST
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """h_kk before pass `number` and the rates eps_k of the pass, both of shape (spec.parameters,); eq. 21 and 24.
+
+    The patterns of the estimate are of what is learnt: with distortions, each is the original or any of its copies.
+    """
+    spec = named(config.spec)
+    rng = generator(seed, "hessian", number)
+    if config.reading.curvature_patterns == "first":
+        patterns = np.arange(config.curvature_patterns)
+    else:
+        patterns = rng.choice(config.train_size, config.curvature_patterns, replace=False)
+    copies = rng.integers(0, _pool(config).copies, len(patterns))
+    images = shown(config, seed, Showing(patterns, copies), data.train_images)  # type: ignore[arg-type]  # any integers
+    h = diagonal(spec, config.reading, parameters, images)
+    return h, rates(h, config.etas[number - 1], config.mu)
+
+
+def showing(config: Config, seed: int, number: int) -> Showing:
+    """The patterns of pass `number` in the order in which they are learnt, and which copy of each."""
+    return _pool(config).showing(number, seed, config.reading.order)
+
+
+def _pool(config: Config) -> Pool:
+    return Pool(config.train_size, distorted=9 if config.distortions else 0)
+
+
+def shown(config: Config, seed: int, patterns: Showing, images: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """What the network sees of `patterns`, shape (n, 1, height, width)."""
+    if config.distortions:
+        return distort(images, patterns.patterns, patterns.copies, seed, config.distortions)
+    return inputs(named(config.spec), images[patterns.patterns])
+
+
+def inputs(spec: Spec, images: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """Digits as the network sees them, shape (n, 1, height, width)."""
+    return pad_and_scale(images, spec.input_shape[1])
+
+
+def distances(engine: Engine, parameters: NDArray[np.float32], images: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """y_i of every digit, shape (n, classes), a chunk at a time to spare memory."""
+    chunks = [inputs(engine.spec, images[n : n + CHUNK]) for n in range(0, len(images), CHUNK)]
+    return np.concatenate([engine.distances(parameters, chunk) for chunk in chunks])
+
+
+class _Run(NamedTuple):
+    config: Config
+    seed: int
+    data: MNIST
+    engine: Engine
+    test_images: NDArray[np.uint8]
+    test_labels: NDArray[np.uint8]
+
+
+def _one_pass(run: _Run, number: int, before: State, progress: Callable[[Progress], None]) -> State | None:
+    """The state after a pass, or None if its loss was not finite."""
+    began = time.perf_counter()
+    config, engine, data = run.config, run.engine, run.data
+    parameters = before.parameters.copy()
+    h, eps = effective_rates(config, run.seed, number, parameters, data)
+    total = config.train_size
+    patterns = showing(config, run.seed, number)
+    errors, losses = 0, 0.0
+    mean = np.zeros(len(parameters))
+    for done in range(0, total, CHUNK):
+        chunk = patterns[done : done + CHUNK]
+        images = shown(config, run.seed, chunk, data.train_images)
+        chunk_errors, chunk_losses = engine.sweep(parameters, eps, images, data.train_labels[chunk.patterns])
+        errors, losses = errors + chunk_errors, losses + chunk_losses
+        if not np.isfinite(losses):
+            return None
+        mean += parameters * (len(images) / total)
+        progress(Progress(number, len(config.etas), done + len(images), total, errors))
+    if config.reading.final_weights == "average" and number == len(config.etas):
+        parameters = mean.astype(np.float32)  # of the weights after every CHUNK patterns
+    entry = Pass(
+        number=number,
+        eta=config.etas[number - 1],
+        rate_min=float(eps.min()),
+        rate_max=float(eps.max()),
+        curvature={
+            layer.name: float(np.median(h[layer.weight_slice.start : layer.bias_slice.stop]))
+            for layer in engine.spec.trainable
+        },
+        train_patterns=total,
+        train_errors=errors,
+        train_loss=losses / total,
+        test_patterns=len(run.test_labels),
+        test_errors=int((distances(run.engine, parameters, run.test_images).argmin(1) != run.test_labels).sum()),
+        seconds=time.perf_counter() - began,
+    )
+    return State(parameters, [*before.history, entry])
+
+
+def _evaluation_set(config: Config, data: MNIST) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+    if config.train_size > len(data.train_images):
+        raise ValueError(f"Config.train_size is {config.train_size}; there are {len(data.train_images)} patterns")
+    if config.evaluate_on == "test":
+        return data.test_images, data.test_labels
+    if config.train_size == len(data.train_images):
+        raise ValueError("nothing is held out to evaluate on: Config.train_size is the whole training set")
+    return data.train_images[config.train_size :], data.train_labels[config.train_size :]
+
+
+def save_state(path: Path, state: State, config: Config, seed: int) -> None:
+    """Write `state` of the run (config, seed) atomically."""
+    history = json.dumps([asdict(entry) for entry in state.history])
+    with atomic(path) as file:
+        np.savez(file, parameters=state.parameters, history=np.array(history), run=np.array(repr((config, seed))))
+
+
+def load_state(path: Path, config: Config, seed: int) -> State | None:
+    """The state in `path`; None, so that the run starts afresh, if the file is damaged.
+
+    Raises ValueError if the state is that of another run.
+    """
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            run = str(file["run"])
+            state = State(file["parameters"], [Pass(**entry) for entry in json.loads(str(file["history"]))])
+    except (OSError, ValueError, KeyError, TypeError, BadZipFile):
+        return None
+    if run != repr((config, seed)):
+        raise ValueError(f"{path} is the state of another run; delete it, or save this run elsewhere")
+    return state

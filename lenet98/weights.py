@@ -1,0 +1,79 @@
+"""Trained weights on disk: the flat parameter vector and the configuration that says what network it is.
+
+A file is an .npz with `weights` (float32) and `config` (JSON); the results of experiments hold the same two.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from zipfile import BadZipFile
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lenet98.data.distortions import Magnitudes
+from lenet98.files import atomic
+from lenet98.readings import Reading
+from lenet98.specs import named
+from lenet98.training import Config
+
+PUBLISHED = (
+    Path(__file__).parents[1] / "reference" / "lenet5" / "seed-0000.npz",
+    Path(__file__).parent / "published" / "lenet5-seed-0000.npz",
+)
+"""Where the published weights of LeNet-5 lie: in a checkout, in an installed package."""
+
+
+def save(path: Path, parameters: NDArray[np.float32], config: Config) -> None:
+    """Write the parameters, shape (spec.parameters,), of a network trained by `config`, whole or not at all."""
+    with atomic(path) as file:
+        np.savez(file, weights=parameters, config=np.array(json.dumps(asdict(config))))
+
+
+def load(path: Path | str) -> tuple[NDArray[np.float32], Config]:
+    """Parameters, shape (spec.parameters,), and configuration in `path`.
+
+    Raises ValueError, naming the file, for one that is missing, damaged or something else.
+    """
+    path = Path(path)
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            weights, text = file["weights"], str(file["config"])
+    except OSError as error:
+        raise ValueError(f"{path}: cannot be read ({error.strerror or error}); give an .npz file of weights") from error
+    except KeyError as error:
+        raise ValueError(f"{path}: holds no weights ({error.args[0]})") from None
+    except (ValueError, EOFError, IndexError, TypeError, AttributeError, BadZipFile) as error:
+        raise ValueError(f"{path}: is damaged or no .npz file of weights; make one with `lenet98 train`") from error
+    try:
+        config = _config(text)
+        return _checked(weights, config), config
+    except (ValueError, TypeError, KeyError) as error:
+        raise ValueError(f"{path}: not the weights of a network of this version ({error})") from error
+
+
+def _config(text: str) -> Config:
+    fields = json.loads(text)
+    fields["reading"], fields["etas"] = Reading(**fields["reading"]), tuple(fields["etas"])
+    if fields.get("distortions"):
+        fields["distortions"] = Magnitudes(**fields["distortions"])
+    return Config(**fields)
+
+
+def _checked(weights: NDArray[np.float32], config: Config) -> NDArray[np.float32]:
+    expected = named(config.spec).parameters
+    if weights.dtype != np.float32 or weights.shape != (expected,):
+        raise ValueError(f"{config.spec} has {expected} float32 parameters, found {weights.dtype} {weights.shape}")
+    if not np.isfinite(weights).all():
+        raise ValueError("some are not finite: the network has diverged")
+    return weights
+
+
+def default() -> Path:
+    """The published weights of LeNet-5, seed 0 of the reference; ValueError where there are none."""
+    for path in PUBLISHED:
+        if path.is_file():
+            return path
+    raise ValueError(f"no published weights at {PUBLISHED[0]}; make some with `lenet98 train` and name their file")
