@@ -1,0 +1,199 @@
+"""`python -m experiments`: run experiments, show what there is, make tables, publish.
+
+Exit status: 0 done, 1 a run failed or a page is stale, 2 wrong arguments or nothing to show, 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NoReturn
+
+from tabulate import tabulate
+
+from experiments import documents, paper, registry, runner, store, tables
+
+
+class _Parser(argparse.ArgumentParser):
+    """Errors in one line."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"experiments: {message}\n")
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """The command line; returns the exit status."""
+    chosen = _parser().parse_args(arguments)
+    try:
+        return int(chosen.command(chosen))
+    except (ValueError, OSError) as error:
+        print(f"experiments: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        return 130
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser(prog="python -m experiments", description="Experiments, their results and tables.")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND", parser_class=_Parser)
+
+    def command(name: str, function: Callable[[argparse.Namespace], int], help: str) -> argparse.ArgumentParser:
+        sub = commands.add_parser(name, help=help, description=help)
+        sub.set_defaults(command=function)
+        sub.add_argument("--results", type=Path, default=Path("results"), help="folder of results")
+        sub.add_argument("--reference", type=Path, default=Path("reference"), help="folder of published results")
+        return sub
+
+    for name, function, help in (
+        ("run", _run, "make the runs whose results are not there"),
+        ("plan", _plan, "say what `run` would do"),
+    ):
+        sub = command(name, function, help)
+        sub.add_argument("names", nargs="+", metavar="NAME")
+        sub.add_argument("--seeds", type=_argument(runner.parse_seeds), help="0-9, 0,3,5 or 4; else each one's own")
+        sub.add_argument("--jobs", type=_argument(_jobs), default=1, help="runs side by side, one core each")
+        sub.add_argument("--force", action="store_true", help="run again what is there")
+        sub.add_argument("--data-dir", type=Path, help="folder of MNIST's files")
+    command("list", _list, "list the experiments and tables")
+    command("show", _show, "print an experiment's configuration and where its results are").add_argument("name")
+    sub = command("table", _table, "print a table")
+    sub.add_argument("name")
+    sub.add_argument("--format", choices=tables.FORMATS, default="md")
+    sub.add_argument("--source", choices=("reference", "results", "both"), default="reference")
+    sub.add_argument("--output", type=Path, help="file to write instead")
+    sub = command("publish", _publish, "copy an experiment's results into the reference")
+    sub.add_argument("name")
+    sub.add_argument("--seeds", type=_argument(runner.parse_seeds), help="seeds that must be there")
+    sub.add_argument("--weights", action="store_true", help="with the final weights")
+    sub.add_argument("--force", action="store_true", help="even if incomplete or not of a clean checkout")
+    sub = command("readme", _readme, "write the tables into README.md and docs/")
+    sub.add_argument("--check", action="store_true", help="write nothing; exit 1 if one of them is stale")
+    return parser
+
+
+def _argument(parse: Callable[[str], Any]) -> Callable[[str], Any]:
+    """`parse` with its own message instead of argparse's."""
+
+    def typed(text: str) -> Any:
+        try:
+            return parse(text)
+        except ValueError as error:
+            raise argparse.ArgumentTypeError(str(error)) from None
+
+    return typed
+
+
+def _jobs(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise ValueError(f"{text!r} is no number of runs side by side; it must be 1 or more")
+    return int(text)
+
+
+def _made_plan(chosen: argparse.Namespace) -> runner.Plan:
+    experiments = [registry.named(name) for name in dict.fromkeys(chosen.names)]
+    for experiment in experiments:
+        if experiment.deterministic and chosen.seeds not in (None, (0,)):
+            print(f"{experiment.name} does not depend on the seed: seed 0 is all there is")
+    plan = runner.plan(experiments, chosen.seeds, chosen.results, force=chosen.force)
+    for line in plan.lines():
+        print(line, flush=True)
+    return plan
+
+
+def _plan(chosen: argparse.Namespace) -> int:
+    plan = _made_plan(chosen)
+    print(f"{len(plan.jobs)} runs, about {plan.minutes(chosen.jobs):.0f} minutes with --jobs {chosen.jobs}")
+    return 0
+
+
+def _run(chosen: argparse.Namespace) -> int:
+    plan = _made_plan(chosen)
+    if not plan.jobs:
+        return 0
+    summary = runner.execute(plan.jobs, chosen.jobs, chosen.data_dir)
+    if summary.interrupted:
+        print("interrupted; the same command resumes each run after its last finished pass", file=sys.stderr)
+        return 130
+    return 1 if summary.failed else 0
+
+
+def _list(chosen: argparse.Namespace) -> int:
+    rows = [
+        (e.name, e.title, runner.format_seeds(e.seeds), f"{e.minutes:g}", paper.TEST_ERROR.get(e.name, ""))
+        for e in registry.load().values()
+    ]
+    print(tabulate(rows, ("experiment", "row", "seeds", "minutes a run", "paper, %"), disable_numparse=True))
+    print(f"\ntables: {', '.join(tables.TABLES)}")
+    return 0
+
+
+def _show(chosen: argparse.Namespace) -> int:
+    experiment = registry.named(chosen.name)
+    identity = experiment.identity()
+    here = store.latest(experiment.name, identity, chosen.results)
+    published = store.published(experiment.name, chosen.reference)
+    shown = {
+        "experiment": experiment.name,
+        "title": experiment.title,
+        "config": identity.config,
+        "data": identity.data,
+        "code": {"version": identity.code.version, "modules": identity.code.modules},
+        "key": identity.key,
+        "results": _where(here, identity.key),
+        "reference": _where(published, identity.key),
+    }
+    print(json.dumps(shown, indent=1))
+    return 0
+
+
+def _where(runs: store.Runs, key: str) -> store.Json:
+    return {
+        "folder": str(runs.folder),
+        "seeds": runner.format_seeds(result.seed for result in runs.results),
+        "of the present key": all(result.record["key"] == key for result in runs.results),
+    }
+
+
+def _loader(chosen: argparse.Namespace, source: str) -> tables.Loader:
+    return tables.Loader(tables.sources(source), chosen.results, chosen.reference)
+
+
+def _table(chosen: argparse.Namespace) -> int:
+    text = tables.named(chosen.name)(_loader(chosen, chosen.source)).render(chosen.format)
+    if chosen.output:
+        store.write_text(chosen.output, text)
+    else:
+        print(text, end="")
+    return 0
+
+
+def _publish(chosen: argparse.Namespace) -> int:
+    experiment = registry.named(chosen.name)
+    identity = experiment.identity()
+    runs = store.latest(experiment.name, identity, chosen.results)
+    if not runs.results:
+        raise tables.NoResults(f"no results of {chosen.name} yet; `python -m experiments run {chosen.name}` makes them")
+    folder = store.publish(
+        runs, identity, chosen.seeds or experiment.seeds, chosen.reference, weights=chosen.weights, force=chosen.force
+    )
+    print(f"{experiment.name} seeds {runner.format_seeds(r.seed for r in runs.results)} published in {folder}")
+    return 0
+
+
+def _readme(chosen: argparse.Namespace) -> int:
+    wanted = dict(documents.generated(_loader(chosen, "reference")))
+    stale = [path for path, text in wanted.items() if not path.is_file() or path.read_text(encoding="utf-8") != text]
+    if chosen.check:
+        for path in stale:
+            print(f"{path} is stale; `make tables` writes it anew", file=sys.stderr)
+        return 1 if stale else 0
+    for path in stale:
+        store.write_text(path, wanted[path])
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
