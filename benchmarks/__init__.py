@@ -1,0 +1,1 @@
+"""Ratios against other ways to do the same work."""

@@ -1,0 +1,65 @@
+"""Results of runs that never were, for the tests of tables and figures."""
+
+import numpy as np
+
+from experiments import paper, store
+from experiments.store import CodeVersion, Identity
+
+IDENTITY = Identity({}, "mnist-1", CodeVersion({"lenet98.specs": "aaaa"}))
+LAYERS = ("C1", "S2", "C3", "S4", "C5", "F6")
+
+
+def publish(
+    reference,
+    experiment,
+    seed,
+    *,
+    test=95,
+    test_patterns=10_000,
+    train=paper.FIG5_TRAIN[:20],
+    train_patterns=60_000,
+    rates=(7e-5, 0.016),
+    curvature=1.0,
+    predictions=None,
+    status="finished",
+    extra=None,
+):
+    """Publish a run with that training error by pass, percent, and `test` errors after the last.
+
+    The rates and h_kk are those of the first pass; h_kk is halved from pass to pass.
+    """
+    passes = [
+        {
+            "number": number,
+            "rate_min": rates[0],
+            "rate_max": rates[1],
+            "curvature": dict.fromkeys(LAYERS, curvature / 2 ** (number - 1)),
+            "train_errors": round(percent * train_patterns / 100),
+            "train_patterns": train_patterns,
+            "train_error_percent": percent,
+            "test_errors": test,
+            "test_patterns": test_patterns,
+            "test_error_percent": 100 * test / test_patterns,
+        }
+        for number, percent in enumerate(train, 1)
+    ]
+    arrays = {} if predictions is None else {"predictions": np.asarray(predictions, np.uint8)}
+    made = record(experiment, seed, passes, status, extra)
+    return store.write(store.result_path(reference / experiment, seed), made, arrays)
+
+
+def record(experiment, seed, passes, status="finished", extra=None):
+    """The record of a run of `IDENTITY` with those passes."""
+    return {
+        **{name: {} for name in store.REQUIRED},
+        "experiment": experiment,
+        "seed": seed,
+        "key": IDENTITY.key,
+        "status": status,
+        "data": IDENTITY.data,
+        "code": {"version": IDENTITY.code.version, "modules": IDENTITY.code.modules},
+        "machine": {"cpu": "R10000", "cores": 1},
+        "passes": passes,
+        "finished": "1998",
+        "extra": extra or {},
+    }
