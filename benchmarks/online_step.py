@@ -33,8 +33,8 @@ from numpy.typing import NDArray
 from tabulate import tabulate
 from tqdm import tqdm
 
+from lenet98.data.fields import pad_and_scale
 from lenet98.data.mnist import MNIST, load
-from lenet98.data.preprocessing import pad_and_scale
 from lenet98.losses import loss
 from lenet98.modules import Net, unflatten
 from lenet98.online.engine import Engine

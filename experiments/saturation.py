@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 
 from experiments.registry import Context, Outcome
-from lenet98.data.preprocessing import pad_and_scale
+from lenet98.data.fields import pad_and_scale
 from lenet98.modules import Net
 from lenet98.randomness import generator
 from lenet98.readings import Reading, initial_parameters

@@ -19,9 +19,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lenet98.curvature import diagonal
-from lenet98.data.distortions import Magnitudes, Pool, Showing, distort
+from lenet98.data.distortions import FIELD, Magnitudes, Pool, Showing, distort
+from lenet98.data.fields import pad_and_scale
 from lenet98.data.mnist import MNIST
-from lenet98.data.preprocessing import pad_and_scale
 from lenet98.files import atomic
 from lenet98.online.engine import Engine
 from lenet98.randomness import generator
@@ -124,6 +124,7 @@ def train(
     seed: int,
     data: MNIST,
     *,
+    shows: Callable[[int], Showing] | None = None,
     progress: Callable[[Progress], None] = lambda _: None,
     checkpoint: Path | None = None,
 ) -> Trained:
@@ -134,7 +135,10 @@ def train(
     config, seed
         What is trained; the same two give the same bits on the same machine with the same versions.
     data
-        Digits, 28x28 bytes.
+        Digits, bytes, at most as large as the network's input; 28x28 if they are to be distorted.
+    shows
+        The patterns of pass 1, 2, ... where they are not those of `showing`, for example those of which another network
+        was not sure; their copies are of `config.distortions`.
     progress
         Called every `CHUNK` patterns; an exception that it raises stops the run.
     checkpoint
@@ -145,7 +149,7 @@ def train(
     ValueError
         If the data do not have `config.train_size` training patterns, or nothing is left to evaluate on.
     """
-    run = _Run(config, seed, data, Engine(named(config.spec), config.reading), *_evaluation_set(config, data))
+    run = _Run(config, seed, data, Engine(named(config.spec), config.reading), shows, *_evaluation_set(config, data))
     state = load_state(checkpoint, config, seed) if checkpoint and checkpoint.exists() else None
     if state is None:
         state = State(initial_parameters(run.engine.spec, config.reading, generator(seed, "init")), [])
@@ -162,20 +166,30 @@ def train(
 
 
 def effective_rates(
-    config: Config, seed: int, number: int, parameters: NDArray[np.float32], data: MNIST
+    config: Config,
+    seed: int,
+    number: int,
+    parameters: NDArray[np.float32],
+    data: MNIST,
+    learnt: Showing | None = None,
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """h_kk before pass `number` and the rates eps_k of the pass, both of shape (spec.parameters,); eq. 21 and 24.
 
-    The patterns of the estimate are of what is learnt: with distortions, each is the original or any of its copies.
+    The patterns of the estimate are of what is learnt: of `learnt`, or else of the training set, where with distortions
+    each is the original or any of its copies.
     """
     spec = named(config.spec)
     rng = generator(seed, "hessian", number)
+    count = config.train_size if learnt is None else len(learnt.patterns)
     if config.reading.curvature_patterns == "first":
-        patterns = np.arange(config.curvature_patterns)
+        chosen = np.arange(config.curvature_patterns)
     else:
-        patterns = rng.choice(config.train_size, config.curvature_patterns, replace=False)
-    copies = rng.integers(0, _pool(config).copies, len(patterns))
-    images = shown(config, seed, Showing(patterns, copies), data.train_images)  # type: ignore[arg-type]  # any integers
+        chosen = rng.choice(count, config.curvature_patterns, replace=False)
+    if learnt is None:
+        patterns = Showing(chosen, rng.integers(0, _pool(config).copies, len(chosen)))
+    else:
+        patterns = Showing(learnt.patterns[chosen], learnt.copies[chosen])
+    images = shown(config, seed, patterns, data.train_images)
     h = diagonal(spec, config.reading, parameters, images)
     return h, rates(h, config.etas[number - 1], config.mu)
 
@@ -191,9 +205,12 @@ def _pool(config: Config) -> Pool:
 
 def shown(config: Config, seed: int, patterns: Showing, images: NDArray[np.uint8]) -> NDArray[np.float32]:
     """What the network sees of `patterns`, shape (n, 1, height, width)."""
+    spec = named(config.spec)
     if config.distortions:
-        return distort(images, patterns.patterns, patterns.copies, seed, config.distortions)
-    return inputs(named(config.spec), images[patterns.patterns])
+        field = distort(images, patterns.patterns, patterns.copies, seed, config.distortions)
+        margin = (FIELD - spec.input_shape[1]) // 2
+        return np.ascontiguousarray(field[..., margin : FIELD - margin, margin : FIELD - margin])
+    return inputs(spec, images[patterns.patterns])
 
 
 def inputs(spec: Spec, images: NDArray[np.uint8]) -> NDArray[np.float32]:
@@ -212,6 +229,7 @@ class _Run(NamedTuple):
     seed: int
     data: MNIST
     engine: Engine
+    shows: Callable[[int], Showing] | None
     test_images: NDArray[np.uint8]
     test_labels: NDArray[np.uint8]
 
@@ -221,9 +239,10 @@ def _one_pass(run: _Run, number: int, before: State, progress: Callable[[Progres
     began = time.perf_counter()
     config, engine, data = run.config, run.engine, run.data
     parameters = before.parameters.copy()
-    h, eps = effective_rates(config, run.seed, number, parameters, data)
-    total = config.train_size
-    patterns = showing(config, run.seed, number)
+    selected = run.shows(number) if run.shows else None
+    h, eps = effective_rates(config, run.seed, number, parameters, data, selected)
+    patterns = selected or showing(config, run.seed, number)
+    total = len(patterns.patterns)
     errors, losses = 0, 0.0
     mean = np.zeros(len(parameters))
     for done in range(0, total, CHUNK):

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from experiments.registration import samples
 from experiments.registry import load_mnist
 from experiments.tables import Loader
-from lenet98.data.preprocessing import BLACK, WHITE
+from lenet98.data.fields import BLACK, WHITE
 from paper_figures.style import COLUMN, style
 
 

@@ -36,7 +36,7 @@ def links(layer):
 @given(small_specs())
 def test_counts_are_those_of_the_enumerated_links(spec):
     for layer, row in zip(spec.geometry, table(spec), strict=False):
-        every = list(links(layer))
+        every = [] if layer.prototypes == "places" else list(links(layer))  # targets, no units
         assert len(set(every)) == len(every)
         assert connections(layer) == row["connections"] == len(every)
         if layer.kind != "rbf":

@@ -22,7 +22,7 @@ from lenet98.data.distortions import (
     showings,
     transform,
 )
-from lenet98.data.preprocessing import WHITE, pad_and_scale
+from lenet98.data.fields import WHITE, pad_and_scale
 
 NONE = Magnitudes(0, 0, 0, 0, 0)
 

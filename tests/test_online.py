@@ -13,7 +13,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from strategies import tables
 
-from lenet98.data.preprocessing import pad_and_scale
+from lenet98.data.fields import pad_and_scale
 from lenet98.losses import loss
 from lenet98.modules import Net, unflatten
 from lenet98.online.engine import Engine

@@ -14,7 +14,7 @@ from experiments import paper, readings, registry, tables
 from experiments.readings import VARIATIONS
 from experiments.saturation import look
 from experiments.tables import Loader, NoResults
-from lenet98.data.preprocessing import pad_and_scale
+from lenet98.data.fields import pad_and_scale
 from lenet98.randomness import generator
 from lenet98.readings import DEFAULT, LITERAL, Reading, initial_parameters
 from lenet98.specs import LENET5

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from lenet98.curvature import diagonal
-from lenet98.data.preprocessing import pad_and_scale
+from lenet98.data.fields import pad_and_scale
 from lenet98.losses import loss
 from lenet98.modules import Net
 from lenet98.readings import DEFAULT

@@ -1,9 +1,12 @@
 """LeNet-5's dimensions and Table I as Section II.B states them, and the flat vector's layout."""
 
+from collections import Counter
+
 import pytest
 from hypothesis import given
 from strategies import few, small_specs
 
+from lenet98.accounting import connections
 from lenet98.specs import LENET5, RBF, Convolution, Full, Spec, Subsampling, mlp, named
 
 # Table I column by column: the S2 maps that feed C3 maps 0 to 15, transcribed apart from the module.
@@ -103,3 +106,31 @@ def test_an_unknown_network_lists_those_that_exist():
 def test_mlp_needs_hidden_units():
     with pytest.raises(ValueError, match="positive layer size"):
         mlp(300, 0)
+
+
+def test_lenet1_counts_as_published_in_1990():
+    """2,578 parameters and 98,442 connections (NIPS 2, 1990); the paper rounds them to 2,600 and 100,000."""
+    assert named("lenet1").parameters == 2_578
+    assert sum(map(connections, named("lenet1").geometry)) == 98_442
+
+
+def test_lenet4_has_the_maps_of_section_iii_c_and_its_counts():
+    lenet4 = named("lenet4")
+    assert [geometry.out_shape[0] for geometry in lenet4.geometry] == [4, 8, 16, 16, 120, 10, 10]
+    c1, s2, c3, _, c5, *_ = lenet4.geometry
+    assert s2.table == ((0,), (0,), (1,), (1,), (2,), (2,), (3,), (3,))
+    assert c1.out_shape[1:] == (28, 28)
+    assert lenet4.parameters == pytest.approx(17_000, rel=0.01)
+    assert sum(map(connections, lenet4.geometry)) == pytest.approx(260_000, rel=0.01)
+    for layer in (c3, c5):
+        assert len(set(layer.table)) == len(layer.table)  # no two units alike
+        readers = Counter(source for sources in layer.table for source in sources)
+        assert max(readers.values()) - min(readers.values()) <= 1
+
+
+@pytest.mark.parametrize(
+    ("name", "thousand"),
+    [("20x20-300-10", 123), ("28x28-1000-10", 795), ("28x28-300-100-10", 267), ("28x28-500-150-10", 469)],
+)
+def test_perceptrons_cost_what_figures_11_and_12_show(name, thousand):
+    assert round(named(name).parameters / 1000) == thousand

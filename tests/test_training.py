@@ -11,14 +11,14 @@ import numpy as np
 import pytest
 
 from lenet98.curvature import diagonal
-from lenet98.data.distortions import Magnitudes, distort
+from lenet98.data.distortions import FIG7, Magnitudes, distort
+from lenet98.data.fields import pad_and_scale
 from lenet98.data.mnist import MNIST
-from lenet98.data.preprocessing import pad_and_scale
 from lenet98.online.engine import Engine
 from lenet98.randomness import generator
 from lenet98.readings import DEFAULT, initial_parameters
-from lenet98.specs import LENET5
-from lenet98.training import Config, Progress, effective_rates, load_state, showing, train
+from lenet98.specs import LENET5, named
+from lenet98.training import Config, Progress, effective_rates, load_state, showing, shown, train
 
 SMALL = Config(train_size=600, curvature_patterns=100, etas=(5e-4, 2e-4, 1e-4))
 
@@ -250,3 +250,32 @@ def test_progress_reaches_the_end_of_every_pass(digits):
 def test_bad_configurations_are_named(field, value, message):
     with pytest.raises(ValueError, match=message):
         replace(SMALL, **{field: value})
+
+
+def test_selected_patterns_are_what_a_pass_learns(digits):
+    """The same as a run whose own patterns they are: curvature aside, which is of what is learnt."""
+    config = replace(SMALL, etas=SMALL.etas[:1], distortions=FIG7)
+    every = showing(config, 2, 1)
+    some = every[:40]
+    patterns = replace(config, curvature_patterns=40)
+    run = train(patterns, 2, digits, shows=lambda number: some)
+    assert run.history[0].train_patterns == 40
+    start = initial_parameters(named(config.spec), config.reading, generator(2, "init"))
+    h, eps = effective_rates(patterns, 2, 1, start, digits, some)
+    np.testing.assert_allclose(
+        h,
+        diagonal(named(config.spec), config.reading, start, shown(config, 2, some, digits.train_images)),
+        rtol=1e-4,
+        atol=1e-7,
+    )
+    Engine(named(config.spec), config.reading).sweep(
+        start, eps, shown(config, 2, some, digits.train_images), digits.train_labels[some.patterns]
+    )
+    np.testing.assert_array_equal(run.parameters, start)
+
+
+def test_a_smaller_network_sees_the_middle_of_a_distorted_field(digits):
+    config = replace(SMALL, spec="28x28-300-10", distortions=FIG7)
+    seen = shown(config, 0, showing(config, 0, 1)[:20], digits.train_images)
+    whole = shown(replace(config, spec="lenet5"), 0, showing(config, 0, 1)[:20], digits.train_images)
+    np.testing.assert_array_equal(seen, whole[:, :, 2:30, 2:30])

@@ -21,13 +21,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from math import exp, isfinite, log
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numba import njit
 from numpy.typing import ArrayLike, NDArray
 
-from lenet98.data.preprocessing import BLACK, WHITE
+from lenet98.data.fields import BLACK, WHITE
 from lenet98.randomness import generator
 
 FIELD = 32
@@ -269,9 +269,9 @@ def distort(
 class Showing:
     """What one pass shows, in this order."""
 
-    patterns: NDArray[np.int32]
+    patterns: NDArray[np.integer[Any]]
     """Index in the training set, shape (patterns of the pool,)."""
-    copies: NDArray[np.int32]
+    copies: NDArray[np.integer[Any]]
     """Copy number, 0 for the original, of the same shape."""
 
     def __getitem__(self, part: slice) -> Showing:

@@ -1,4 +1,4 @@
-"""What is done to images before the network sees them (Sections II.B and III.A)."""
+"""Digits brought to the forms in which the paper's database holds them (Section III.A)."""
 
 from __future__ import annotations
 
@@ -10,14 +10,6 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 from scipy import ndimage
 
-WHITE = -0.1
-"""Input value of the background (II.B)."""
-BLACK = 1.175
-"""Input value of full ink (II.B); with `WHITE` it makes the mean input roughly 0."""
-
-LEVELS = np.linspace(WHITE, BLACK, 256).astype(np.float32)
-"""Input value of each grey level, 0 = background."""
-
 FIELD = 28
 """Height and width of an MNIST image."""
 BOX = 20
@@ -27,36 +19,6 @@ MINIMAL_CONTRAST = 10
 """Grey levels by which the ink of a foreign image must differ from its background."""
 FAINTEST = 0.05
 """Share of full ink below which grey is the trace of a compression or an interpolation and bounds no digit."""
-
-
-def pad_and_scale(images: NDArray[np.uint8], size: int = 32) -> NDArray[np.float32]:
-    """Put images in the middle of a larger field of background and scale their grey levels (II.B).
-
-    Parameters
-    ----------
-    images
-        Shape (n, height, width), 0 = background, 255 = ink.
-    size
-        Height and width of the field, pixels.
-
-    Returns
-    -------
-    Shape (n, 1, size, size), one map, -0.1 white to 1.175 black.
-
-    Raises ValueError for other types and shapes, and for images larger than the field.
-    """
-    if images.dtype != np.uint8 or images.ndim != 3:
-        raise ValueError(f"images must be uint8 (n, height, width), got {images.dtype} of shape {images.shape}")
-    height, width = images.shape[1:]
-    if max(height, width) > size:
-        raise ValueError(f"images of {height}x{width} do not fit a field of {size}x{size}")
-    field = np.full((len(images), 1, size, size), LEVELS[0])
-    top, left = (size - height) // 2, (size - width) // 2
-    inside = field[:, 0, top : top + height, left : left + width]
-    for start in range(0, len(images), 1000):  # indexing widens the levels to 8 bytes: not all at once
-        part = slice(start, start + 1000)
-        inside[part] = LEVELS[images[part]]
-    return field
 
 
 # --- digits from elsewhere --------------------------------------------------------------------------------------------
