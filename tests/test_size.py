@@ -30,6 +30,14 @@ def test_sizes_are_the_papers_and_differ_from_lenet5_in_nothing_else():
         assert config == {**registry.named("lenet5").identity().config, "train_size": size}
 
 
+def test_as_many_updates_as_on_all_patterns():
+    for size, times in ((15_000, 4), (30_000, 2)):
+        config = registry.named(f"size-{size}-updates").identity().config
+        etas = registry.named("lenet5").identity().config["etas"]
+        assert config["etas"][::times] == config["etas"][times - 1 :: times] == etas
+        assert len(config["etas"]) * size == 20 * 60_000
+
+
 def test_table(load):
     made = tables.named("fig6")(load)
     assert [line[:5] for line in made.body] == [
