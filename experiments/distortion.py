@@ -12,11 +12,32 @@ from experiments.registry import Experiment, register
 from experiments.store import Json, Runs
 from experiments.tables import Loader, Row, Table
 from lenet98.data.distortions import FIG7, Magnitudes
+from lenet98.readings import DEFAULT, Reading
 from lenet98.training import Config
 
 register(Experiment("dist_lenet5", "[dist] LeNet-5", Config(distortions=FIG7), train_network, minutes=2.5))
 
 HELD_OUT_SEEDS = (0, 1, 2)
+
+
+def competing(j: float) -> Reading:
+    """Eq. 9 with a j at which the classes compete, its curvature that of eq. 8."""
+    return replace(DEFAULT, loss="eq9", j=j, curvature_seed="eq8")
+
+
+HELD_OUT_READINGS: dict[str, tuple[str, Config]] = {
+    "held-1": ("DEFAULT", Config()),
+    "held-j-10": ("eq. 9, j = 10", Config(reading=replace(DEFAULT, loss="eq9", j=10.0))),
+    "held-j-3-seed": ("eq. 9, j = 3, curvature of eq. 8", Config(reading=competing(3.0))),
+    "held-j-5-seed": ("eq. 9, j = 5, curvature of eq. 8", Config(reading=competing(5.0))),
+    "held-j-10-seed": ("eq. 9, j = 10, curvature of eq. 8", Config(reading=competing(10.0))),
+    "held-j-15-seed": ("eq. 9, j = 15, curvature of eq. 8", Config(reading=competing(15.0))),
+    "held-mu-0.1": ("mu = 0.1", Config(mu=0.1)),
+    "held-j-10-seed-mu-0.05": ("the same as with j = 10, mu = 0.05", Config(reading=competing(10.0), mu=0.05)),
+    "held-j-10-seed-mu-0.1": ("the same as with j = 10, mu = 0.1", Config(reading=competing(10.0), mu=0.1)),
+}
+"""Readings of what the paper leaves open, and of mu, that are compared with Fig. 7's distortions on the last tenth of the
+training set, by experiment."""
 
 HELD_OUT: dict[str, tuple[str, Magnitudes | None]] = {
     "held-none": ("no distortions", None),
@@ -28,14 +49,23 @@ HELD_OUT: dict[str, tuple[str, Magnitudes | None]] = {
 }
 """Magnitudes that are compared on the last tenth of the training set, by experiment."""
 
-for name, (title, magnitudes) in HELD_OUT.items():
+HELD_OUT_EXPERIMENTS: dict[str, tuple[str, Config]] = {
+    **{name: (title, Config(distortions=magnitudes)) for name, (title, magnitudes) in HELD_OUT.items()},
+    **{
+        name: (f"distortions, {title}", replace(config, distortions=FIG7))
+        for name, (title, config) in HELD_OUT_READINGS.items()
+    },
+    "held-none-j-10-seed": ("no distortions, eq. 9, j = 10, curvature of eq. 8", Config(reading=competing(10.0))),
+}
+
+for name, (title, config) in HELD_OUT_EXPERIMENTS.items():
     register(
         Experiment(
             name,
             f"LeNet-5 on 54,000 patterns, {title}",
-            Config(train_size=54_000, evaluate_on="held out", distortions=magnitudes),
+            replace(config, train_size=54_000, evaluate_on="held out"),
             train_network,
-            minutes=2.5 if magnitudes else 2,
+            minutes=2.5 if config.distortions else 2,
             seeds=HELD_OUT_SEEDS,
         )
     )
