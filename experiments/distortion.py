@@ -36,8 +36,8 @@ HELD_OUT_READINGS: dict[str, tuple[str, Config]] = {
     "held-j-10-seed-mu-0.05": ("the same as with j = 10, mu = 0.05", Config(reading=competing(10.0), mu=0.05)),
     "held-j-10-seed-mu-0.1": ("the same as with j = 10, mu = 0.1", Config(reading=competing(10.0), mu=0.1)),
 }
-"""Readings of what the paper leaves open, and of mu, that are compared with Fig. 7's distortions on the last tenth of the
-training set, by experiment."""
+"""Readings of what the paper leaves open, and of mu, that are compared with Fig. 7's distortions on the last tenth of
+the training set, by experiment."""
 
 HELD_OUT: dict[str, tuple[str, Magnitudes | None]] = {
     "held-none": ("no distortions", None),
