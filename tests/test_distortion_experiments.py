@@ -1,15 +1,18 @@
 """The tables of LeNet-5 with distortions, from results made by hand."""
 
 import json
+from dataclasses import replace
 
 import pytest
 from fakes import publish
 from scipy import stats
 
-from experiments import registry, tables
-from experiments.distortion import HELD_OUT, difference
+from experiments import fresh, registry, tables
+from experiments.distortion import CHOSEN, HELD_OUT, READINGS, difference
+from experiments.registry import Context
 from experiments.tables import Loader, NoResults
 from lenet98.data.distortions import FIG7
+from lenet98.training import Config
 
 PLAIN, DISTORTED = (100, 110, 95, 105), (80, 92, 85, 83)
 
@@ -20,15 +23,38 @@ def load(tmp_path):
 
 
 def test_experiments_differ_from_lenet5_in_what_their_names_say():
-    plain = registry.named("lenet5").config
-    assert registry.named("dist_lenet5").config.distortions == FIG7
-    assert registry.named("held-0.5").config.distortions.shear == FIG7.shear / 2
+    plain, chosen = registry.named("lenet5").config, READINGS[CHOSEN][1]
+    assert registry.named("dist_lenet5").config == replace(chosen, distortions=FIG7)
+    assert registry.named("dist_default").config == replace(plain, distortions=FIG7)
+    assert registry.named("plain_chosen").config == chosen
     assert registry.named("held-1").config.distortions == FIG7
     assert registry.named("held-none").config.distortions is None
+    assert registry.named(f"{CHOSEN}-0.5").config.distortions.shear == FIG7.shear / 2
     for name in HELD_OUT:
         config = registry.named(name).config
-        assert (config.train_size, config.evaluate_on, config.reading) == (54_000, "held out", plain.reading)
-    assert len({repr(registry.named(name).config) for name in HELD_OUT}) == len(HELD_OUT)
+        assert (config.train_size, config.evaluate_on, config.etas) == (54_000, "held out", plain.etas)
+    different = {(repr(registry.named(name).config), registry.named(name).run) for name in HELD_OUT}
+    assert len(different) == len(HELD_OUT)
+
+
+def test_fresh_distortions_are_never_shown_twice(mnist, tmp_path, monkeypatch):
+    seen = []
+
+    def train(config, seed, data, *, shows, **_):
+        seen.extend((shows(number).patterns, shows(number).copies) for number in (1, 2, 3))
+        raise InterruptedError
+
+    monkeypatch.setattr(fresh, "train", train)
+    with pytest.raises(InterruptedError):
+        fresh.train_on_fresh(
+            Config(train_size=50, curvature_patterns=5, distortions=FIG7),
+            3,
+            Context(lambda _: None, tmp_path / "state"),
+        )
+    members = [member for patterns, copies in seen for member in zip(patterns, copies, strict=True)]
+    assert len(set(members)) == 3 * 50
+    assert {int(copy) for _, copy in members} == {1, 2, 3}  # 0 would be the original
+    assert sorted(seen[1][0]) == list(range(50))
 
 
 def test_dist_beside_the_paper_with_a_paired_test(load):
@@ -58,21 +84,25 @@ def test_diverged_runs_and_single_seeds_have_no_difference(load):
     assert made.records[1]["diverged"] == 1
 
 
-def test_magnitudes_less_fig7s(load):
+def test_held_out_tables_compare_with_their_base(load):
     for seed, (errors, fig7) in enumerate(((66, 54), (60, 60))):
-        publish(load.reference, "held-none", seed, test=errors, test_patterns=6_000)
-        publish(load.reference, "held-1", seed, test=fig7, test_patterns=6_000)
+        publish(load.reference, f"{CHOSEN}-0", seed, test=errors, test_patterns=6_000, train=[3.0, 0.5])
+        publish(load.reference, CHOSEN, seed, test=fig7, test_patterns=6_000, train=[9.0, 1.5])
+        publish(load.reference, "held-1", seed, test=fig7 + 6 + seed, test_patterns=6_000, train=[9.0, 1.5])
     made = tables.named("magnitudes")(load)
-    assert [line[:2] for line in made.body] == [["no distortions", "1.05"], ["Fig. 7's", "0.95"]]
+    assert [line[:3] for line in made.body] == [["no distortions", "0.50", "1.05"], ["Fig. 7's", "1.50", "0.95"]]
     none, fig7 = json.loads(made.render("json"))
-    assert none["less_fig7"] == pytest.approx(0.1)
-    assert (fig7["less_fig7"], fig7["scale"], none["scale"]) == (None, 0.29, None)
+    assert none["less"] == pytest.approx(0.1)
+    assert fig7["less"] is None
     assert none["patterns"] == 6_000
-    assert "held-0.5, held-0.75, held-1.25" in made.notes[1]
+    assert f"{CHOSEN}-0.5, {CHOSEN}-0.75, {CHOSEN}-1.25" in made.notes[2]
     assert made.render("csv").count("\n") == 3
+    readings = json.loads(tables.named("held-out")(load).render("json"))
+    assert [row["experiment"] for row in readings] == ["held-1", CHOSEN]
+    assert readings[1]["less"] == pytest.approx(-100 * 6.5 / 6_000)
 
 
 def test_magnitudes_need_something_to_compare(load):
-    publish(load.reference, "held-1", 0, test=60, test_patterns=6_000)
-    with pytest.raises(NoResults, match="run held-none"):
+    publish(load.reference, CHOSEN, 0, test=60, test_patterns=6_000)
+    with pytest.raises(NoResults, match=f"run {CHOSEN}-0"):
         tables.named("magnitudes")(load)
