@@ -138,13 +138,10 @@ def dist(load: Loader) -> Table:
         f"registration; the text gives no magnitudes. With them the network is trained by {READINGS[CHOSEN][0]}, which "
         "was chosen on patterns held out of the training set; without, by DEFAULT. The other rows tell the two apart."
     ]
-    for title, runs in (
-        ("[dist] LeNet-5", with_distortions),
-        *((TESTED[name][0], runs) for name, runs in others.items()),
-    ):
+    for name, runs in used.items():
         if found := difference(runs, without):
             remarks.append(
-                f"{title} less LeNet-5: {tables.number(found.mean, signed=True)} percentage points "
+                f"{TESTED[name][0]} less LeNet-5: {tables.number(found.mean, signed=True)} percentage points "
                 f"(95% interval {span(found.interval)}; paired t test over {len(found.seeds)} seeds, "
                 f"p = {found.p:.2g}). This interval is of the seeds, on these 10,000 patterns."
             )
