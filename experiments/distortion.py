@@ -19,9 +19,9 @@ from lenet98.readings import DEFAULT, Reading
 from lenet98.training import Config
 
 
-def competing(j: float) -> Reading:
+def competing(j: float, loss_scale: float = DEFAULT.loss_scale) -> Reading:
     """Eq. 9 with a j at which the classes compete, its curvature that of eq. 8."""
-    return replace(DEFAULT, loss="eq9", j=j, curvature_seed="eq8")
+    return replace(DEFAULT, loss="eq9", j=j, curvature_seed="eq8", loss_scale=loss_scale)
 
 
 READINGS: dict[str, tuple[str, Config]] = {
@@ -31,6 +31,18 @@ READINGS: dict[str, tuple[str, Config]] = {
     "held-j-10-seed": ("eq. 9, j = 10, curvature of eq. 8", Config(reading=competing(10.0))),
     "held-j-15-seed": ("eq. 9, j = 15, curvature of eq. 8", Config(reading=competing(15.0))),
     "held-mu-0.1": ("mu = 0.1", Config(mu=0.1)),
+    "held-j-10-seed-scale-0.25": (
+        "eq. 9, j = 10, curvature of eq. 8, loss times 1/4",
+        Config(reading=competing(10.0, 0.25)),
+    ),
+    "held-j-10-seed-scale-0.1": (
+        "eq. 9, j = 10, curvature of eq. 8, loss times 1/10",
+        Config(reading=competing(10.0, 0.1)),
+    ),
+    "held-j-10-seed-scale-0.05": (
+        "eq. 9, j = 10, curvature of eq. 8, loss times 1/20",
+        Config(reading=competing(10.0, 0.05)),
+    ),
     "held-j-10-seed-mu-0.1": ("eq. 9, j = 10, curvature of eq. 8, mu = 0.1", Config(reading=competing(10.0), mu=0.1)),
 }
 """What is learnt on Fig. 7's distortions and judged on the last tenth of the training set, by experiment."""
