@@ -115,7 +115,10 @@ def lines(load: Loader, rows: Sequence[paper.Row] = paper.ROWS) -> list[Line]:
     """A line for every classifier, and source that has it; NoResults if there are results of none."""
     found = [line for row in rows for line in _lines(load, row)]
     if not any(line.runs for line in found):
-        raise NoResults(f"there are no results of any classifier; `python -m experiments run {GROUP}` makes them")
+        raise NoResults(
+            f"no classifier of Fig. 9 has results; `python -m experiments run {GROUP}` makes them, and "
+            "--source results shows them"
+        )
     return found
 
 
@@ -179,9 +182,10 @@ def _sources(found: Sequence[Line]) -> list[str]:
 
 def _tests(found: Sequence[Line], source: str) -> dict[str, Against]:
     of_source = [line for line in found if line.runs and line.runs.source == source]
-    answers = {line.row.experiment: line.median.arrays()["predictions"] for line in of_source if line.median}
-    if STANDARD not in answers or len(answers) == 1:
+    medians = {line.row.experiment: line.median for line in of_source if line.median}
+    if STANDARD not in medians or len(medians) == 1:
         return {}
+    answers = {experiment: median.arrays()["predictions"] for experiment, median in medians.items()}
     standard = answers.pop(STANDARD)
     p = [evaluation.mcnemar(others, standard, _labels()) for others in answers.values()]
     return {name: Against(*both) for name, *both in zip(answers, p, evaluation.holm(p), strict=True)}
