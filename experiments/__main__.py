@@ -14,7 +14,7 @@ from typing import Any, NoReturn
 
 from tabulate import tabulate
 
-from experiments import documents, paper, registry, runner, store, tables
+from experiments import comparison, documents, paper, registry, runner, store, tables
 
 
 class _Parser(argparse.ArgumentParser):
@@ -50,9 +50,10 @@ def _parser() -> argparse.ArgumentParser:
     for name, function, help in (
         ("run", _run, "make the runs whose results are not there"),
         ("plan", _plan, "say what `run` would do"),
+        ("reproduce", _reproduce, "run, with Fig. 9's table written anew after every run and the tables at the end"),
     ):
         sub = command(name, function, help)
-        sub.add_argument("names", nargs="+", metavar="NAME")
+        sub.add_argument("names", nargs="+", metavar="NAME", help="an experiment, or fig9 for all of Fig. 9")
         sub.add_argument("--seeds", type=_argument(runner.parse_seeds), help="0-9, 0,3,5 or 4; else each one's own")
         sub.add_argument("--jobs", type=_argument(_jobs), default=1, help="runs side by side, one core each")
         sub.add_argument("--force", action="store_true", help="run again what is there")
@@ -93,31 +94,55 @@ def _jobs(text: str) -> int:
 
 
 def _made_plan(chosen: argparse.Namespace) -> runner.Plan:
-    experiments = [registry.named(name) for name in dict.fromkeys(chosen.names)]
+    experiments = comparison.experiments(chosen.names)
     for experiment in experiments:
         if experiment.deterministic and chosen.seeds not in (None, (0,)):
             print(f"{experiment.name} does not depend on the seed: seed 0 is all there is")
     plan = runner.plan(experiments, chosen.seeds, chosen.results, force=chosen.force)
     for line in plan.lines():
         print(line, flush=True)
+    print(plan.total(chosen.jobs), flush=True)
     return plan
 
 
 def _plan(chosen: argparse.Namespace) -> int:
-    plan = _made_plan(chosen)
-    print(f"{len(plan.jobs)} runs, about {plan.minutes(chosen.jobs):.0f} minutes with --jobs {chosen.jobs}")
+    _made_plan(chosen)
     return 0
 
 
-def _run(chosen: argparse.Namespace) -> int:
+def _run(chosen: argparse.Namespace, after: Callable[[], str] | None = None) -> int:
     plan = _made_plan(chosen)
     if not plan.jobs:
         return 0
-    summary = runner.execute(plan.jobs, chosen.jobs, chosen.data_dir)
+    summary = runner.execute(plan.jobs, chosen.jobs, chosen.data_dir, after=after)
     if summary.interrupted:
         print("interrupted; the same command resumes each run after its last finished pass", file=sys.stderr)
         return 130
     return 1 if summary.failed else 0
+
+
+def _reproduce(chosen: argparse.Namespace) -> int:
+    status = _run(chosen, lambda: _refresh(chosen))
+    if status == 130:
+        return status
+    print(_refresh(chosen))
+    for name, source in (("fig9", "results"), ("fig5", "results"), ("lenet5", "both")):
+        try:
+            print(f"\n{tables.named(name)(_loader(chosen, source)).render('md')}", end="")
+        except tables.NoResults as error:
+            print(f"\n{name}: {error}", file=sys.stderr)
+    return status
+
+
+def _refresh(chosen: argparse.Namespace) -> str:
+    """Write Fig. 9's table of the results that there are; a line that says so, or why not."""
+    path = chosen.results / "tables" / "fig9.md"
+    loader = _loader(chosen, "results")
+    try:
+        store.write_text(path, tables.named("fig9")(loader).render("md"))
+        return f"{comparison.status(loader)} in {path}"
+    except (ValueError, OSError) as error:  # the runs go on
+        return f"{path} is not written: {error}"
 
 
 def _list(chosen: argparse.Namespace) -> int:

@@ -6,6 +6,7 @@ A run whose result lies under its key is not made again.  An interrupted one con
 from __future__ import annotations
 
 import dataclasses
+import heapq
 import math
 import multiprocessing
 import operator
@@ -16,7 +17,7 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
@@ -93,15 +94,33 @@ class Plan:
 
     def lines(self) -> Iterator[str]:
         """What runs and why, and what does not, a line for all seeds alike."""
-        for (name, folder), jobs in groupby(self.there, lambda job: (job.experiment.name, job.folder)):
-            seeds = format_seeds(job.seed for job in jobs)
+        for (name, folder), there in groupby(self.there, lambda job: (job.experiment.name, job.folder)):
+            seeds = format_seeds(job.seed for job in there)
             yield f"{name} seeds {seeds}: there already, in {folder}; --force runs them again"
-        for (name, reason), jobs in groupby(self.jobs, lambda job: (job.experiment.name, job.reason)):
-            yield f"{name} seeds {format_seeds(job.seed for job in jobs)}: {reason}"
+        for (name, reason), group in groupby(self.jobs, lambda job: (job.experiment.name, job.reason)):
+            jobs = list(group)
+            minutes = sum(job.experiment.minutes for job in jobs)
+            yield f"{name} seeds {format_seeds(job.seed for job in jobs)}: {reason}, about {minutes:.2g} minutes"
 
     def minutes(self, jobs: int) -> float:
-        """Estimated time with that many jobs side by side."""
-        return sum(job.experiment.minutes for job in self.jobs) / max(1, min(jobs, len(self.jobs)))
+        """Estimated time with that many jobs side by side, each run begun, in order, as soon as one is free."""
+        free = [0.0] * max(1, jobs)
+        for job in self.jobs:
+            heapq.heapreplace(free, free[0] + job.experiment.minutes)
+        return max(free)
+
+    def slowest(self, number: int) -> list[tuple[str, float]]:
+        """The experiments whose runs take longest in all, with their minutes on one core, first the slowest."""
+        minutes: dict[str, float] = {}
+        for job in self.jobs:
+            minutes[job.experiment.name] = minutes.get(job.experiment.name, 0) + job.experiment.minutes
+        return heapq.nlargest(number, minutes.items(), key=operator.itemgetter(1))
+
+    def total(self, jobs: int) -> str:
+        """How many runs, how long with that many jobs side by side, and which are the slowest."""
+        text = f"{len(self.jobs)} runs, about {self.minutes(jobs):.0f} minutes with --jobs {jobs}"
+        slowest = ", ".join(f"{name} ({minutes:.2g})" for name, minutes in self.slowest(3))
+        return f"{text}; the slowest, in minutes: {slowest}" if slowest else text
 
 
 def plan(experiments: Sequence[Experiment], seeds: Sequence[int] | None, results: Path, *, force: bool = False) -> Plan:
@@ -323,11 +342,14 @@ class Summary:
     interrupted: bool = False
 
 
-def execute(jobs: Sequence[Job], processes: int, data_dir: Path | None = None) -> Summary:
+def execute(
+    jobs: Sequence[Job], processes: int, data_dir: Path | None = None, *, after: Callable[[], str] | None = None
+) -> Summary:
     """Make all runs, `processes` at a time, and show how they go.
 
     The data are fetched and verified here, once, before any worker starts.  A run that fails does not stop the others;
-    Ctrl-C stops them all, and each continues at its last finished pass next time.
+    Ctrl-C stops them all, and each continues at its last finished pass next time.  `after` is called whenever a run
+    has written its result; the line that it returns is shown.
     """
     if any(job.experiment.data == "mnist" for job in jobs):
         registry.load_mnist(data_dir)
@@ -341,7 +363,7 @@ def execute(jobs: Sequence[Job], processes: int, data_dir: Path | None = None) -
     try:
         futures = {pool.submit(_run_job, job, data_dir, versions): job for job in jobs}
         signal.signal(signal.SIGINT, before)
-        return Summary(failed=_follow(futures, reports, shown))
+        return Summary(failed=_follow(futures, reports, shown, after))
     except KeyboardInterrupt:
         return Summary(interrupted=True)
     finally:
@@ -351,7 +373,9 @@ def execute(jobs: Sequence[Job], processes: int, data_dir: Path | None = None) -
         pool.shutdown(cancel_futures=True)
 
 
-def _follow(futures: Mapping[Future[Ended], Job], reports: Any, shown: progress.Display) -> int:
+def _follow(
+    futures: Mapping[Future[Ended], Job], reports: Any, shown: progress.Display, after: Callable[[], str] | None
+) -> int:
     """Show the runs until the last has ended; the number that failed."""
     running, failed = set(futures), 0
     while running:
@@ -362,6 +386,8 @@ def _follow(futures: Mapping[Future[Ended], Job], reports: Any, shown: progress.
             shown.end(futures[future].label)
             shown.say(outcome.line, error=outcome.how != "finished")
             failed += outcome.how == "failed"
+            if after and outcome.how in ("finished", "diverged"):
+                shown.say(after())
     return failed
 
 

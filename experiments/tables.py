@@ -176,6 +176,8 @@ class Table:
     body: Sequence[Sequence[str]]
     records: Sequence[Json]
     notes: Sequence[str]
+    pending: str = ""
+    """Why documents do not show it yet, if they do not."""
 
     def render(self, form: Format) -> str:
         """The table as text that ends in a newline."""
@@ -329,7 +331,15 @@ def _fig5_markers(runs: Runs) -> list[tuple[int, float, float]]:
 
 def block(name: str, load: Loader) -> str:
     """A table between the markers that a document holds for it."""
-    return f"<!-- table {name} -->\n{named(name)(load).render('md')}<!-- end table -->"
+    return f"<!-- table {name} -->\n{for_documents(name, load).render('md')}<!-- end table -->"
+
+
+def for_documents(name: str, load: Loader) -> Table:
+    """The table of that name; NoResults if it is not to be shown in documents yet."""
+    made = named(name)(load)
+    if made.pending:
+        raise NoResults(made.pending)
+    return made
 
 
 def with_block(document: str, name: str, load: Loader) -> str:
@@ -346,10 +356,16 @@ def results_page(load: Loader) -> str:
     """docs/results.md: every table for which there are results."""
     registry.load()
     parts = ["# Results", "Every table, generated from `reference/` by `make tables`. Do not edit."]
-    for name in sorted(TABLES):  # whatever the order in which modules were imported
+    for name in sorted(TABLES, key=_by_number):  # whatever the order in which modules were imported
         try:
-            made = TABLES[name](load)
+            made = for_documents(name, load)
         except NoResults:
             continue
         parts.append(f"## {made.caption}\n\n{made.render('md').rstrip()}")
     return "\n\n".join(parts) + "\n"
+
+
+def _by_number(name: str) -> tuple[str, int]:
+    """Sorts "fig9" before "fig10"."""
+    letters = name.rstrip("0123456789")
+    return letters, int(name[len(letters) :] or 0)

@@ -108,7 +108,12 @@ def curve(
 
 def rejection_at(distances: NDArray[np.floating[Any]], labels: ArrayLike, error_rate: float = 0.005) -> float:
     """Least fraction that must be rejected for an error rate of at most `error_rate` on the rest (Fig. 10: 0.5%)."""
-    rejected, rates = rejection_curve(distances, labels)
+    return least_rejected(rejection_score(distances), _wrong(predict(distances), labels), error_rate)
+
+
+def least_rejected(scores: NDArray[np.floating[Any]], wrong: NDArray[np.bool_], error_rate: float = 0.005) -> float:
+    """`rejection_at` of patterns whose scores, and whether they are misclassified, are already known."""
+    rejected, rates = curve(scores, wrong)
     return float(rejected[rates <= error_rate][0])
 
 
@@ -129,6 +134,21 @@ def mcnemar(predictions_a: ArrayLike, predictions_b: ArrayLike, labels: ArrayLik
     if only_a + only_b == 0:
         return 1.0
     return float(stats.binomtest(only_a, only_a + only_b).pvalue)
+
+
+def holm(p_values: Sequence[float]) -> list[float]:
+    """Holm's step-down correction: p-values that keep the chance of any false rejection among all tests to their level.
+
+    The smallest of m is multiplied by m, the next by m - 1 and so on; none falls below one that was smaller, none
+    exceeds 1.  Returned in the order given; ValueError for what is no probability.
+    """
+    p = np.asarray(p_values, float)
+    if p.ndim != 1 or not ((p >= 0) & (p <= 1)).all():
+        raise ValueError(f"p-values must be a row of numbers from 0 to 1, got {list(p_values)}")
+    order = np.argsort(p, kind="stable")
+    adjusted = np.empty_like(p)
+    adjusted[order] = np.minimum(np.maximum.accumulate(p[order] * np.arange(len(p), 0, -1)), 1)
+    return adjusted.tolist()
 
 
 def summary(rates: Sequence[float], patterns: int = 10_000) -> Summary:

@@ -21,6 +21,7 @@ def publish(
     rates=(7e-5, 0.016),
     curvature=1.0,
     predictions=None,
+    scores=None,
     status="finished",
     extra=None,
 ):
@@ -44,6 +45,8 @@ def publish(
         for number, percent in enumerate(train, 1)
     ]
     arrays = {} if predictions is None else {"predictions": np.asarray(predictions, np.uint8)}
+    if scores is not None:
+        arrays["scores"] = np.asarray(scores, np.float32)
     made = record(experiment, seed, passes, status, extra)
     return store.write(store.result_path(reference / experiment, seed), made, arrays)
 

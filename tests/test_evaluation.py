@@ -2,12 +2,17 @@
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from sklearn.metrics import confusion_matrix
+from strategies import few
 
 from lenet98.evaluation import (
     confusion,
     curve,
     errors,
+    holm,
+    least_rejected,
     mcnemar,
     predict,
     rejection_at,
@@ -58,6 +63,7 @@ def test_rejection_by_hand():
     assert rejected.tolist() == [0, 0.2, 0.4, 0.6, 0.8, 1]
     assert rates.tolist() == pytest.approx([2 / 5, 1 / 4, 0, 0, 0, 0])
     assert rejection_at(DISTANCES, LABELS) == 0.4
+    assert least_rejected(np.array([4.0, 1, 5, 2, 6]), np.array([0, 1, 0, 1, 0], bool), 0.25) == 0.2
     assert rejection_at(DISTANCES, LABELS, 0.25) == 0.2
     assert rejection_at(DISTANCES, LABELS, 0.4) == 0
 
@@ -91,6 +97,30 @@ def test_mcnemar_by_the_binomial_tail():
     assert mcnemar(a, b, labels) == pytest.approx(2 * (1 + 9) / 2**9)
     assert mcnemar(b, a, labels) == pytest.approx(2 * (1 + 9) / 2**9)
     assert mcnemar(a, a, labels) == 1
+
+
+def test_holm_by_hand():
+    # Sorted: 0.005 x 4, 0.01 x 3, 0.03 x 2, 0.04 x 1, which must not fall below the third's 0.06.
+    assert holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
+    assert holm([0.6, 0.7]) == [1, 1]
+    assert holm([0.02]) == [0.02]
+    assert holm([]) == []
+    with pytest.raises(ValueError, match=r"from 0 to 1, got \[0.5, 1.5\]"):
+        holm([0.5, 1.5])
+    with pytest.raises(ValueError, match="from 0 to 1"):
+        holm([float("nan")])
+
+
+@few
+@given(st.lists(st.floats(0, 1), min_size=1, max_size=12), st.floats(0.001, 0.999))
+def test_holm_rejects_what_its_steps_reject(p, level):
+    """Holm (1979): the smallest p against level/m, the next against level/(m - 1), until the first that fails."""
+    rejected = set()
+    for rank, place in enumerate(sorted(range(len(p)), key=p.__getitem__)):
+        if p[place] * (len(p) - rank) > level:
+            break
+        rejected.add(place)
+    assert {place for place, adjusted in enumerate(holm(p)) if adjusted <= level} == rejected
 
 
 def test_summary_by_hand():

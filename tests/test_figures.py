@@ -91,7 +91,14 @@ def test_all_draws_what_has_results_and_says_what_has_not(load, tmp_path, capsys
         "fig08_errors",
     ]
     lines = capsys.readouterr().err.splitlines()
-    assert [line.partition(":")[0] for line in lines] == ["fig06", "readings"]
+    assert [line.partition(":")[0] for line in lines] == [
+        "fig06",
+        "fig09",
+        "fig10",
+        "fig11",
+        "fig12",
+        "readings",
+    ]
     assert "run size-15000" in lines[0]
 
 

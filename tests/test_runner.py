@@ -201,6 +201,14 @@ def test_plan_estimates_the_time(tmp_path):
     plan = planned(tmp_path, replace(FAKE, minutes=6.0), seeds=range(10))
     assert plan.minutes(2) == pytest.approx(30)
     assert plan.minutes(100) == pytest.approx(6)
+    assert plan.minutes(4) == pytest.approx(18)  # 10 runs on 4 cores: three rounds
+
+
+def test_plan_names_the_slowest_of_all_their_runs(tmp_path):
+    others = [replace(FAKE, name="once", minutes=5), replace(FAKE, name="never", minutes=1)]
+    plan = runner.plan([replace(FAKE, minutes=4), *others], (0, 1), tmp_path)
+    assert plan.slowest(2) == [("once", 10), ("fake", 8)]
+    assert planned(tmp_path, seeds=()).total(1) == "0 runs, about 0 minutes with --jobs 1"
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,14 @@
+"""Fig. 11: multiply-accumulate operations for the recognition of one character."""
+
+from __future__ import annotations
+
+from matplotlib.figure import Figure
+
+from experiments.comparison import compared, costs
+from experiments.tables import Loader
+from paper_figures.bars import draw_costs
+
+
+def figure(load: Loader) -> Figure:
+    """Draw Fig. 11."""
+    return draw_costs(costs(compared(load), "multiply_accumulates"), "Multiply-accumulates (thousands)")
