@@ -131,6 +131,10 @@ class ConvNet:
         return self.full_squashing or self.squashing if kind == "full" else self.squashing
 
 
+PLAIN = ConvNet()
+"""C1 to F6 with as many maps and units as LeNet-5."""
+
+
 @dataclass(frozen=True)
 class Layer:
     """One layer with what follows from its place in the network."""
@@ -209,9 +213,11 @@ def _draw(layer: nn.Conv2d | nn.Linear, initial: Initial, rng: np.random.Generat
     layer.weight.copy_(torch.from_numpy(_weights(initial, shape, fan_in, fan_out, rng)))
     if initial.biases == "torch":
         bound = fan_in**-0.5
-        layer.bias.copy_(torch.from_numpy(rng.uniform(-bound, bound, shape[0])))
+        biases = rng.uniform(-bound, bound, shape[0])
     else:
-        layer.bias.fill_(initial.biases)
+        biases = np.full(shape[0], initial.biases)
+    assert layer.bias is not None
+    layer.bias.copy_(torch.from_numpy(biases))
 
 
 def _weights(

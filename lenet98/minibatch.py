@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from lenet98.convnets import ConvNet, build, field
+from lenet98.convnets import PLAIN, ConvNet, build, field
 from lenet98.data import elastic as elastically
 from lenet98.data.distortions import FIELD, Magnitudes, distort
 from lenet98.data.elastic import Elastic
@@ -77,7 +77,7 @@ class Config:
     Raises ValueError, naming the field, for a value that no run can have.
     """
 
-    network: ConvNet = ConvNet()
+    network: ConvNet = PLAIN
     optimizer: Optimizer = Optimizer()
     passes: int = 10
     batch: int = 32
