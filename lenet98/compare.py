@@ -68,7 +68,9 @@ def side_by_side(names: Sequence[str]) -> str:
         [point, *(("* " if point in marked[name] else "") + found[name][point] for name in columns)]
         for point in found[PAPER]
     ]
-    table = tabulate(rows, ["", "lenet5 (1998)", *columns[1:]], maxcolwidths=[None, *[WIDTH] * len(columns)])
+    table = tabulate(
+        rows, ["", "lenet5 (1998)", *columns[1:]], maxcolwidths=[None, *[WIDTH] * len(columns)], disable_numparse=True
+    )
     return "\n".join([table, "", *(_judgement(name, marked[name]) for name in names), "", NOTE])
 
 
