@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from textwrap import fill
 
 from tabulate import tabulate
 
@@ -65,12 +66,10 @@ def side_by_side(names: Sequence[str]) -> str:
     found = {name: facts(name) for name in columns}
     marked = {name: differences(name) for name in columns}
     rows = [
-        [point, *(("* " if point in marked[name] else "") + found[name][point] for name in columns)]
+        [point, *(fill(("* " if point in marked[name] else "") + found[name][point], WIDTH) for name in columns)]
         for point in found[PAPER]
     ]
-    table = tabulate(
-        rows, ["", "lenet5 (1998)", *columns[1:]], maxcolwidths=[None, *[WIDTH] * len(columns)], disable_numparse=True
-    )
+    table = tabulate(rows, ["", "lenet5 (1998)", *columns[1:]], disable_numparse=True)
     return "\n".join([table, "", *(_judgement(name, marked[name]) for name in names), "", NOTE])
 
 
