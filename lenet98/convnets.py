@@ -234,7 +234,7 @@ def _weights(
         case "normal":
             return rng.normal(0, initial.deviation, shape)
         case "truncated normal":
-            return np.asarray(truncnorm.rvs(-2, 2, 0, initial.deviation, shape, rng))
+            return np.asarray(truncnorm.rvs(-2, 2, scale=initial.deviation, size=shape, random_state=rng))
 
 
 def field(images: Tensor, size: int, levels: tuple[float, float]) -> Tensor:

@@ -23,6 +23,7 @@ def publish(
     predictions=None,
     status="finished",
     extra=None,
+    seconds=120.0,
 ):
     """Publish a run with that training error by pass, percent, and `test` errors after the last.
 
@@ -44,7 +45,7 @@ def publish(
         for number, percent in enumerate(train, 1)
     ]
     arrays = {} if predictions is None else {"predictions": np.asarray(predictions, np.uint8)}
-    made = record(experiment, seed, passes, status, extra)
+    made = {**record(experiment, seed, passes, status, extra), "seconds": seconds}
     return store.write(store.result_path(reference / experiment, seed), made, arrays)
 
 
