@@ -18,13 +18,13 @@ from lenet98.popular import POPULAR, Popular
 TEST_PATTERNS = 10_000
 
 MINUTES = {
-    "popular-adam": 4,
-    "popular-adadelta": 3,
-    "popular-padded": 2.5,
-    "popular-relu": 3,
-    "popular-sigmoid": 3,
-    "popular-numpy": 16,
-    "popular-lush": 4,
+    "popular-adam": 2,
+    "popular-adadelta": 1.5,
+    "popular-padded": 1,
+    "popular-relu": 1.5,
+    "popular-sigmoid": 1.5,
+    "popular-numpy": 5,
+    "popular-lush": 3,
 }
 """Of one run on one core."""
 
