@@ -78,6 +78,9 @@ def _parser() -> argparse.ArgumentParser:
     sub = command("describe", describe, "print a network layer by layer, beside the paper's numbers")
     sub.add_argument("spec", nargs="?", default="lenet5", metavar="SPEC", help="its name (default: %(default)s)")
 
+    sub = command("compare", compare, "print networks and their training beside the paper's LeNet-5: is this LeNet-5?")
+    sub.add_argument("names", nargs="+", metavar="NAME", help="a network, or a popular one such as popular-padded")
+
     data_dir(command("data", data, "find or fetch MNIST, verify it and say where it is"))
 
     sub = command("train", train, "train a network as Section III.B describes")
@@ -145,6 +148,12 @@ def describe(chosen: argparse.Namespace) -> None:
     print(tabulate(rows, headings, intfmt=",", missingval=""))
     if spec.name in accounting.NOTES:
         print(f"\n{accounting.NOTES[spec.name]}")
+
+
+def compare(chosen: argparse.Namespace) -> None:
+    from lenet98.compare import side_by_side
+
+    print(side_by_side(chosen.names))
 
 
 def data(chosen: argparse.Namespace) -> None:

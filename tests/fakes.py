@@ -24,6 +24,7 @@ def publish(
     scores=None,
     status="finished",
     extra=None,
+    seconds=120.0,
 ):
     """Publish a run with that training error by pass, percent, and `test` errors after the last.
 
@@ -47,7 +48,7 @@ def publish(
     arrays = {} if predictions is None else {"predictions": np.asarray(predictions, np.uint8)}
     if scores is not None:
         arrays["scores"] = np.asarray(scores, np.float32)
-    made = record(experiment, seed, passes, status, extra)
+    made = {**record(experiment, seed, passes, status, extra), "seconds": seconds}
     return store.write(store.result_path(reference / experiment, seed), made, arrays)
 
 

@@ -1,0 +1,116 @@
+"""LeNet-5 as people write it (`lenet98.popular`), trained as its authors say, beside the network of 1998."""
+
+from __future__ import annotations
+
+from statistics import mean
+
+from experiments import tables
+from experiments.lush import train_by_stages
+from experiments.minibatch import train_in_batches
+from experiments.registry import Experiment, register
+from experiments.store import Json, Runs
+from experiments.tables import Loader, Row, Table
+from lenet98 import lush
+from lenet98.compare import PAPER, differences, facts
+from lenet98.evaluation import wilson
+from lenet98.popular import POPULAR, Popular
+
+TEST_PATTERNS = 10_000
+
+MINUTES = {
+    "popular-adam": 2,
+    "popular-adadelta": 1.5,
+    "popular-padded": 1,
+    "popular-relu": 1.5,
+    "popular-sigmoid": 1.5,
+    "popular-numpy": 5,
+    "popular-lush": 3,
+}
+"""Of one run on one core."""
+
+for popular in POPULAR.values():
+    register(
+        Experiment(
+            popular.name,
+            popular.title,
+            popular.config,
+            train_by_stages if isinstance(popular.config, lush.Config) else train_in_batches,
+            minutes=MINUTES[popular.name],
+            seeds=tuple(range(5)),
+        )
+    )
+
+REMARK = (
+    "Trained as the authors say, with their framework's defaults where they say nothing; `lenet98 compare` shows every "
+    "network beside the paper's. Errors after the last pass. The intervals overlap if that of ours, over seeds, meets "
+    "Wilson's 95% interval of the author's one run on 10,000 patterns. Seconds are of one run on one thread."
+)
+
+
+@tables.table("popular")
+def popular_table(load: Loader) -> Table:
+    """What is called LeNet-5, and LeNet-5."""
+    there = [name for name in POPULAR if load.has(name)]
+    if not there:
+        load.one(next(iter(POPULAR)))
+    used = {name: load.one(name) for name in ([PAPER] if load.has(PAPER) else []) + there}
+    records = [_record(name, runs) for name, runs in used.items()]
+    header = [
+        "", "parameters", "connections", "passes", "seconds", "error, %", "sd", "n", "95% interval",
+        "author's, %", "overlap", "differs from 1998 in",
+    ]  # fmt: skip
+    body = [_line(record) for record in records]
+    sources = [f"{popular.name}: {_source(popular)}" for popular in POPULAR.values() if popular.name in used]
+    notes = tables.notes("popular", list(used.values()), REMARK, *sources, *tables.lacking(POPULAR, used))
+    return Table("popular", "LeNet-5 as people write it, and as it was.", header, body, records, notes)
+
+
+def overlap(row: Row, reported: float | None) -> bool | None:
+    """Whether the interval of our runs meets that of the author's one; None where one of them is lacking."""
+    if row.interval is None or reported is None:
+        return None
+    theirs = wilson(round(reported / 100 * TEST_PATTERNS), TEST_PATTERNS)
+    return row.interval[0] <= 100 * theirs.high and 100 * theirs.low <= row.interval[1]
+
+
+def _record(name: str, runs: Runs) -> Json:
+    popular = POPULAR.get(name)
+    reported = popular.reported if popular else None
+    row = tables.test_row(runs, popular.title if popular else "LeNet-5 (1998)", reported)
+    stated = facts(name)
+    return {
+        **row.as_json(),
+        "experiment": name,
+        **{point: int(stated[point].replace(",", "")) for point in ("parameters", "connections", "passes")},
+        "seconds": mean(result.record["seconds"] for result in runs.finished) if runs.finished else None,
+        "overlap": overlap(row, reported),
+        "differences": differences(name),
+    }
+
+
+def _line(record: Json) -> list[str]:
+    interval, seconds = record["interval"], record["seconds"]
+    return [
+        record["row"],
+        f"{record['parameters']:,}",
+        f"{record['connections']:,}",
+        str(record["passes"]),
+        "" if seconds is None else f"{seconds:.0f}",
+        tables.number(record["mean"]),
+        tables.number(record["sd"]),
+        str(record["n"]) + (f" (+{record['diverged']} diverged)" if record["diverged"] else ""),
+        "" if interval is None else f"{interval[0]:.2f}–{interval[1]:.2f}",
+        tables.number(record["paper"]),
+        {None: "", True: "yes", False: "no"}[record["overlap"]],
+        ", ".join(point for point in record["differences"] if point not in ("parameters", "connections")),
+    ]
+
+
+def _source(popular: Popular) -> str:
+    reported = (
+        f"reports {popular.reported:g}% {popular.report}"
+        if popular.reported is not None
+        else (f"no error on MNIST is reported{', ' + popular.report if popular.report else ''}")
+    )
+    unstated = f" Not stated: {popular.unstated}." if popular.unstated else ""
+    return f"{popular.source}; {reported}.{unstated}"
