@@ -31,18 +31,13 @@ READINGS: dict[str, tuple[str, Config]] = {
     "held-j-10-seed": ("eq. 9, j = 10, curvature of eq. 8", Config(reading=competing(10.0))),
     "held-j-15-seed": ("eq. 9, j = 15, curvature of eq. 8", Config(reading=competing(15.0))),
     "held-mu-0.1": ("mu = 0.1", Config(mu=0.1)),
-    "held-j-10-seed-scale-0.25": (
-        "eq. 9, j = 10, curvature of eq. 8, loss times 1/4",
-        Config(reading=competing(10.0, 0.25)),
-    ),
-    "held-j-10-seed-scale-0.1": (
-        "eq. 9, j = 10, curvature of eq. 8, loss times 1/10",
-        Config(reading=competing(10.0, 0.1)),
-    ),
-    "held-j-10-seed-scale-0.05": (
-        "eq. 9, j = 10, curvature of eq. 8, loss times 1/20",
-        Config(reading=competing(10.0, 0.05)),
-    ),
+    **{
+        f"held-j-10-seed-scale-{1 / part}": (
+            f"eq. 9, j = 10, curvature of eq. 8, loss times 1/{part}",
+            Config(reading=competing(10.0, 1 / part)),
+        )
+        for part in (4, 10, 20, 40)
+    },
     "held-j-10-seed-mu-0.1": ("eq. 9, j = 10, curvature of eq. 8, mu = 0.1", Config(reading=competing(10.0), mu=0.1)),
 }
 """What is learnt on Fig. 7's distortions and judged on the last tenth of the training set, by experiment."""
