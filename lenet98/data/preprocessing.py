@@ -38,8 +38,8 @@ Images = NDArray[np.uint8]
 def crop(images: Images, size: int = BOX) -> Images:
     """Cut the digits out of their field: the window that holds most ink, of equals the one nearest to the middle.
 
-    MNIST's digits fit 20x20 pixels, but the window in the middle of the field cuts into most of them, because it is their
-    centre of mass that lies there.  The window chosen here is the box itself: nothing is lost.
+    MNIST's digits fit 20x20 pixels, but the window in the middle of the field cuts into most of them, because it is
+    their centre of mass that lies there.  The window chosen here is the box itself: nothing is lost.
 
     Parameters
     ----------
@@ -87,8 +87,8 @@ def deslant(images: Images) -> Images:
 
     Returns
     -------
-    The same shape.  Ink shifted out of the field is lost: `widened` images lose none.  A blank image, or ink on a single
-    line, stays what it is.
+    The same shape.  Ink shifted out of the field is lost: `widened` images lose none.  A blank image, or ink on a
+    single line, stays what it is.
 
     Raises ValueError for other types and shapes.
     """
