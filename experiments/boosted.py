@@ -22,7 +22,7 @@ from zipfile import BadZipFile
 import numpy as np
 from numpy.typing import NDArray
 
-from experiments.last_layers import evaluated
+from experiments.judged import evaluated
 from experiments.registry import Context, Outcome, Report, Step
 from lenet98 import accounting
 from lenet98.data.distortions import Showing

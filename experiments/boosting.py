@@ -43,7 +43,7 @@ def boosting(load: Loader) -> Table:
         held_out = "" if runs.experiment == "dist_boosted_lenet4" else "held out: "
         theirs = None if held_out else paper.TEST_ERROR["dist_boosted_lenet4"]
         extras = [result.extra for result in runs.finished]
-        rows = []
+        rows: list[tuple[str, float | None, list[int], float | None]] = []
         for number in range(1, NETWORKS + 1):
             errors, patterns = tables.counts(runs.finished, number=number)
             rows.append((f"network {number} alone", None, errors, None))

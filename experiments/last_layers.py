@@ -17,9 +17,9 @@ import torch
 from numpy.typing import NDArray
 from sklearn.neighbors import NearestNeighbors
 
+from experiments.judged import evaluated
 from experiments.registry import Context, Outcome, Report, Step
 from lenet98 import accounting
-from lenet98.data.mnist import MNIST
 from lenet98.modules import Net
 from lenet98.prototypes import place_codes
 from lenet98.specs import Geometry, Spec, named
@@ -183,13 +183,6 @@ def local_multiply_accumulates(layer: Linear, neighbours: int) -> int:
 
 
 # --- the experiments --------------------------------------------------------------------------------------------------
-
-
-def evaluated(config: Config, data: MNIST) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-    """Images and labels of the patterns that a run of `config` is judged on."""
-    if config.evaluate_on == "test":
-        return data.test_images, data.test_labels
-    return data.train_images[config.train_size :], data.train_labels[config.train_size :]
 
 
 @dataclass(frozen=True)
