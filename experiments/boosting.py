@@ -56,7 +56,7 @@ def boosting(load: Loader) -> Table:
         for title, percent, errors, share in rows:
             row = tables.summarise(held_out + title, percent, errors, patterns, source=runs.source)
             cost = None if share is None else 1 + (NETWORKS - 1) * share
-            shares = ["", ""] if cost is None else [f"{100 * share:.1f}", f"{cost:.2f}"]
+            shares = ["" if share is None else f"{100 * share:.1f}", "" if cost is None else f"{cost:.2f}"]
             body.append([row.row, *tables.cells(row), *shares])
             records.append({**row.as_json(), "asked": share, "cost": cost})
     remark = (

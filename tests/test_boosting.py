@@ -1,5 +1,6 @@
 """Boosting: filters by hand and as properties, the decision by hand, and a whole small run on real digits."""
 
+import json
 from dataclasses import replace
 from itertools import islice
 
@@ -119,7 +120,7 @@ def test_filters_on_real_digits(mnist):
 def test_a_filter_that_nothing_passes_gives_up(mnist, monkeypatch):
     monkeypatch.setattr(boosted, "HOPELESS", 5)
     same = [initial_parameters(LENET4, SMALL.reading, generator(0, "init"))] * 2
-    with pytest.raises(ValueError, match="only 0 of 2000 patterns pass the filter; lower BoostedConfig.filtered"):
+    with pytest.raises(ValueError, match=r"only 0 of 2000 patterns pass the filter; lower BoostedConfig.filtered"):
         filtered(SMALL, 20_000, mnist, same, disagreement, lambda *_: None)
 
 
@@ -190,6 +191,7 @@ def test_a_run_put_together_by_hand(mnist, whole, tmp_path):
     assert outcome.extra["stored"] == 3 * 16_998  # Fig. 12: 51,000
     assert outcome.extra["multiply_accumulates"] == round(245_568 * (1 + 2 * decided.asked))
     assert 0 < outcome.extra["asked"] < 1
+    json.dumps([*outcome.passes, outcome.extra])
 
 
 def test_progress_goes_forward_through_all_stages(whole):
@@ -206,7 +208,7 @@ class Interrupted(Exception):
     pass
 
 
-@pytest.mark.parametrize("stop", [2, 3, 5, 8])
+@pytest.mark.parametrize("stop", [3, 5])
 def test_a_run_interrupted_in_any_stage_goes_on(mnist, whole, tmp_path, stop):
     def stop_in_pass(report):
         if report.pass_number == stop:
@@ -223,12 +225,16 @@ def test_a_run_interrupted_in_any_stage_goes_on(mnist, whole, tmp_path, stop):
 
 
 def test_networks_left_without_their_run_are_not_taken_up(mnist, tmp_path):
+    seen = []
+
     def stop_in_pass(report):
+        seen.append(report.pass_number)
         if report.pass_number == 3:
             raise Interrupted
 
     with pytest.raises(Interrupted):
         boost(SMALL, 3, context_in(tmp_path, mnist, stop_in_pass))
+    seen.clear()
     (tmp_path / "run.checkpoint").unlink()  # as `--force` does
     seen = []
     with pytest.raises(Interrupted):

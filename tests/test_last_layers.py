@@ -1,5 +1,6 @@
 """LeNet-4's last layer replaced: against scikit-learn, by hand, and whole runs on few real digits."""
 
+import json
 from dataclasses import replace
 
 import numpy as np
@@ -132,6 +133,7 @@ def test_k_nn_on_lenet4(context):
     assert outcome.extra["stored"] == 16_998 + 1000 * 120
     assert [(r.pass_number, r.passes) for r in context.reports] == [(1, 3), (2, 3), (3, 3), (3, 3)]
     assert all(r.done <= r.total for r in context.reports)
+    json.dumps([*outcome.passes, outcome.extra])
 
 
 def test_local_learning_on_lenet4_and_a_resumed_run(context):
@@ -183,7 +185,7 @@ def test_impossible_neighbours_are_refused(kind):
 
 @pytest.mark.parametrize("decay", [0.0, -1.0, float("inf"), float("nan")])
 def test_impossible_decay_is_refused(decay):
-    with pytest.raises(ValueError, match="LocalConfig.decay"):
+    with pytest.raises(ValueError, match=r"LocalConfig\.decay"):
         training(LocalConfig, "lenet4", decay=decay)
 
 

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from fakes import publish
 
-from experiments import paper, registry, tables
+from experiments import paper, registry, store, tables
 from experiments.forms import FormConfig, train_on_form
-from experiments.mlps import EXPERIMENTS
+from experiments.mlps import EXPERIMENTS, HELD_OUT_MU
 from experiments.place_coded import MEAN_SQUARED_ERROR, training
 from experiments.registry import Context
 from experiments.tables import Loader
@@ -39,6 +39,12 @@ def test_titles_name_the_specs(name):
     experiment = registry.named(name)
     assert experiment.title.removeprefix("[dist] ").removeprefix("[deslant] ") == experiment.config.spec
     assert named(experiment.config.spec).geometry[-1].prototypes == "places"
+
+
+def test_held_out_runs_differ_in_mu_alone():
+    paper_mu, other = (registry.named(f"held-mlp-mu-{mu:g}").config for mu in HELD_OUT_MU)
+    assert (paper_mu.train_size, paper_mu.evaluate_on, paper_mu.mu) == (50_000, "held out", MU)
+    assert replace(other, mu=MU) == paper_mu
 
 
 def test_forms_are_those_of_the_rows():
@@ -87,9 +93,9 @@ def test_lenet1_sees_the_reduced_digit_in_the_middle_of_its_field(context):
 
 
 def test_bad_forms_are_named():
-    with pytest.raises(ValueError, match="FormConfig.form is '24x24'; it must be one of 28x28"):
+    with pytest.raises(ValueError, match=r"FormConfig\.form is '24x24'; it must be one of 28x28"):
         training(FormConfig, "lenet1", form="24x24")
-    with pytest.raises(ValueError, match="FormConfig.distortions need the form '28x28'"):
+    with pytest.raises(ValueError, match=r"FormConfig\.distortions need the form '28x28'"):
         training(FormConfig, "lenet1", form="16x16", distorted=True)
 
 
@@ -106,8 +112,6 @@ def test_table_says_in_which_pass_the_paper_is_reached(tmp_path):
     made = publish(tmp_path, "mlp_300", 0, test=300, train=(9, 5, 2))
     for entry, errors in zip(made.record["passes"], (480, 460, 300), strict=True):
         entry["test_errors"] = errors
-    from experiments import store
-
     store.write(made.path, made.record, {})
     table = tables.named("mlps")(Loader(("reference",), tmp_path / "results", tmp_path))
     assert table.body == [["28x28-300-10", "4.70", "3.00", "", "1", "2.68–3.35", "−1.70", "2.00", "2"]]
