@@ -6,7 +6,8 @@ learns new patterns on which the first two disagree.  Their outputs are added.  
 is taken, and the others are not asked.
 
 The pool has no end: originals, then one distorted copy of each pattern after the other.  Each network is a run of
-`lenet98.training` of a seed of its own, so that it has its own start and its own distortions, new to the others.
+`lenet98.training` of a seed of its own, so that it has its own start and its own distortions, new to the others.  The
+originals are not, so the third network's pool is without them.
 """
 
 from __future__ import annotations
@@ -80,12 +81,12 @@ def seed_of(seed: int, network: int) -> int:
 # --- filters ----------------------------------------------------------------------------------------------------------
 
 
-def pool(patterns: int, seed: int) -> Iterator[Showing]:
-    """The members of the endless pool in blocks: all originals, then copy 1 of every pattern, copy 2, and so on.
+def pool(patterns: int, seed: int, first_copy: int = 0) -> Iterator[Showing]:
+    """The members of the endless pool in blocks: all originals (copy 0), then copy 1 of every pattern, and so on.
 
     Each round is in a random order of its own.
     """
-    copy = 0
+    copy = first_copy
     while True:
         order = generator(seed, "order", 1, copy).permutation(np.arange(patterns, dtype=np.int32))
         for start in range(0, patterns, CHUNK):
@@ -152,6 +153,7 @@ def filtered(
     data: MNIST,
     before: list[NDArray[np.float32]],
     passing: Filter,
+    first_copy: int,
     progress: Callable[[int, int], None],
 ) -> Filtered:
     """Go through the pool until `config.filtered` patterns have passed.
@@ -166,6 +168,8 @@ def filtered(
         Parameters of the networks that filter.
     passing
         `halves` or `disagreement`.
+    first_copy
+        Where the pool begins: 0 with the originals, 1 with the distorted patterns.
     progress
         Called for every block with the number passed and the number wanted.
 
@@ -174,7 +178,7 @@ def filtered(
     engine, wanted = Engine(named(config.spec), config.reading), config.filtered
     passed: list[Showing] = []
     count = candidates = 0
-    for block in pool(config.train_size, seed):
+    for block in pool(config.train_size, seed, first_copy):
         images = shown(config, seed, block, data.train_images)
         answers = [engine.distances(parameters, images).argmin(axis=1) for parameters in before]
         places = passing(answers, data.train_labels[block.patterns], count)[: wanted - count]
@@ -345,6 +349,7 @@ class _Stages:
                 self.context.mnist,
                 before,
                 passing,
+                number - 2,
                 lambda done, total: self._report(number, Step(done, total), 0),
             )
             self._save()

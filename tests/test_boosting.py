@@ -100,7 +100,7 @@ def test_filters_on_real_digits(mnist):
     before = [initial_parameters(LENET4, SMALL.reading, generator(seed, "init")) for seed in (0, 1)]
     seed = seed_of(0, 2)
     reports = []
-    found = filtered(SMALL, seed, mnist, before[:1], halves(seed, 300), lambda *report: reports.append(report))
+    found = filtered(SMALL, seed, mnist, before[:1], halves(seed, 300), 0, lambda *report: reports.append(report))
     images = shown(SMALL, seed, found.showing, mnist.train_images)
     answers = [engine.distances(one, images).argmin(axis=1) for one in before]
     wrong = answers[0] != mnist.train_labels[found.showing.patterns]
@@ -111,8 +111,9 @@ def test_filters_on_real_digits(mnist):
     assert found.candidates >= 300
     members = list(zip(found.showing.patterns, found.showing.copies, strict=True))
     assert len(set(members)) == 300
-    third = seed_of(0, 3)
-    found = filtered(SMALL, third, mnist, before, disagreement, lambda *_: None)
+    third = seed_of(0, 3)  # new patterns: no originals
+    found = filtered(SMALL, third, mnist, before, disagreement, 1, lambda *_: None)
+    assert found.showing.copies.min() == 1
     images = shown(SMALL, third, found.showing, mnist.train_images)
     assert (engine.distances(before[0], images).argmin(1) != engine.distances(before[1], images).argmin(1)).all()
 
@@ -121,7 +122,7 @@ def test_a_filter_that_nothing_passes_gives_up(mnist, monkeypatch):
     monkeypatch.setattr(boosted, "HOPELESS", 5)
     same = [initial_parameters(LENET4, SMALL.reading, generator(0, "init"))] * 2
     with pytest.raises(ValueError, match=r"only 0 of 2000 patterns pass the filter; lower BoostedConfig.filtered"):
-        filtered(SMALL, 20_000, mnist, same, disagreement, lambda *_: None)
+        filtered(SMALL, 20_000, mnist, same, disagreement, 0, lambda *_: None)
 
 
 # --- the decision
@@ -178,7 +179,7 @@ def test_a_run_put_together_by_hand(mnist, whole, tmp_path):
     )
     for number, passing in ((2, halves(10_003, 300)), (3, disagreement)):
         seed = seed_of(3, number)
-        found = filtered(SMALL, seed, data, [net.parameters for net in nets], passing, lambda *_: None)
+        found = filtered(SMALL, seed, data, [net.parameters for net in nets], passing, number - 2, lambda *_: None)
         nets.append(train(SMALL.each, seed, data, shows=lambda _, showing=found.showing: showing))
         assert outcome.extra["candidates"][number - 2] == found.candidates
     np.testing.assert_array_equal(outcome.weights, [net.parameters for net in nets])
