@@ -14,10 +14,12 @@ class Printed:
 
     value: int
     source: str
+    within: int = 0
+    """Half a unit of its last digit, where the paper rounds: "about 17,000" is 16,500 to 17,500."""
 
 
-def _printed(source: str, **values: int) -> dict[str, Printed]:
-    return {quantity: Printed(value, source) for quantity, value in values.items()}
+def _printed(source: str, within: int = 0, **values: int) -> dict[str, Printed]:
+    return {quantity: Printed(value, source, within) for quantity, value in values.items()}
 
 
 def _figures(thousands: int) -> dict[str, dict[str, Printed]]:
@@ -38,6 +40,17 @@ PAPER: dict[str, dict[str, dict[str, Printed]]] = {
         | _printed("Fig. 11", multiply_accumulates=401_000)
         | _printed("Fig. 12", stored=60_000),
     },
+    "lenet1": {
+        "total": _printed("III.C.7", within=50, parameters=2_600)
+        | _printed("III.C.7", within=5_000, multiply_accumulates=100_000)
+        | _printed("Fig. 12", within=500, stored=3_000),
+    },
+    "lenet4": {
+        "total": _printed("III.C.8", within=500, parameters=17_000)
+        | _printed("III.C.8", within=5_000, connections=260_000)
+        | _printed("Fig. 11", within=5_000, multiply_accumulates=260_000)
+        | _printed("Fig. 12", within=500, stored=17_000),
+    },
     "20x20-300-10": _figures(123),
     "28x28-1000-10": _figures(795),
     "28x28-300-100-10": _figures(267),
@@ -48,6 +61,10 @@ PAPER: dict[str, dict[str, dict[str, Printed]]] = {
 NOTES = {
     "lenet5": "The paper's numbers: II.B; total multiply-accumulates Fig. 11, stored variables Fig. 12. No count of\n"
     "operations gives Fig. 11's 401 thousand; 340,908 connections + 60,000 parameters do, to the thousand.",
+    "lenet1": "The paper's numbers are rounded: III.C.7 about 2,600 parameters and 100,000 multiply-adds, which\n"
+    "connections are nearest to; stored variables Fig. 12. The table of C3 is that of the 1990 network.",
+    "lenet4": "The paper's numbers are rounded: III.C.8 about 17,000 parameters and 260,000 connections, which\n"
+    "Fig. 11 has for multiply-accumulates; stored variables Fig. 12. The tables of C3 and C5 are ours and meet both.",
 }
 """What a reader of a network's table should know."""
 

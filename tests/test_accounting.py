@@ -8,7 +8,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from lenet98.accounting import PAPER, connections, multiply_accumulates, stored, table
 from lenet98.modules import Net
-from lenet98.specs import LENET5, mlp
+from lenet98.specs import LENET1, LENET4, LENET5, mlp
 
 
 def links(layer):
@@ -87,6 +87,17 @@ def test_figure_11_of_lenet5_is_the_sum_of_connections_and_parameters():
     assert printed["multiply_accumulates"].value == 401_000 == round(total["connections"] + total["parameters"], -3)
     assert total["multiply_accumulates"] == 328_096
     assert printed["multiply_accumulates"].source == "Fig. 11"
+
+
+@pytest.mark.parametrize(("spec", "connections"), [(LENET1, 98_442), (LENET4, 258_306)], ids=["lenet1", "lenet4"])
+def test_lenet1_and_lenet4_are_of_the_size_that_the_text_rounds(spec, connections):
+    total, printed = table(spec)[-1], PAPER[spec.name]["total"]
+    assert total["connections"] == connections
+    for quantity in ("parameters", "connections", "stored"):
+        if quantity in printed:
+            assert abs(total[quantity] - printed[quantity].value) <= printed[quantity].within
+    # What the paper calls multiply-accumulates are the connections.
+    assert abs(connections - printed["multiply_accumulates"].value) <= printed["multiply_accumulates"].within
 
 
 @pytest.mark.parametrize("name", ["C1", "C5", "F6"])

@@ -1,0 +1,1 @@
+"""The classifiers with which the paper compares its networks (Section III.C)."""
