@@ -26,7 +26,7 @@ def test_experiments_differ_from_lenet5_in_what_their_names_say():
     plain, chosen = registry.named("lenet5").config, READINGS[CHOSEN][1]
     assert registry.named("dist_lenet5").config == replace(chosen, distortions=FIG7)
     assert registry.named("dist_default").config == replace(plain, distortions=FIG7)
-    assert registry.named("reading-j-10-seed").config == chosen
+    assert registry.named("lenet5_chosen").config == chosen
     assert registry.named("held-1").config.distortions == FIG7
     assert registry.named("held-none").config.distortions is None
     assert registry.named(f"{CHOSEN}-0.5").config.distortions.shear == FIG7.shear / 2
