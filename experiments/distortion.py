@@ -86,6 +86,10 @@ for name, (title, config) in HELD_OUT.items():
 TESTED: dict[str, tuple[str, Config]] = {
     "dist_lenet5": ("[dist] LeNet-5", replace(READINGS[CHOSEN][1], distortions=FIG7)),
     "dist_default": ("[dist] LeNet-5, DEFAULT", Config(distortions=FIG7)),
+    "dist_half": (
+        "[dist] LeNet-5, eq. 9, j = 10, curvature of eq. 8",
+        Config(reading=competing(10.0), distortions=FIG7),
+    ),
     "lenet5_chosen": (f"LeNet-5, {READINGS[CHOSEN][0]}", READINGS[CHOSEN][1]),
 }
 """Trained on all 60,000 patterns: the paper's row, and what its distortions and its reading do apart."""
