@@ -129,9 +129,9 @@ for choice in CHOICES:
     )
 
 REMARK = (
-    "The first 50,000 training patterns (10,000 where the table says so) are learnt; errors are those on the last 10,000 "
-    "training patterns. The first line of each classifier is what its row of Fig. 9 has; each other line differs from it "
-    "in what is named."
+    "The first 50,000 training patterns (10,000 where the table says so) are learnt; errors are those on the last "
+    "10,000 training patterns. The first line of each classifier is what its row of Fig. 9 has; each other line "
+    "differs from it in what is named."
 )
 
 

@@ -109,8 +109,8 @@ class PairwiseLinear:
     """45 linear units, one for each pair of classes (III.C.1).
 
     Unit i/j is fitted to +1 on class i and -1 on class j, and not fitted on others.  The score of a class is the sum of
-    the outputs of all units i/x less that of all units y/i.  Outputs are squashed, tanh(gain * a): a unit may answer the
-    eight classes that it has never seen with a large sum, which would drown the units that know.
+    the outputs of all units i/x less that of all units y/i.  Outputs are squashed, tanh(gain * a): a unit may answer
+    the eight classes that it has never seen with a large sum, which would drown the units that know.
     """
 
     size: tuple[int, int]

@@ -30,8 +30,8 @@ class KNearest:
     """All training patterns are kept; the class is that of most of the k nearest.
 
     Where classes have equally many of the k, the one of the nearest prototype among theirs is given.  The rejection
-    score is how much farther the nearest prototype of any other class is: the difference of the two best outputs, if the
-    output of a class is its distance.  It is negative where the vote overrules the nearest prototype.
+    score is how much farther the nearest prototype of any other class is: the difference of the two best outputs, if
+    the output of a class is its distance.  It is negative where the vote overrules the nearest prototype.
     """
 
     size: tuple[int, int]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -68,7 +69,7 @@ class Quadratic:
         return self.mean.size + self.axes.size + self.layer.stored
 
 
-def products(components: NDArray[np.float32]) -> NDArray[np.float32]:
+def products(components: NDArray[np.floating[Any]]) -> NDArray[np.float32]:
     """The products of all pairs of columns, each with itself too: (n, k) to (n, k (k + 1) / 2)."""
     first, second = np.triu_indices(components.shape[1])
-    return components[:, first] * components[:, second]
+    return (components[:, first] * components[:, second]).astype(np.float32, copy=False)
