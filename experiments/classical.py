@@ -16,7 +16,7 @@ from experiments.tables import Loader, NoResults, Table
 RIDGE = 1e-3
 PAIRWISE = {"ridge": 1e-2, "gain": 8}
 GAUSSIANS = {"per_class": 100, "spread": 1.0, "ridge": 1e-6}
-QUADRATIC = {"components": 40, "ridge": RIDGE}
+QUADRATIC = {"components": 40, "centred": False, "ridge": RIDGE}
 
 ROWS = {
     "linear": Config("linear", "28x28", {"ridge": RIDGE}),
@@ -103,7 +103,8 @@ CHOICES = (
     _choice("deslant_knn", "box", "window of most ink", form="deslanted box"),
     _choice("deslant_knn", "k-1", "k = 1", k=1),
     _choice("deslant_knn", "k-5", "k = 5", k=5),
-    _choice("pca40_quadratic", "", "ridge 0.001"),
+    _choice("pca40_quadratic", "", "mean not taken away, ridge 0.001"),
+    _choice("pca40_quadratic", "centred", "mean taken away", centred=True),
     _choice("pca40_quadratic", "ridge-1e-5", "ridge 0.00001", ridge=1e-5),
     _choice("pca40_quadratic", "ridge-0.1", "ridge 0.1", ridge=0.1),
     _choice("pca40_quadratic", "20x20", "20x20 box", form="20x20"),

@@ -230,7 +230,11 @@ def test_products_are_the_papers_820(mnist):
 def test_principal_components_are_the_covariances_eigenvectors(fitted, mnist):
     inputs = vectors(FORMS["deslanted"](mnist.train_images[:LEARNT])).astype(float)
     quadratic = fitted["quadratic"]
-    np.testing.assert_allclose(quadratic.mean, inputs.mean(axis=0), atol=1e-6)
+    assert quadratic.mean is None
+    features = (inputs @ quadratic.axes.T)[:20]
+    expected = PolynomialFeatures(2).fit_transform(features)[:, 11:] @ quadratic.layer.weights.T
+    outputs = quadratic.outputs(FORMS["deslanted"](mnist.train_images[:20]))
+    np.testing.assert_allclose(outputs, expected + quadratic.layer.biases, atol=1e-3)
     _, axes = np.linalg.eigh(np.cov(inputs.T))
     likeness = abs(np.sum(axes[:, ::-1][:, :10].T * quadratic.axes, axis=1))
     np.testing.assert_allclose(likeness, 1, atol=1e-4)
@@ -240,7 +244,18 @@ def test_quadratic_costs(mnist):
     made = Quadratic.fit(mnist.train_images[:1000], mnist.train_labels[:1000], ridge=0.1)
     assert made.layer.weights.shape == (10, 820)  # with the bias 821 inputs
     assert made.multiply_accumulates == 40 * 784 + 820 + 8_200
-    assert made.stored == 784 + 40 * 784 + 8_210  # Fig. 12 has 40 thousand
+    assert made.stored == 40 * 784 + 8_210
+    assert round(made.stored, -3) == 40_000  # Fig. 12
+
+
+def test_centred_components_have_the_mean_taken_away(mnist):
+    images, labels = mnist.train_images[:400], mnist.train_labels[:400]
+    made = Quadratic.fit(images, labels, components=5, centred=True, ridge=0.1)
+    inputs = vectors(images)
+    np.testing.assert_allclose(made.mean, inputs.mean(axis=0), atol=1e-6)
+    features = PolynomialFeatures(2).fit_transform((inputs - inputs.mean(axis=0)) @ made.axes.T)[:, 6:]
+    np.testing.assert_allclose(made.outputs(images), features @ made.layer.weights.T + made.layer.biases, atol=1e-3)
+    assert made.stored == 784 + 5 * 784 + 10 * 16
 
 
 # --- radial basis functions -------------------------------------------------------------------------------------------

@@ -18,22 +18,26 @@ from lenet98.classifiers.linear import Layer, place_code
 class Quadratic:
     """A linear classifier on the products of all pairs of 40 principal components.
 
-    The mean of the training patterns is taken away, and the rest projected on the eigenvectors of the covariance matrix
-    with the greatest eigenvalues.  A polynomial classifier of degree two is a linear one with 821 inputs: the 820
-    products, squares among them, and the bias.  The components alone are not among them.
+    Patterns are projected on the eigenvectors of their covariance matrix with the greatest eigenvalues.  A polynomial
+    classifier of degree two is a linear one with 821 inputs: the 820 products, squares among them, and the bias.  The
+    components alone are not among them, and need not be: where the mean, which is taken away to find the eigenvectors,
+    is not taken away from the projected patterns, their products tell the sign of a component.
     """
 
     size: tuple[int, int]
-    mean: NDArray[np.float32]
-    """Shape (pixels,)."""
+    mean: NDArray[np.float32] | None
+    """What is taken away before the projection, shape (pixels,); None for nothing."""
     axes: NDArray[np.float32]
     """Shape (components, pixels)."""
     layer: Layer
 
     @classmethod
-    def fit(cls, images: NDArray[np.uint8], labels: ArrayLike, *, components: int = 40, ridge: float) -> Quadratic:
+    def fit(
+        cls, images: NDArray[np.uint8], labels: ArrayLike, *, components: int = 40, centred: bool = False, ridge: float
+    ) -> Quadratic:
         """Find the principal components and fit the units on their products; see `Layer.fit`.
 
+        `centred` patterns have the mean taken away before they are projected, and not only to find the components.
         Raises ValueError for what cannot be.
         """
         inputs, classes = vectors(images), classes_of(labels, len(images))
@@ -44,13 +48,13 @@ class Quadratic:
             )
         # Solved in float64: covariances of 60,000 patterns lose digits in float32.
         pca = PCA(components, svd_solver="covariance_eigh").fit(inputs.astype(np.float64))
-        mean, axes = pca.mean_.astype(np.float32), pca.components_.astype(np.float32)
-        features = products((inputs - mean) @ axes.T)
-        return cls(images.shape[1:], mean, axes, Layer.fit(features, place_code(classes), ridge))
+        mean, axes = pca.mean_.astype(np.float32) if centred else None, pca.components_.astype(np.float32)
+        layer = Layer.fit(products(_projected(inputs, mean, axes)), place_code(classes), ridge)
+        return cls(images.shape[1:], mean, axes, layer)
 
     def outputs(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
         """One a class, shape (n, 10)."""
-        return self.layer(products((vectors(images, self.size) - self.mean) @ self.axes.T))
+        return self.layer(products(_projected(vectors(images, self.size), self.mean, self.axes)))
 
     def decide(self, images: NDArray[np.uint8]) -> Decisions:
         return greatest(self.outputs(images))
@@ -65,8 +69,14 @@ class Quadratic:
 
     @property
     def stored(self) -> int:
-        """Mean, axes, weights and biases."""
-        return self.mean.size + self.axes.size + self.layer.stored
+        """Axes, weights and biases, and the mean where it is taken away."""
+        return (0 if self.mean is None else self.mean.size) + self.axes.size + self.layer.stored
+
+
+def _projected(
+    inputs: NDArray[np.float32], mean: NDArray[np.float32] | None, axes: NDArray[np.float32]
+) -> NDArray[np.float32]:
+    return (inputs if mean is None else inputs - mean) @ axes.T
 
 
 def products(components: NDArray[np.floating[Any]]) -> NDArray[np.float32]:
