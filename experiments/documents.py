@@ -13,6 +13,7 @@ BLOCKS = {
     Path("README.md"): ("lenet5",),
     Path("docs/readings.md"): ("readings", "curvature", "saturation"),
     Path("docs/distortions.md"): ("dist", "held-out", "magnitudes", "fig7"),
+    Path("docs/deviations.md"): ("choices", "machines", "tangents"),
 }
 """Tables that a text written by hand holds between markers."""
 

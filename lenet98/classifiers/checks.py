@@ -32,7 +32,8 @@ def vectors(images: NDArray[np.uint8], like: tuple[int, int] | None = None) -> N
     if like is not None and images.shape[1:] != like:
         given, fitted = (f"{height}x{width}" for height, width in (images.shape[1:], like))
         raise ValueError(f"images are {given}, the classifier was fitted on {fitted}; give images of one form")
-    return images.reshape(len(images), -1) * np.float32(1 / 255)
+    pixels = images.reshape(len(images), images.shape[1] * images.shape[2])
+    return pixels.astype(np.float32) / np.float32(255)
 
 
 def classes_of(labels: ArrayLike, patterns: int, classes: int = CLASSES) -> NDArray[np.intp]:
