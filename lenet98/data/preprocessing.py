@@ -38,8 +38,8 @@ Images = NDArray[np.uint8]
 def crop(images: Images, size: int = BOX) -> Images:
     """Cut the digits out of their field: the window that holds most ink, of equals the one nearest to the middle.
 
-    MNIST's digits fit 20x20 pixels, but the window in the middle of the field cuts into most of them, because it is their
-    centre of mass that lies there.  The window chosen here is the box itself: nothing is lost.
+    MNIST's digits fit 20x20 pixels, but `middle` cuts into most of them, because it is their centre of mass that lies
+    there.  The window chosen here is the box to which they were normalised: nothing is lost.
 
     Parameters
     ----------
@@ -55,14 +55,29 @@ def crop(images: Images, size: int = BOX) -> Images:
     Raises ValueError for other types and shapes, and for images smaller than the window.
     """
     check_images(images)
-    if not 1 <= size <= min(images.shape[1:]):
-        raise ValueError(f"a window of {size}x{size} cannot be cut out of images of {_size(images)}")
+    _check_window(images, size)
     cut = images
     for axis in (1, 2):
         start = _window(cut.sum(axis=3 - axis, dtype=np.int64), size)
         places = np.expand_dims(start[:, None] + np.arange(size), 3 - axis)
         cut = np.take_along_axis(cut, places, axis)
     return cut
+
+
+def middle(images: Images, size: int = BOX) -> Images:
+    """Cut the window out of the middle of the field, where MNIST's digits have their centre of mass.
+
+    Parameters, result and errors are those of `crop`.
+    """
+    check_images(images)
+    _check_window(images, size)
+    top, left = ((side - size) // 2 for side in images.shape[1:])
+    return np.ascontiguousarray(images[:, top : top + size, left : left + size])
+
+
+def _check_window(images: Images, size: int) -> None:
+    if not 1 <= size <= min(images.shape[1:]):
+        raise ValueError(f"a window of {size}x{size} cannot be cut out of images of {_size(images)}")
 
 
 def _window(profile: NDArray[np.int64], size: int) -> NDArray[np.intp]:
@@ -87,19 +102,12 @@ def deslant(images: Images) -> Images:
 
     Returns
     -------
-    The same shape.  Ink shifted out of the field is lost: `widened` images lose none.  A blank image, or ink on a single
-    line, stays what it is.
+    The same shape; ink shifted out of the field is lost.  A blank image, or ink on a single line, stays what it is.
 
     Raises ValueError for other types and shapes.
     """
     check_images(images)
     return _in_blocks(_deslanted, images, images.shape[1:])
-
-
-def widened(images: Images, columns: int = FIELD // 2) -> Images:
-    """The images with so many columns of background added on both sides, room for lines to be shifted in."""
-    check_images(images)
-    return np.pad(images, ((0, 0), (0, 0), (columns, columns)))
 
 
 def slants(images: Images) -> NDArray[np.float64]:
@@ -172,7 +180,7 @@ def _in_blocks(transform: Callable[[Images], Images], images: Images, shape: tup
 FORMS: dict[str, Callable[[Images], Images]] = {
     "28x28": lambda images: images,
     "20x20": crop,
-    "deslanted": lambda images: crop(deslant(widened(images))),
+    "deslanted": lambda images: middle(deslant(images)),
     "16x16": lambda images: reduce(crop(images)),
 }
 """What makes each form of the database out of the regular one; "deslanted" is cropped to 20x20 (III.A)."""
