@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 from zipfile import BadZipFile
@@ -62,15 +61,13 @@ def run_machines(config: Config, seed: int, context: Context) -> Outcome:
     found = []
     for stage in config.stages:
         made = run.stage(stage)
-        classifier = OneAgainstRest(config.kernel, tuple(map(_machine, made)))
-        values = classifier.decision_values(run.judged, partial(run.report, stage, CLASSES))
-        given = values.argmax(axis=1).astype(np.uint8)
-        found.append(_record(stage, made, classifier, int((given != run.truth).sum())))
-    best_two = np.sort(values, axis=1)[:, -2:]
+        classifier = OneAgainstRest(config.kernel, tuple(map(_machine, made)), run.judged.shape[1:])
+        decisions = classifier.decide(run.judged, run.report)
+        found.append(_record(stage, made, classifier, int((decisions.classes != run.truth).sum())))
     return Outcome(
-        passes=[{"test_errors": found[-1]["test_errors"], "test_patterns": len(run.truth)}],
-        predictions=given,
-        scores=best_two[:, 1] - best_two[:, 0],
+        passes=[{"number": 1, "test_errors": found[-1]["test_errors"], "test_patterns": len(run.truth)}],
+        predictions=decisions.classes,
+        scores=decisions.scores,
         extra={
             "multiply_accumulates": classifier.multiply_accumulates,
             "stored": classifier.stored,
@@ -110,10 +107,10 @@ class _Run:
         self.config, self.context = config, context
         self.made = _load(context.checkpoint, config)
 
-    def report(self, stage: str, done: int) -> None:
-        """Say that `done` machines of a stage are there."""
-        stages = self.config.stages
-        self.context.progress(Step(done, CLASSES, pass_number=stages.index(stage) + 1, passes=len(stages)))
+    def report(self) -> None:
+        """Say how many of the machines of all stages are there: they are what the display calls passes."""
+        total = CLASSES * len(self.config.stages)
+        self.context.progress(Step(0, 1, pass_number=len(self.made) + 1, passes=total + 1))
 
     def stage(self, stage: str) -> list[Made]:
         """The machines of a stage, class by class, those made before and the others."""
@@ -134,7 +131,7 @@ class _Run:
             shifted = {c: self.made["regular", c]["support"] for c in classes}
             tasks = svm.virtual(config.kernel, config.C, self.images, self.labels, shifted, config.directions)
         wanted = {c: tasks[c] for c in classes}
-        for c, (machine, support) in svm.fitted(wanted, self.context.threads, lambda: self._beat(stage)):
+        for c, (machine, support) in svm.fitted(wanted, self.context.threads, self.report):
             yield c, {**_arrays(machine), "support": support, "C": np.array(config.C)}
 
     def _reduced(self, classes: list[int]) -> Iterator[tuple[int, Made]]:
@@ -145,12 +142,9 @@ class _Run:
                 _machine(self.made[before, c]),
                 config.reduced,
                 config.steps,
-                lambda: self._beat("reduced"),
+                self.report,
             )
             yield c, {**_arrays(found.machine), "distance": np.array(found.distance)}
-
-    def _beat(self, stage: str) -> None:
-        self.report(stage, sum(made_in == stage for made_in, _ in self.made))
 
 
 def _arrays(machine: Machine) -> Made:

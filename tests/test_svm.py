@@ -28,7 +28,7 @@ def fits(some):
 
 @pytest.fixture(scope="module")
 def classifier(fits):
-    return OneAgainstRest(KERNEL, tuple(fits[c][0] for c in range(10)))
+    return OneAgainstRest(KERNEL, tuple(fits[c][0] for c in range(10)), (28, 28))
 
 
 def test_kernel_by_hand():
@@ -69,8 +69,8 @@ def test_machines_are_optimal(some, fits):
 
 def test_learns_digits(some, classifier, mnist):
     images, labels, others = some
-    assert (classifier.predict(images) == labels).all()
-    assert (classifier.predict(others) != mnist.train_labels[400:600]).sum() < 30
+    assert (classifier.decide(images).classes == labels).all()
+    assert (classifier.decide(others).classes != mnist.train_labels[400:600]).sum() < 30
 
 
 def test_threads_change_nothing(some, fits):
@@ -84,7 +84,7 @@ def test_threads_change_nothing(some, fits):
 def test_costs_are_the_papers_count_of_kernels():
     """Fig. 11 has 14 million for machines of about 1,780 vectors a class: each 784 products and one coefficient."""
     machine = Machine(np.zeros((1780, 784), np.float32), np.zeros(1780), 0.0)
-    classifier = OneAgainstRest(KERNEL, (machine,) * 10)
+    classifier = OneAgainstRest(KERNEL, (machine,) * 10, (28, 28))
     assert classifier.multiply_accumulates == 10 * 1780 * 785 == 13_973_000
     assert classifier.stored == 13_973_010
 
@@ -115,10 +115,10 @@ def test_virtual_machines_know_shifts(some, fits):
     images, labels, _ = some
     support = {c: fits[c][1] for c in range(10)}
     again = dict(svm.fitted(svm.virtual(KERNEL, C, images, labels, support, 4)))
-    virtual = OneAgainstRest(KERNEL, tuple(again[c][0] for c in range(10)))
-    regular = OneAgainstRest(KERNEL, tuple(fits[c][0] for c in range(10)))
+    virtual = OneAgainstRest(KERNEL, tuple(again[c][0] for c in range(10)), (28, 28))
+    regular = OneAgainstRest(KERNEL, tuple(fits[c][0] for c in range(10)), (28, 28))
     moved, truth = shifted(images, 4)[400:], np.tile(labels, 4)
-    assert (virtual.predict(moved) != truth).sum() < (regular.predict(moved) != truth).sum() / 2
+    assert (virtual.decide(moved).classes != truth).sum() < (regular.decide(moved).classes != truth).sum() / 2
     # All patterns of the second training are the supports of the first and their shifts.
     vectors, kept = again[3]
     assert kept.max() < 5 * len(support[3])
@@ -132,6 +132,11 @@ def test_norms_do_not_depend_on_the_strength_of_the_ink(mnist, i, share):
     fainter = (image * share).astype(np.uint8)
     np.testing.assert_allclose(np.linalg.norm(normalised(fainter)), 1)
     np.testing.assert_allclose(normalised(fainter), normalised(image), atol=0.02)
+
+
+def test_scores_are_how_far_the_best_machine_is_ahead(some, classifier):
+    values = np.sort(classifier.decision_values(some[2]), axis=1)
+    np.testing.assert_allclose(classifier.decide(some[2]).scores, values[:, -1] - values[:, -2], rtol=1e-5)
 
 
 def test_blank_image_has_a_class(classifier):
@@ -150,7 +155,7 @@ def test_what_a_report_raises_stops_the_fits(some):
         list(svm.fitted(svm.regular(KERNEL, C, images, labels), beat=beat))
 
 
-def test_bad_input_is_refused(some):
+def test_bad_input_is_refused(some, classifier):
     images, labels, _ = some
     with pytest.raises(ValueError, match="labels have shape"):
         svm.regular(KERNEL, C, images, labels[:3])
@@ -158,5 +163,7 @@ def test_bad_input_is_refused(some):
         svm.regular(KERNEL, C, images[labels != 9], labels[labels != 9])
     with pytest.raises(ValueError, match="C must be positive, got 0"):
         fit_machine(KERNEL, 0, normalised(images), labels == 3)
+    with pytest.raises(ValueError, match="20x20, the classifier was fitted on 28x28"):
+        classifier.decide(np.zeros((1, 20, 20), np.uint8))
     with pytest.raises(ValueError, match="uint8"):
         normalised(images.astype(float))

@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.linalg import lstsq
 from scipy.ndimage import gaussian_filter, shift
+from sklearn.neighbors import NearestNeighbors
 from strategies import few
 
 from lenet98.classifiers import tangent
@@ -124,31 +125,35 @@ def test_votes_ties_and_scores():
         np.array([[1, 2, 3, 4], [1, 2, 3, 5], [1, 2, 3, 4]], np.float32),
         np.array([[3, 5, 5, 3], [7, 7, 7, 7], [0, 1, 1, 2]]),
     )
-    assert found.predict(1).tolist() == [3, 7, 0]
-    assert found.predict(3).tolist() == [5, 7, 1]
-    assert found.predict(4).tolist() == [3, 7, 1]  # two votes each: the class of the nearest
-    assert found.scores(found.predict(3)).tolist() == [-1, 4, -1]
-    with pytest.raises(ValueError, match="k is 5; there are 4 candidates"):
-        found.predict(5)
+    assert found.decide(1).classes.tolist() == [3, 7, 0]
+    assert found.decide(3).classes.tolist() == [5, 7, 1]
+    assert found.decide(4).classes.tolist() == [3, 7, 1]  # two votes each: the class of the nearest
+    assert found.decide(3).scores.tolist() == [-1, 4, -1]
+    with pytest.raises(ValueError, match="k is 5; with 4 candidates"):
+        found.decide(5)
 
 
-def test_finds_what_a_search_through_all_finds(digits, mnist):
+def test_nearest_are_those_of_a_search_through_all(digits, mnist):
     labels = mnist.train_labels[:300]
-    classifier = TangentDistance.fit(digits[:250], labels[:250], SIGMA)
-    queries = planes(digits[250:], SIGMA)
-    found = classifier.nearest(digits[250:], 250)
+
+    def fitted(candidates):
+        return TangentDistance.fit(digits[:250], labels[:250], sigma=SIGMA, candidates=candidates, k=1)
+
+    queries, found = planes(digits[250:], SIGMA), fitted(250).nearest(digits[250:])
     for i in range(50):
-        everywhere = np.sqrt(squared_distances(queries[i : i + 1], classifier.prototypes))
+        everywhere = np.sqrt(squared_distances(queries[i : i + 1], planes(digits[:250], SIGMA)))
         np.testing.assert_allclose(found.distances[i], np.sort(everywhere), rtol=1e-3, atol=1e-3)
         assert found.classes[i, 0] == labels[everywhere.argmin()]
-    few_candidates = classifier.nearest(digits[250:], 20)
-    assert (few_candidates.distances[:, 0] >= found.distances[:, 0] - 1e-3).all()
-    assert (few_candidates.predict(1) != labels[250:]).sum() <= 6
+    # The prefilter keeps those that are nearest in the Euclidean sense, as scikit-learn finds them.
+    theirs = NearestNeighbors(n_neighbors=20).fit(planes(digits[:250], SIGMA).points).kneighbors(queries.points)[1]
+    ours = fitted(20).nearest(digits[250:])
+    assert (np.sort(ours.classes) == np.sort(labels[theirs])).all()
+    assert (fitted(20).decide(digits[250:]).classes != labels[250:]).sum() <= 6
 
 
 def test_costs_by_hand(digits, mnist):
-    classifier = TangentDistance.fit(digits[:250], mnist.train_labels[:250], SIGMA)
-    assert classifier.multiply_accumulates(10) == 256 * 250 + 10 * 63 * 256
+    classifier = TangentDistance.fit(digits[:250], mnist.train_labels[:250], sigma=SIGMA, candidates=10, k=1)
+    assert classifier.multiply_accumulates == 256 * 250 + 10 * 63 * 256
     assert classifier.stored == 250 * 8 * 256
 
 
@@ -157,9 +162,10 @@ def test_bad_input_is_refused(digits, mnist):
     with pytest.raises(ValueError, match="sigma must be positive, got 0"):
         planes(digits, 0)
     with pytest.raises(ValueError, match="labels have shape"):
-        TangentDistance.fit(digits[:200], labels, SIGMA)
-    classifier = TangentDistance.fit(digits[:250], labels, SIGMA)
-    with pytest.raises(ValueError, match="251 candidates of 250 prototypes"):
-        classifier.nearest(digits, 251)
+        TangentDistance.fit(digits[:200], labels, sigma=SIGMA, candidates=10, k=1)
+    for candidates, k in ((251, 1), (10, 11), (10, 0)):
+        with pytest.raises(ValueError, match=f"k is {k} and candidates {candidates}; of 250 patterns"):
+            TangentDistance.fit(digits[:250], labels, sigma=SIGMA, candidates=candidates, k=k)
+    classifier = TangentDistance.fit(digits[:250], labels, sigma=SIGMA, candidates=10, k=1)
     with pytest.raises(ValueError, match="20x20"):
-        classifier.nearest(np.zeros((1, 20, 20), np.uint8), 10)
+        classifier.decide(np.zeros((1, 20, 20), np.uint8))

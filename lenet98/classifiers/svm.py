@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from sklearn.svm import SVC
 
 from lenet98.classifiers.checks import CLASSES, classes_of, vectors
+from lenet98.classifiers.decisions import Decisions, greatest
 
 Array = NDArray[np.float64]
 
@@ -35,9 +36,12 @@ DIRECTIONS = {
 """Shifts (down, right) in pixels, by their number."""
 
 
-def normalised(images: NDArray[np.uint8]) -> Array:
-    """Patterns of Euclidean norm 1, shape (n, pixels), of images of shape (n, height, width); a blank one stays 0."""
-    patterns = vectors(images).astype(np.float64)
+def normalised(images: NDArray[np.uint8], like: tuple[int, int] | None = None) -> Array:
+    """Patterns of Euclidean norm 1, shape (n, pixels), of images of shape (n, height, width); a blank one stays 0.
+
+    `like` is the height and width that they must have, if any; ValueError for others.
+    """
+    patterns = vectors(images, like).astype(np.float64)
     norms = np.linalg.norm(patterns, axis=1, keepdims=True)
     return np.divide(patterns, norms, out=patterns, where=norms > 0)
 
@@ -105,19 +109,21 @@ class OneAgainstRest:
 
     kernel: Polynomial
     machines: tuple[Machine, ...]
+    size: tuple[int, int]
+    """Height and width of the images."""
 
     def decision_values(self, images: NDArray[np.uint8], beat: Callable[[], None] = lambda: None) -> Array:
         """What each machine says of images of shape (n, height, width), shape (n, classes)."""
-        patterns = normalised(images).astype(np.float32)
+        patterns = normalised(images, self.size).astype(np.float32)
         values = []
         for machine in self.machines:
             beat()
             values.append(machine.decision_values(self.kernel, patterns))
         return np.stack(values, axis=1)
 
-    def predict(self, images: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        """The class of each image, shape (n,)."""
-        return self.decision_values(images).argmax(axis=1).astype(np.uint8)
+    def decide(self, images: NDArray[np.uint8], beat: Callable[[], None] = lambda: None) -> Decisions:
+        """Classify images of shape (n, height, width)."""
+        return greatest(self.decision_values(images, beat))
 
     @property
     def vectors(self) -> int:

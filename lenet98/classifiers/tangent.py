@@ -7,14 +7,18 @@ nearest training patterns.  Only those that are near in the Euclidean sense are 
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from scipy.ndimage import gaussian_filter
 
-from lenet98.classifiers.checks import CLASSES, classes_of, vectors
+from lenet98.classifiers.checks import classes_of, vectors
+from lenet98.classifiers.decisions import Decisions
+from lenet98.classifiers.distances import squared_distances as euclidean
+from lenet98.classifiers.distances import squared_norms
+from lenet98.classifiers.neighbours import majority
 
 TANGENTS = ("x translation", "y translation", "scaling", "rotation", "squeezing", "skewing", "thickness")
 SPRING = 1e-4
@@ -22,7 +26,7 @@ SPRING = 1e-4
 INDEPENDENT = 1e-10
 """Share of the largest eigenvalue below which a combination of tangent vectors counts as zero."""
 BLOCK = 200
-"""Patterns whose Euclidean distances to all training patterns are held at a time."""
+"""Patterns whose Euclidean distances to all prototypes are held at a time: with 60,000 they take 48 MB."""
 
 Floats = NDArray[np.float32]
 
@@ -123,86 +127,89 @@ def squared_distances(one: Planes, others: Planes) -> Floats:
     return np.maximum((apart * apart).sum(axis=1) - explained, 0)
 
 
-@dataclass(frozen=True)
-class Nearest:
-    """The candidates of each pattern, nearest first."""
+class Nearest(NamedTuple):
+    """The candidates of some patterns, nearest first."""
 
     distances: Floats
     """Tangent distances, not squared, shape (n, candidates)."""
     classes: NDArray[np.intp]
     """Shape (n, candidates)."""
 
-    def predict(self, k: int) -> NDArray[np.uint8]:
-        """The class of most of the `k` nearest, of those with as many votes the one with the nearest; shape (n,)."""
-        if not 1 <= k <= self.classes.shape[1]:
-            raise ValueError(f"k is {k}; there are {self.classes.shape[1]} candidates")
-        chosen = self.classes[:, :k]
-        votes = (chosen[:, :, None] == np.arange(CLASSES)).sum(axis=1)
-        most = np.take_along_axis(votes, chosen, axis=1)
-        first = most.argmax(axis=1)  # the nearest whose class has most votes
-        return chosen[np.arange(len(chosen)), first].astype(np.uint8)
+    def decide(self, k: int) -> Decisions:
+        """The class of most of the `k` nearest, of those with as many votes the one of the nearest.
 
-    def scores(self, given: NDArray[np.uint8]) -> Floats:
-        """How much farther the nearest of another class is than the nearest of the class `given`, shape (n,).
-
-        Below 0 where votes overrule the nearest.  Where no candidate is of another class the farthest stands for it:
-        it would have been no nearer.
+        The score is how much farther the nearest of another class is than the nearest of this one; below 0 where votes
+        overrule the nearest.  Where all candidates are of one class the farthest stands for the others, which would
+        hardly be nearer.
         """
-        own = self.classes == given[:, None]
+        if not 1 <= k <= self.classes.shape[1]:
+            raise ValueError(f"k is {k!r}; with {self.classes.shape[1]} candidates it must be 1 to as many")
+        chosen = majority(self.classes[:, :k])
+        own = self.classes == chosen[:, None]
         other = np.where(own, self.distances[:, -1:], self.distances).min(axis=1)
-        return other - np.where(own, self.distances, np.inf).min(axis=1)
+        nearest = np.where(own, self.distances, np.inf).min(axis=1)
+        return Decisions(chosen.astype(np.uint8), (other - nearest).astype(np.float32))
 
 
 @dataclass(frozen=True)
 class TangentDistance:
-    """Training patterns with their tangent planes."""
+    """All training patterns are kept, with their tangent planes; nothing is fitted."""
 
+    size: tuple[int, int]
     prototypes: Planes
     labels: NDArray[np.intp]
-    shape: tuple[int, int]
+    norms: Floats
+    """Squared norms of the prototypes' points, shape (n,)."""
     sigma: float
+    candidates: int
+    """Prototypes, nearest in the Euclidean sense, whose tangent distance is measured."""
+    k: int
 
     @classmethod
-    def fit(cls, images: NDArray[np.uint8], labels: NDArray[np.integer], sigma: float) -> TangentDistance:
-        """Prototypes are all images, shape (n, height, width), with one label each."""
-        return cls(planes(images, sigma), classes_of(labels, len(images)), images.shape[1:], sigma)
+    def fit(
+        cls, images: NDArray[np.uint8], labels: ArrayLike, *, sigma: float, candidates: int, k: int
+    ) -> TangentDistance:
+        """Keep the patterns, images of shape (n, height, width); ValueError for what cannot be."""
+        classes = classes_of(labels, len(images))
+        if not 1 <= k <= candidates <= len(images):
+            raise ValueError(
+                f"k is {k!r} and candidates {candidates!r}; of {len(images)} patterns, 1 <= k <= candidates <= all"
+            )
+        prototypes = planes(images, sigma)
+        norms = squared_norms(prototypes.points)
+        return cls(images.shape[1:], prototypes, classes, norms, sigma, candidates, k)
 
-    def nearest(
-        self, images: NDArray[np.uint8], candidates: int, progress: Callable[[int], None] = lambda done: None
-    ) -> Nearest:
-        """The `candidates` prototypes that are nearest to each image in the Euclidean sense, by tangent distance.
-
-        `progress` is given the number of images done, twice a second or so.
-        """
-        if not 1 <= candidates <= len(self.prototypes):
-            raise ValueError(f"{candidates} candidates of {len(self.prototypes)} prototypes are impossible")
-        vectors(images, self.shape)
+    def nearest(self, images: NDArray[np.uint8]) -> Nearest:
+        """The candidates of each image, by tangent distance."""
+        vectors(images, self.size)
         queries = planes(images, self.sigma)
-        norms = (self.prototypes.points**2).sum(axis=1)
-        distances = np.empty((len(images), candidates), np.float32)
-        classes = np.empty((len(images), candidates), np.intp)
-        for start in range(0, len(images), BLOCK):
-            block = queries[start : start + BLOCK]
-            euclidean = norms - 2 * block.points @ self.prototypes.points.T
-            near = np.argpartition(euclidean, candidates - 1, axis=1)[:, :candidates]
-            for i, chosen in enumerate(near):
-                if i % 20 == 0:
-                    progress(start + i)
-                found = squared_distances(block[i : i + 1], self.prototypes[chosen])
-                order = np.argsort(found, kind="stable")
-                distances[start + i], classes[start + i] = np.sqrt(found[order]), self.labels[chosen[order]]
-        return Nearest(distances, classes)
+        blocks = [self._nearest(queries[start : start + BLOCK]) for start in range(0, max(len(images), 1), BLOCK)]
+        return Nearest(*(np.concatenate(parts) for parts in zip(*blocks, strict=True)))
 
-    def multiply_accumulates(self, candidates: int) -> int:
-        """For one pattern: inner products with all prototypes, and 63 more with the pixels of each candidate's plane.
+    def _nearest(self, queries: Planes) -> Nearest:
+        squares = euclidean(queries.points, self.prototypes.points, self.norms)
+        near = np.argpartition(squares, self.candidates - 1, axis=1)[:, : self.candidates]
+        found = np.empty(near.shape, np.float32)
+        for i, chosen in enumerate(near):
+            found[i] = squared_distances(queries[i : i + 1], self.prototypes[chosen])
+        order = np.argsort(found, axis=1, kind="stable")
+        return Nearest(*(np.take_along_axis(part, order, axis=1) for part in (np.sqrt(found), self.labels[near])))
+
+    def decide(self, images: NDArray[np.uint8]) -> Decisions:
+        """Classify images of shape (n, height, width)."""
+        return self.nearest(images).decide(self.k)
+
+    @property
+    def multiply_accumulates(self) -> int:
+        """Inner products with all prototypes, and 63 more with the pixels of each candidate's plane.
 
         These are the products of the two bases with one another (49) and with the other's point (7 and 7); what is done
-        with seven numbers is not counted.
+        with seven numbers is not counted, nor the plane of the pattern itself.
         """
         size, pixels = self.prototypes.bases.shape[1:]
-        return pixels * (len(self.prototypes) + candidates * (size * size + 2 * size))
+        return pixels * (len(self.prototypes) + self.candidates * (size * size + 2 * size))
 
     @property
     def stored(self) -> int:
-        """Variables: the prototypes and their planes."""
+        """The prototypes and the bases of their planes."""
         return self.prototypes.points.size + self.prototypes.bases.size
