@@ -6,8 +6,8 @@ from dataclasses import replace
 
 from experiments import tables
 from experiments.registry import Experiment, register
-from experiments.tangent_neighbours import VOTES, Config, run_tangents
 from experiments.tables import Loader, NoResults, Table
+from experiments.tangent_neighbours import VOTES, Config, run_tangents
 
 CHOSEN = Config(sigma=0.5, candidates=300, k=4)
 """With 300 candidates one recognition takes the 20 million multiply-accumulates of Fig. 11."""
@@ -48,7 +48,7 @@ def tangents(load: Loader) -> Table:
     header = ["tangent distance", *(f"k = {k}, %" for k in VOTES)]
     remark = (
         "The first 50,000 training patterns are prototypes; errors are those on the last 10,000 training patterns. The "
-        f"first line with k = {CHOSEN.k} is what the row of Fig. 9 has; each other line differs from it in what is named."
+        f"first line with k = {CHOSEN.k} is what the row of Fig. 9 has; the others differ from it in what is named."
     )
     caption = "Tangent distance: choices on held-out training patterns."
     notes = tables.notes("tangents", list(there.values()), remark, *tables.lacking(CHOICES, there))
