@@ -65,5 +65,5 @@ def look(
     edge = A * np.sqrt(1 - np.sqrt(LITTLE))
     return {
         layer.name: {"saturated": float((abs(state) > edge).mean()), "spread": float(state.std(axis=0).mean())}
-        for layer, state in zip(spec.trainable, states, strict=True)
+        for layer, state in zip(spec.hidden, states, strict=True)
     }

@@ -72,13 +72,13 @@ NOTES = {
 def connections(layer: Geometry) -> int:
     """Links into the units of a layer, the bias of each unit among them, as the paper counts.
 
-    A subsampling unit has five: its four inputs and the bias.  RBF units have no bias; their links count, because
-    the paper's total of 340,908 needs LeNet-5's 840.  Place codes are the targets of the units before them, no units
-    of the network, and have none.
+    A subsampling unit has five: its four inputs and the bias; one that only pools has the four.  RBF units have no
+    bias; their links count, because the paper's total of 340,908 needs LeNet-5's 840.  Place codes are the targets of
+    the units before them, no units of the network, and have none.
     """
     if layer.prototypes == "places":
         return 0
-    biases = 0 if layer.kind == "rbf" else 1
+    biases = 1 if layer.biases else 0
     return layer.positions * sum(fan_in + biases for fan_in in layer.fan_in)
 
 
@@ -87,9 +87,11 @@ def multiply_accumulates(layer: Geometry) -> int:
 
     Counted are one per weighted input of a convolutional or full unit, one per subsampling unit (its coefficient; the
     sum of the field multiplies nothing) and one per component of an RBF unit (eq. 7, a square).  A bias only starts the
-    sum, and squashing is not counted, nor the distance to place codes: the greatest output has the least.
+    sum, and squashing is not counted, nor the softmax, nor the distance to place codes: the greatest output is the
+    answer.  Nothing that only pools counts: a maximum multiplies nothing, and the 1/4 of an average is a constant that
+    the weights that read it can hold.
     """
-    if layer.prototypes == "places":
+    if layer.prototypes == "places" or layer.pools:
         return 0
     if layer.kind == "subsampling":
         return layer.units

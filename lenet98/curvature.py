@@ -18,9 +18,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.grad import conv2d_weight
 
-from lenet98.modules import Convolution, Full, Net, Subsampling
+from lenet98.modules import Convolution, Full, Net, Pooling, Softmax, Subsampling
 from lenet98.readings import Reading
-from lenet98.specs import Spec
+from lenet98.specs import Spec, Squashing
 from lenet98.squash import A, S
 
 CHUNK = 100
@@ -30,7 +30,8 @@ CHUNK = 100
 def diagonal(spec: Spec, reading: Reading, parameters: NDArray[Any], images: NDArray[Any]) -> NDArray[Any]:
     """The curvature h_kk of every parameter, the mean over the patterns.
 
-    The classes of the patterns do not enter: eq. 8 and 9 depend on them by y_D, whose second derivative is 2 for any D.
+    The classes of the patterns do not enter: eq. 8 and 9 depend on them by y_D, whose second derivative is 2 for any D,
+    and cross-entropy by a term linear in the outputs.
 
     Parameters
     ----------
@@ -105,29 +106,53 @@ def seed(prototypes: Tensor, x: Tensor, reading: Reading) -> Tensor:
     return reading.loss_scale * (2 * rubbish.squeeze(1) + variance)
 
 
+def softmax_seed(y: Tensor, reading: Reading) -> Tensor:
+    """d2E/da_i^2 = p_i (1 - p_i) of the cross-entropy at the linear units of a softmax output, from y = -log p.
+
+    Returns the shape of `y`, times `reading.loss_scale`.
+    """
+    return reading.loss_scale * torch.exp(-y) * -torch.expm1(-y)
+
+
 def _summed(net: Net, images: Tensor) -> Tensor:
     """h_kk of all parameters, flat, summed over the patterns."""
     states = net.states(images)
-    d2x = seed(net.rbf.prototypes, states[-1].flatten(1), net.reading).view_as(states[-1])
     parts: list[Tensor] = []
-    for layer, x, state in zip(reversed(net.layers), states[-2::-1], states[:0:-1], strict=True):
-        d2a = slope(state).square() * d2x
+    if isinstance(net.output, Softmax):
+        d2a = softmax_seed(net.output(states[-1]), net.reading)
+        d2weight, d2bias, d2x = through(net.output, states[-1], d2a)
+        parts = [d2weight.flatten(), d2bias]
+    else:
+        d2x = seed(net.rbf.prototypes, states[-1].flatten(1), net.reading).view_as(states[-1])
+    layers = zip(net.layers, net.spec.hidden, states[:-1], states[1:], strict=True)
+    for layer, geometry, x, state in reversed(list(layers)):
+        d2a = slope(state, geometry.squashing).square() * d2x
         d2weight, d2bias, d2x = through(layer, x, d2a)
         parts = [d2weight.flatten(), d2bias, *parts]
     return torch.cat(parts)
 
 
-def slope(state: Tensor) -> Tensor:
-    """f'(a) from x = f(a): A S (1 - tanh^2(S a)) = S (A - x^2 / A)."""
-    return S * (A - state.square() / A)
+def slope(state: Tensor, squashing: Squashing | None = "tanh") -> Tensor:
+    """f'(a) from x = f(a).
+
+    With "tanh" A S (1 - tanh^2(S a)) = S (A - x^2 / A); with "relu" a step, 1 above 0; with None, x = a, it is 1.
+    """
+    if squashing == "tanh":
+        return S * (A - state.square() / A)
+    return torch.ones_like(state) if squashing is None else (state > 0).to(state)
 
 
 def through(layer: nn.Module, x: Tensor, d2a: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """d2E of a layer's weights and biases, summed over the patterns, and of the states x that it reads."""
+    """d2E of a layer's weights and biases, summed over the patterns, and of the states x that it reads.
+
+    A layer that only pools has no weights and biases: theirs are empty.
+    """
     if isinstance(layer, Convolution):
         return through_convolution(layer, x, d2a)
     if isinstance(layer, Subsampling):
         return through_subsampling(layer, x, d2a)
+    if isinstance(layer, Pooling):
+        return d2a.new_empty(0), d2a.new_empty(0), through_pooling(layer, x, d2a)
     assert isinstance(layer, Full)
     return through_full(layer, x, d2a)
 
@@ -158,6 +183,15 @@ def through_subsampling(layer: Subsampling, x: Tensor, d2a: Tensor) -> tuple[Ten
     d2fields = d2field.repeat_interleave(layer.factor, 2).repeat_interleave(layer.factor, 3)
     d2x = torch.zeros_like(x).index_add(1, layer.sources, d2fields)
     return d2coefficient, d2a.sum((0, 2, 3)), d2x
+
+
+def through_pooling(layer: Pooling, x: Tensor, d2a: Tensor) -> Tensor:
+    """The greatest input of a field weighs 1 and the others 0; in an average each of the four weighs 1/4, squared."""
+    if layer.max:
+        _, greatest = F.max_pool2d(x, layer.factor, return_indices=True)
+        return F.max_unpool2d(d2a, greatest, [layer.factor, layer.factor])
+    d2fields = d2a / layer.factor**4
+    return d2fields.repeat_interleave(layer.factor, 2).repeat_interleave(layer.factor, 3)
 
 
 def through_full(layer: Full, x: Tensor, d2a: Tensor) -> tuple[Tensor, Tensor, Tensor]:

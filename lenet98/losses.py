@@ -1,4 +1,4 @@
-"""The two loss functions of Section II.C on the RBF distances y_i of eq. 7."""
+"""The two loss functions of Section II.C on the RBF distances y_i of eq. 7, and the cross-entropy of look-alikes."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from lenet98.readings import Reading
+from lenet98.specs import Kind
 
 
 def eq8(distances: Tensor, labels: Tensor) -> Tensor:
@@ -32,7 +33,15 @@ def eq9(distances: Tensor, labels: Tensor, j: float) -> Tensor:
     return eq8(distances, labels) + torch.logsumexp(penalties, 1).mean()
 
 
-def loss(distances: Tensor, labels: Tensor, reading: Reading) -> Tensor:
-    """The loss that `reading` chooses, times its scale."""
-    value = eq8(distances, labels) if reading.loss == "eq8" else eq9(distances, labels, reading.j)
+def cross_entropy(distances: Tensor, labels: Tensor) -> Tensor:
+    """Mean over the patterns of -log p_D: what eq. 8 becomes on the y_i = -log p_i of a softmax output."""
+    return eq8(distances, labels)
+
+
+def loss(distances: Tensor, labels: Tensor, reading: Reading, output: Kind = "rbf") -> Tensor:
+    """The loss that `reading` chooses for RBF units, the cross-entropy for a softmax `output`, times its scale."""
+    if output == "softmax":
+        value = cross_entropy(distances, labels)
+    else:
+        value = eq8(distances, labels) if reading.loss == "eq8" else eq9(distances, labels, reading.j)
     return reading.loss_scale * value

@@ -1,13 +1,13 @@
 """A spec as a `torch.nn.Module`: the definition to read beside Section II.B, differentiable by autograd.
 
 A layer maps the states x of the layer below to the weighted sums a of its units; `Net` squashes them, x = f(a), after
-every layer up to F6.  States have the shape (patterns, maps, height, width) throughout.
+every layer up to F6, but not after plain pooling.  States have the shape (patterns, maps, height, width) throughout.
 """
 
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import numpy as np
@@ -26,6 +26,10 @@ from lenet98.squash import A, S
 def squash(a: Tensor) -> Tensor:
     """The squashing function f(a) = A tanh(S a), App. A; any shape."""
     return A * torch.tanh(S * a)
+
+
+SQUASHING: dict[str | None, Callable[[Tensor], Tensor]] = {"tanh": squash, "relu": torch.relu, None: lambda a: a}
+"""f by the name that a spec has for it."""
 
 
 class Convolution(nn.Module):
@@ -88,6 +92,18 @@ class Full(nn.Module):
         return F.conv2d(x, self.weight, self.bias)
 
 
+class Pooling(nn.Module):
+    """The average or the maximum of each field, no parameters; of equal maxima the first, row by row, is taken."""
+
+    def __init__(self, geometry: Geometry) -> None:
+        super().__init__()
+        self.factor = geometry.kernel[0]
+        self.max = geometry.kind == "max"
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.max_pool2d(x, self.factor) if self.max else F.avg_pool2d(x, self.factor)
+
+
 class RBF(nn.Module):
     """Output y_i = sum_j (x_j - w_ij)^2, eq. 7, on fixed prototypes w: no factor 1/2, and the least y is the answer."""
 
@@ -100,8 +116,15 @@ class RBF(nn.Module):
         return (x[:, None] - self.prototypes[:, :, None, None]).square().sum(2)
 
 
+class Softmax(Full):
+    """Output y_i = -log p_i, p_i = e^a_i / sum_k e^a_k of linear units: like a distance, the least y is the answer."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return -torch.log_softmax(super().forward(x), 1)
+
+
 class Net(nn.Module):
-    """A network of the paper.
+    """A network of the paper, or one of its look-alikes.
 
     `parameters()` come in the order of the flat vector (`lenet98.specs`); LeNet-5 has exactly 60,000.
 
@@ -119,12 +142,18 @@ class Net(nn.Module):
         super().__init__()
         self.spec = spec
         self.reading = reading
-        self.layers = nn.Sequential(OrderedDict((layer.name, _trainable(layer, reading)) for layer in spec.trainable))
-        self.rbf = RBF(spec.geometry[-1])
+        self.layers = nn.Sequential(OrderedDict((layer.name, _hidden(layer, reading)) for layer in spec.hidden))
+        self.output = RBF(spec.output) if spec.output.kind == "rbf" else Softmax(spec.output)
         self.load_flat(initial_parameters(spec, reading, generator(seed, "init")))
 
+    @property
+    def rbf(self) -> RBF:
+        """The output of RBF units, which every network of the paper has."""
+        assert isinstance(self.output, RBF)
+        return self.output
+
     def states(self, images: Tensor) -> list[Tensor]:
-        """The input and then the states x = f(a) of every trainable layer, each (patterns, maps, height, width).
+        """The input and then the states x = f(a) of every layer below the output, each (patterns, maps, height, width).
 
         Raises ValueError if the images do not have the maps of the spec's input or are smaller than it.
         """
@@ -135,17 +164,17 @@ class Net(nn.Module):
                 f"at least {height}x{width}"
             )
         states = [images]
-        for layer in self.layers:
-            states.append(squash(layer(states[-1])))
+        for layer, geometry in zip(self.layers, self.spec.hidden, strict=True):
+            states.append(SQUASHING[geometry.squashing](layer(states[-1])))
         return states
 
     def forward(self, images: Tensor) -> Tensor:
-        """Distances of eq. 7, the least of which is the answer.
+        """Distances of eq. 7, or -log p_i of a softmax output, the least of which is the answer.
 
         Images of the nominal size give shape (patterns, classes).  Larger ones give (patterns, classes, rows, columns):
         the network replicated over the field (Section VII), one step for as many pixels as the subsampling merges.
         """
-        distances = self.rbf(self.states(images)[-1])
+        distances = self.output(self.states(images)[-1])
         return distances.flatten(1) if distances.shape[2:] == (1, 1) else distances
 
     def flat(self) -> NDArray[Any]:
@@ -170,10 +199,12 @@ def unflatten(vector: Tensor, like: Iterable[Tensor]) -> list[Tensor]:
     return [part.view_as(p) for part, p in zip(vector.split([p.numel() for p in like]), like, strict=True)]
 
 
-def _trainable(geometry: Geometry, reading: Reading) -> nn.Module:
-    """The module of one trainable layer."""
+def _hidden(geometry: Geometry, reading: Reading) -> nn.Module:
+    """The module of one layer below the output."""
     if geometry.kind == "convolution":
         return Convolution(geometry)
     if geometry.kind == "subsampling":
         return Subsampling(geometry, reading)
+    if geometry.pools:
+        return Pooling(geometry)
     return Full(geometry)

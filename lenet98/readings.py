@@ -36,11 +36,11 @@ class Reading:
     subsampling: Literal["average", "sum"] = "average"
     """What the coefficient multiplies: the average of the four inputs (II.A) or their sum (II.B)."""
     loss: Literal["eq8", "eq9"] = "eq9"
-    """Mean squared error (eq. 8), or the discriminative criterion (eq. 9)."""
+    """Mean squared error (eq. 8), or the discriminative criterion (eq. 9); unused with a softmax output."""
     j: float = 1.0
     """Constant of eq. 9, positive; unused with eq. 8."""
     loss_scale: float = 0.5
-    """Factor on the loss; eq. 8 and 9 print none, which is 1."""
+    """Factor on the loss, any output's; eq. 8 and 9 print none, which is 1."""
     order: Literal["constant", "reshuffled"] = "constant"
     """One random order of the patterns for all passes (App. C), or a new one for every pass."""
     curvature_patterns: Literal["random", "first"] = "random"

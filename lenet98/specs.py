@@ -3,6 +3,9 @@
 A network is a tuple of layer descriptions.  PyTorch (`modules`), the online engine (`online`), the curvature and the
 accounting all read `Spec.geometry`, so nothing about a network is written twice.  The flat parameter vector that all of
 them share holds, layer by layer, the weights and then the biases.
+
+Here stand the paper's networks and every kind of layer; pooling without parameters, softmax outputs and rectified units
+are those of LeNet-5's look-alikes, which are in `modern`.
 """
 
 from __future__ import annotations
@@ -11,10 +14,12 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from math import prod
-from typing import Literal
+from typing import Literal, get_args
 
-Kind = Literal["convolution", "subsampling", "full", "rbf"]
+Kind = Literal["convolution", "subsampling", "average", "max", "full", "rbf", "softmax"]
+Squashing = Literal["tanh", "relu"]
 Shape = tuple[int, int, int]  # maps, height, width
+OUTPUTS = ("rbf", "softmax")
 
 
 @dataclass(frozen=True)
@@ -42,6 +47,14 @@ class Subsampling:
 
 
 @dataclass(frozen=True)
+class Pooling:
+    """The average or the maximum of 2x2 non-overlapping fields: no parameters, no squashing; not in the paper."""
+
+    name: str
+    statistic: Literal["average", "max"]
+
+
+@dataclass(frozen=True)
 class Full:
     """`units` units that each read the whole input: a convolution whose kernel covers it."""
 
@@ -58,7 +71,18 @@ class RBF:
     classes: int = 10
 
 
-Layer = Convolution | Subsampling | Full | RBF
+@dataclass(frozen=True)
+class Softmax:
+    """Linear output units a_i, trained by the cross-entropy of p_i = e^a_i / sum_k e^a_k; not in the paper.
+
+    What takes the place of the RBF units' distances is y_i = -log p_i, so that here too the least is the answer.
+    """
+
+    name: str
+    classes: int = 10
+
+
+Layer = Convolution | Subsampling | Pooling | Full | RBF | Softmax
 
 
 @dataclass(frozen=True)
@@ -73,6 +97,12 @@ class Geometry:
     table: tuple[tuple[int, ...], ...]  # for every output map, the input maps that it reads
     first_weight: int  # index in the flat parameter vector
     prototypes: str = ""
+    squashing: Squashing | None = None  # f in x = f(a); None where the sums a are passed on as they are
+
+    @property
+    def pools(self) -> bool:
+        """Whether the layer takes an average or a maximum, without parameters."""
+        return self.kind in ("average", "max")
 
     @property
     def kernels(self) -> int:
@@ -82,13 +112,13 @@ class Geometry:
     @property
     def weights(self) -> int:
         """Trainable weights without biases; the RBF prototypes are fixed and not counted."""
-        if self.kind == "rbf":
+        if self.kind == "rbf" or self.pools:
             return 0
         return self.out_shape[0] if self.kind == "subsampling" else self.kernels * prod(self.kernel)
 
     @property
     def biases(self) -> int:
-        return 0 if self.kind == "rbf" else self.out_shape[0]
+        return 0 if self.kind == "rbf" or self.pools else self.out_shape[0]
 
     @property
     def parameters(self) -> int:
@@ -123,11 +153,16 @@ class Geometry:
 
 @dataclass(frozen=True)
 class Spec:
-    """A network: its name, the shape of its input and its layers, the last of which is the RBF output."""
+    """A network: its name, the shape of its input, its layers, the last of which is the output, and its squashing.
+
+    `squashing` is the function f of the units below the output: "tanh", the paper's A tanh(S a) (App. A), or "relu",
+    max(0, a), which is not in the paper.
+    """
 
     name: str
     input_shape: Shape
     layers: tuple[Layer, ...]
+    squashing: Squashing = "tanh"
 
     @cached_property
     def geometry(self) -> tuple[Geometry, ...]:
@@ -137,15 +172,20 @@ class Spec:
         """
         resolved: list[Geometry] = []
         shape, first_weight = self.input_shape, 0
-        if not self.layers or not isinstance(self.layers[-1], RBF):
-            raise ValueError(f"{self.name}: the last layer must be an RBF output")
+        if not self.layers or not isinstance(self.layers[-1], RBF | Softmax):
+            raise ValueError(f"{self.name}: the last layer must be an RBF or a softmax output")
+        if self.squashing not in get_args(Squashing):
+            raise ValueError(f"{self.name}: squashing is {self.squashing!r}; it must be one of {get_args(Squashing)}")
         names = [layer.name for layer in self.layers]
         if len(set(names)) < len(names):
             raise ValueError(f"{self.name}: two layers have one name in {', '.join(names)}")
         for layer in self.layers:
-            if resolved and resolved[-1].kind == "rbf":
-                raise ValueError(f"{self.name}: {layer.name} comes after the RBF output, which must be the last layer")
-            geometry = _resolve(layer, shape, first_weight)
+            if resolved and resolved[-1].kind in OUTPUTS:
+                output = {"rbf": "RBF"}.get(resolved[-1].kind, resolved[-1].kind)
+                raise ValueError(
+                    f"{self.name}: {layer.name} comes after the {output} output, which must be the last layer"
+                )
+            geometry = _resolve(layer, shape, first_weight, self.squashing)
             resolved.append(geometry)
             shape, first_weight = geometry.out_shape, first_weight + geometry.parameters
         return tuple(resolved)
@@ -157,16 +197,26 @@ class Spec:
 
     @property
     def trainable(self) -> tuple[Geometry, ...]:
-        """All layers but the RBF output."""
+        """The layers that have parameters: all but the RBF output and what only pools."""
+        return tuple(layer for layer in self.geometry if layer.parameters)
+
+    @property
+    def hidden(self) -> tuple[Geometry, ...]:
+        """All layers but the output."""
         return self.geometry[:-1]
 
     @property
+    def output(self) -> Geometry:
+        """The last layer, RBF or softmax."""
+        return self.geometry[-1]
+
+    @property
     def classes(self) -> int:
-        return self.geometry[-1].out_shape[0]
+        return self.output.out_shape[0]
 
 
-def _resolve(layer: Layer, shape: Shape, first_weight: int) -> Geometry:
-    """Place `layer` on an input of `shape`."""
+def _resolve(layer: Layer, shape: Shape, first_weight: int, squashing: Squashing) -> Geometry:
+    """Place `layer` on an input of `shape`, in a network whose units `squashing` squashes."""
     maps, height, width = shape
     every = tuple(range(maps))
     prototypes = ""
@@ -180,11 +230,16 @@ def _resolve(layer: Layer, shape: Shape, first_weight: int) -> Geometry:
         case Subsampling():
             kind, kernel = "subsampling", (2, 2)
             table = tuple((source,) for source in (every if layer.sources is None else layer.sources))
-            out_shape = (len(table), height // 2, width // 2)
-            if height % 2 or width % 2:
-                raise ValueError(f"{layer.name}: {height}x{width} cannot be divided into 2x2 fields")
+            out_shape = (len(table), *_halves(layer, height, width))
+        case Pooling(statistic=kind):
+            kernel, table = (2, 2), tuple((source,) for source in every)
+            out_shape = (maps, *_halves(layer, height, width))
+            if kind not in ("average", "max"):
+                raise ValueError(f"{layer.name}: statistic is {kind!r}; it must be 'average' or 'max'")
         case Full(units=out):
             kind, kernel, out_shape, table = "full", (height, width), (out, 1, 1), (every,) * out
+        case Softmax(classes=out):
+            kind, kernel, out_shape, table = "softmax", (height, width), (out, 1, 1), (every,) * out
         case RBF(classes=out):
             kind, kernel, out_shape, table = "rbf", (1, 1), (out, 1, 1), (every,) * out
             prototypes = layer.prototypes
@@ -197,7 +252,17 @@ def _resolve(layer: Layer, shape: Shape, first_weight: int) -> Geometry:
         raise ValueError(
             f"{layer.name}: the table must name, for each of {out_shape[0]} maps, distinct input maps below {maps}"
         )
-    return Geometry(layer.name, kind, shape, out_shape, kernel, table, first_weight, prototypes)
+    squashes = kind in ("convolution", "subsampling", "full")
+    return Geometry(
+        layer.name, kind, shape, out_shape, kernel, table, first_weight, prototypes, squashing if squashes else None
+    )
+
+
+def _halves(layer: Subsampling | Pooling, height: int, width: int) -> tuple[int, int]:
+    """Height and width after 2x2 fields."""
+    if height % 2 or width % 2:
+        raise ValueError(f"{layer.name}: {height}x{width} cannot be divided into 2x2 fields")
+    return height // 2, width // 2
 
 
 # Table I: the S2 maps that each of the 16 C3 maps reads.
@@ -296,19 +361,29 @@ LENET4 = Spec(
 )
 """16,998 parameters and 258,306 connections."""
 
-SPECS = {
-    spec.name: spec
-    for spec in (
-        LENET5,
-        LENET1,
-        LENET4,
-        mlp(300),
-        mlp(300, input_shape=(1, 20, 20)),
-        mlp(1000),
-        mlp(300, 100),
-        mlp(500, 150),
-    )
-}
+SPECS: dict[str, Spec] = {}
+"""Every network that has a name, the paper's and those of other modules."""
+
+
+def add(spec: Spec) -> Spec:
+    """Let `named` find `spec`; ValueError if its name is that of another network or its layers do not fit together."""
+    _ = spec.geometry
+    if SPECS.setdefault(spec.name, spec) != spec:
+        raise ValueError(f"there are two networks called {spec.name!r}; give one another name")
+    return spec
+
+
+for _spec in (
+    LENET5,
+    LENET1,
+    LENET4,
+    mlp(300),
+    mlp(300, input_shape=(1, 20, 20)),
+    mlp(1000),
+    mlp(300, 100),
+    mlp(500, 150),
+):
+    add(_spec)
 
 
 def named(name: str) -> Spec:

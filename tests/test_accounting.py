@@ -3,19 +3,22 @@
 import pytest
 import torch
 from hypothesis import given
-from strategies import few, small_specs
+from strategies import any_specs, few
 from torch.utils.flop_counter import FlopCounterMode
 
 from lenet98.accounting import PAPER, connections, multiply_accumulates, stored, table
 from lenet98.modules import Net
-from lenet98.specs import LENET1, LENET4, LENET5, mlp
+from lenet98.specs import LENET1, LENET4, LENET5, mlp, named
 
 
 def links(layer):
-    """Every link into every unit of the layer, as (unit, source, parameter); the source of a bias is None."""
+    """Every link into every unit of the layer, as (unit, source, parameter); the source of a bias is None.
+
+    A link into a unit that only pools has no parameter.
+    """
     in_maps, out_maps = layer.in_shape[0], layer.out_shape[0]
     rows, columns = layer.kernel
-    step = 2 if layer.kind == "subsampling" else 1
+    step = 2 if layer.kind in ("subsampling", "average", "max") else 1
     for m in range(out_maps):
         for row in range(layer.out_shape[1]):
             for column in range(layer.out_shape[2]):
@@ -27,22 +30,26 @@ def links(layer):
                             pixel = (source, row * step + i, column * step + k)
                             assert pixel[1] < layer.in_shape[1]
                             assert pixel[2] < layer.in_shape[2]
-                            yield unit, pixel, ("coefficient", m) if step == 2 else ("weight", m, source, i, k)
-                if layer.kind != "rbf":
+                            weight = ("coefficient", m) if step == 2 else ("weight", m, source, i, k)
+                            yield unit, pixel, None if layer.kind in ("average", "max") else weight
+                if layer.kind not in ("rbf", "average", "max"):
                     yield unit, None, ("bias", m)
 
 
 @few
-@given(small_specs())
+@given(any_specs)
 def test_counts_are_those_of_the_enumerated_links(spec):
     for layer, row in zip(spec.geometry, table(spec), strict=False):
         every = [] if layer.prototypes == "places" else list(links(layer))  # targets, no units
         assert len(set(every)) == len(every)
         assert connections(layer) == row["connections"] == len(every)
         if layer.kind != "rbf":
-            assert stored(layer) == row["parameters"] == len({parameter for _, _, parameter in every})
-        # One product per link to an input, except that the inputs of a subsampling unit share one.
+            assert stored(layer) == row["parameters"] == len({parameter for *_, parameter in every} - {None})
+        # One product per link to an input, except that the inputs of a subsampling unit share one; nothing that only
+        # pools has any.
         products = {(unit, pixel if layer.kind != "subsampling" else "sum") for unit, pixel, _ in every if pixel}
+        if layer.kind in ("average", "max"):
+            products = set()
         assert multiply_accumulates(layer) == row["multiply_accumulates"] == len(products)
 
 
@@ -107,3 +114,18 @@ def test_multiply_accumulates_are_half_of_torch_floating_point_operations(name):
     with FlopCounterMode(display=False) as counter:
         module(torch.zeros(1, *layer.in_shape))
     assert 2 * multiply_accumulates(layer) == counter.get_total_flops()
+
+
+@pytest.mark.parametrize("pooling", ["average", "max"])
+def test_lenet5_with_plain_pooling_by_hand(pooling):
+    rows = {row["layer"]: row for row in table(named(f"lenet5-{pooling}"))}
+    for name, units in (("S2", 6 * 14 * 14), ("S4", 16 * 5 * 5)):
+        counted = {quantity: rows[name][quantity] for quantity in ("parameters", "connections", "multiply_accumulates")}
+        assert counted == {"parameters": 0, "connections": 4 * units, "multiply_accumulates": 0}
+    assert rows["total"]["stored"] == 60_000 - 12 - 32
+    assert rows["total"]["multiply_accumulates"] == 328_096 - 6 * 14 * 14 - 16 * 5 * 5
+
+
+def test_a_softmax_output_costs_what_a_full_layer_costs():
+    row = next(row for row in table(named("lenet5-softmax")) if row["layer"] == "output")
+    assert (row["parameters"], row["connections"], row["multiply_accumulates"]) == (850, 850, 840)

@@ -5,18 +5,20 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from strategies import few, small_specs, tables
+from strategies import any_specs, few, tables
 from torch.func import functional_call, grad, hessian, jacrev, vmap
 
-from lenet98.curvature import CHUNK, diagonal, diagonal_of, seed, slope, through
+from lenet98.curvature import CHUNK, diagonal, diagonal_of, seed, slope, softmax_seed, through
 from lenet98.losses import eq9, loss
+from lenet98.modules import SQUASHING, Net
 from lenet98.modules import Convolution as ConvolutionModule
 from lenet98.modules import Full as FullModule
-from lenet98.modules import Net, squash
+from lenet98.modules import Pooling as PoolingModule
+from lenet98.modules import Softmax as SoftmaxModule
 from lenet98.modules import Subsampling as SubsamplingModule
 from lenet98.prototypes import bitmaps
 from lenet98.readings import DEFAULT, Reading
-from lenet98.specs import LENET5, RBF, Convolution, Full, Spec, Subsampling
+from lenet98.specs import LENET5, RBF, Convolution, Full, Pooling, Softmax, Spec, Subsampling
 
 # torch.func itself still calls torch.jit.script.
 pytestmark = pytest.mark.filterwarnings("ignore:`torch.jit.script` is deprecated:DeprecationWarning")
@@ -34,7 +36,9 @@ def randomised(module, random):
 def by_squared_jacobian(layer, x, d2a):
     """d2E of the parameters and of x for E = sum d2a a^2 / 2 with the Hessian's off-diagonal terms in a dropped."""
     parameters = dict(layer.named_parameters())
-    over_parameters = jacrev(lambda values: functional_call(layer, values, (x,)))(parameters)
+    over_parameters = {}
+    if parameters:
+        over_parameters = jacrev(lambda values: functional_call(layer, values, (x,)))(parameters)
     over_x = jacrev(layer)(x)
     units = tuple(range(d2a.ndim))
     return [torch.tensordot(d2a, jacobian.square(), (units, units)) for jacobian in (*over_parameters.values(), over_x)]
@@ -78,9 +82,61 @@ def test_full_is_the_squared_jacobian(in_shape, units, number):
     check(layer, torch.tensor(random.normal(size=(2, *in_shape))), random)
 
 
-def test_slope_is_the_derivative_of_the_squashing_function():
-    a = torch.linspace(-4, 4, 33, dtype=torch.float64)
-    torch.testing.assert_close(slope(squash(a)), vmap(grad(squash))(a))
+@few
+@given(st.integers(1, 3), st.sampled_from(["average", "max"]), st.data(), st.integers(0, 99))
+def test_pooling_is_the_squared_jacobian(maps, statistic, data, number):
+    height, width = (2 * data.draw(st.integers(1, 3)) for _ in "hw")
+    layers = (Pooling("S1", statistic), Softmax("output", 2))
+    layer = PoolingModule(Spec("one", (maps, height, width), layers).geometry[0])
+    random = np.random.default_rng(number)
+    x = torch.tensor(random.normal(size=(2, maps, height, width)))
+    d2a = torch.tensor(random.uniform(0, 1, layer(x).shape))
+    d2weight, d2bias, d2x = through(layer, x, d2a)
+    assert d2weight.numel() == d2bias.numel() == 0
+    torch.testing.assert_close(d2x, by_squared_jacobian(layer, x, d2a)[0])
+
+
+def test_pooling_by_hand():
+    """An average leaves 1/16 to each input; a maximum all to the greatest, of equals to the first row by row."""
+    x = torch.tensor([[[[1.0, 4.0, 2.0, 2.0], [3.0, 0.0, 2.0, 1.0]]]])
+    d2a = torch.tensor([[[[16.0, 32.0]]]])
+    expected = {
+        "average": [[1, 1, 2, 2], [1, 1, 2, 2]],
+        "max": [[0, 16, 32, 0], [0, 0, 0, 0]],
+    }
+    for statistic, d2x in expected.items():
+        spec = Spec("one", (1, 2, 4), (Pooling("S1", statistic), Softmax("output", 2)))
+        assert through(PoolingModule(spec.geometry[0]), x, d2a)[2][0, 0].tolist() == d2x
+
+
+@pytest.mark.parametrize("scale", [0.5, 1.0])
+def test_softmax_seed_is_the_hessian_diagonal_of_the_cross_entropy_at_its_linear_units(scale):
+    reading = Reading(loss_scale=scale)
+    outputs = np.random.default_rng(0).normal(0, [[0.1], [1], [10]], (3, 5))
+    for a in torch.tensor(outputs):
+
+        def of_sums(a, label):
+            return loss(-torch.log_softmax(a, 0)[None], torch.tensor([label]), reading, "softmax")
+
+        ours = softmax_seed(-torch.log_softmax(a, 0), reading)
+        for label in (0, 3):
+            torch.testing.assert_close(ours, hessian(of_sums)(a, label).diagonal())
+    # Ten classes that are all alike have probability 1/10: 0.1 x 0.9.
+    assert softmax_seed(torch.full((10,), np.log(10)), reading).tolist() == pytest.approx([0.09 * scale] * 10)
+    # Where one class is certain nothing is left, and never less.
+    assert softmax_seed(-torch.log_softmax(torch.tensor([200.0, 0, -200]), 0), reading).min() >= 0
+
+
+@pytest.mark.parametrize("squashing", ["tanh", "relu", None])
+def test_slope_is_the_derivative_of_the_squashing_function(squashing):
+    # Zero, where max(0, a) has no derivative, is left to the next test.
+    a = torch.linspace(-4, 4, 32, dtype=torch.float64)
+    f = SQUASHING[squashing]
+    torch.testing.assert_close(slope(f(a), squashing), vmap(grad(f))(a))
+
+
+def test_slope_of_a_rectified_unit_is_a_step_that_begins_above_zero():
+    assert slope(torch.tensor([0.0, -0.0, 1e-30, 7.0]), "relu").tolist() == [0, 0, 1, 1]
 
 
 def states(count=6):
@@ -170,26 +226,38 @@ def test_two_layers_worked_by_hand():
 
 
 def chained(net, image, label):
-    """h_kk of one pattern: the Hessian's diagonal at the RBF, and from there down squared Jacobians and f'."""
+    """h_kk of one pattern: the Hessian's diagonal at the output, and from there down squared Jacobians and f'."""
     x = net.states(image[None])
-    codes = net.rbf.prototypes
+    if isinstance(net.output, SoftmaxModule):
 
-    def of_state(state):
-        return loss((state - codes).square().sum(1)[None], label[None], net.reading)
+        def of_sums(a):
+            return loss(-torch.log_softmax(a, 0)[None], label[None], net.reading, "softmax")
 
-    d2x = hessian(of_state)(x[-1].flatten()).diagonal().view_as(x[-1])
-    parts = []
+        sums = FullModule.forward(net.output, x[-1]).detach()
+        d2a = hessian(of_sums)(sums.flatten()).diagonal().view_as(sums)
+        # d2E of the output's weights, biases and inputs: linear units, whose Jacobians are their inputs and weights.
+        weight = net.output.weight.detach()
+        d2x = (d2a[0, :, 0, 0, None, None, None] * weight.square()).sum(0, keepdim=True)
+        parts = [(d2a[0, :, 0, 0, None, None, None] * x[-1].square()).flatten(), d2a.flatten()]
+    else:
+        codes = net.rbf.prototypes
+
+        def of_state(state):
+            return loss((state - codes).square().sum(1)[None], label[None], net.reading)
+
+        d2x = hessian(of_state)(x[-1].flatten()).diagonal().view_as(x[-1])
+        parts = []
     for number in reversed(range(len(net.layers))):
-        layer = net.layers[number]
+        layer, f = net.layers[number], SQUASHING[net.spec.geometry[number].squashing]
         sums = layer(x[number]).detach()
-        d2a = vmap(grad(squash))(sums.flatten()).view_as(sums).square() * d2x
+        d2a = vmap(grad(f))(sums.flatten()).view_as(sums).square() * d2x
         *parameters, d2x = by_squared_jacobian(layer, x[number].detach(), d2a)
         parts = [*(part.flatten() for part in parameters), *parts]
     return torch.cat(parts)
 
 
 @few
-@given(small_specs(), readings, st.integers(0, 99))
+@given(any_specs, readings, st.integers(0, 99))
 def test_any_network_is_the_mean_of_chained_squared_jacobians(spec, reading, number):
     net = Net(spec, reading, number).double()
     random = np.random.default_rng(number)

@@ -7,8 +7,9 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from strategies import few
+from torch.nn import functional as F
 
-from lenet98.losses import eq8, eq9, loss
+from lenet98.losses import cross_entropy, eq8, eq9, loss
 from lenet98.readings import Reading
 
 DISTANCES = torch.tensor([[1.0, 2.0], [4.0, 3.0]], dtype=torch.float64)
@@ -80,3 +81,14 @@ def test_the_reading_chooses_the_loss_and_its_scale(scale):
 
 def test_labels_may_be_the_bytes_of_the_data():
     assert eq8(DISTANCES, LABELS.to(torch.uint8)).item() == 2.5
+
+
+@few
+@given(st.lists(st.floats(-50, 50), min_size=10, max_size=10), st.integers(0, 9), st.sampled_from([0.5, 1.0]))
+def test_cross_entropy_is_torchs_whatever_the_reading_says_of_rbf_units(outputs, label, scale):
+    a, labels = torch.tensor([outputs], dtype=torch.float64), torch.tensor([label])
+    expected = F.cross_entropy(a, labels)
+    y = -torch.log_softmax(a, 1)
+    torch.testing.assert_close(cross_entropy(y, labels), expected)
+    for reading in (Reading(loss="eq8", loss_scale=scale), Reading(loss="eq9", loss_scale=scale)):
+        torch.testing.assert_close(loss(y, labels, reading, "softmax"), scale * expected)

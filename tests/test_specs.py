@@ -4,10 +4,10 @@ from collections import Counter
 
 import pytest
 from hypothesis import given
-from strategies import few, small_specs
+from strategies import any_specs, few
 
 from lenet98.accounting import connections
-from lenet98.specs import LENET5, RBF, Convolution, Full, Spec, Subsampling, mlp, named
+from lenet98.specs import LENET5, RBF, SPECS, Convolution, Full, Pooling, Softmax, Spec, Subsampling, add, mlp, named
 
 # Table I column by column: the S2 maps that feed C3 maps 0 to 15, transcribed apart from the module.
 TABLE_I = "012 123 234 345 045 015 0123 1234 2345 0345 0145 0125 0134 1245 0235 012345"
@@ -61,7 +61,7 @@ def test_fan_in_of_c3():
 
 
 @few
-@given(small_specs())
+@given(any_specs)
 def test_weights_and_biases_tile_the_flat_vector(spec):
     indices = range(spec.parameters)
     tiles = [
@@ -91,11 +91,41 @@ def test_mlp_has_one_rbf_component_per_class():
         ((Convolution("C1", 1, 3, ((),)), Full("F2", 2), PLACES), "C1: the table"),
         ((Convolution("C1", 1, 3, ((0, 0),)), Full("F2", 2), PLACES), "C1: the table"),
         ((Subsampling("S1", sources=(0, 3)), Full("F2", 2), PLACES), "S1: the table"),
+        ((Softmax("output", 2), Full("F2", 2), PLACES), "F2 comes after the softmax output"),
+        ((Pooling("P1", "max"),), "last layer must be an RBF or a softmax output"),
+        ((Convolution("C1", 2, 2), Pooling("P2", "max"), Softmax("output", 2)), "P2: 5x5 cannot be divided"),
+        ((Pooling("P1", "sum"), Softmax("output", 2)), "P1: statistic is 'sum'; it must be 'average' or 'max'"),
     ],
 )
 def test_layers_that_do_not_fit_are_named(layers, message):
     with pytest.raises(ValueError, match=message):
         _ = Spec("wrong", (1, 6, 6), layers).geometry
+
+
+def test_an_unknown_squashing_function_is_refused():
+    with pytest.raises(ValueError, match=r"wrong: squashing is 'sigmoid'; it must be one of \('tanh', 'relu'\)"):
+        _ = Spec("wrong", (1, 6, 6), (Softmax("output", 2),), "sigmoid").geometry
+
+
+def test_every_unit_is_squashed_but_those_that_pool_and_the_output():
+    layers = (Convolution("C1", 2, 3), Pooling("P2", "max"), Convolution("C3", 4, 1), Subsampling("S4"), Full("F5", 3))
+    spec = Spec("mixed", (1, 6, 6), (*layers, Softmax("output", 3)), "relu")
+    assert [geometry.squashing for geometry in spec.geometry] == ["relu", None, "relu", "relu", "relu", None]
+    assert [geometry.squashing for geometry in LENET5.geometry] == ["tanh"] * 6 + [None]
+    # P2 has no parameters: 2 x 9 + 2, 0, 2 x 4 + 4, 4 + 4, 4 x 3 + 3, 3 x 3 + 3.
+    assert [geometry.parameters for geometry in spec.geometry] == [20, 0, 12, 8, 15, 12]
+    assert [geometry.name for geometry in spec.trainable] == ["C1", "C3", "S4", "F5", "output"]
+    assert [geometry.name for geometry in spec.hidden] == ["C1", "P2", "C3", "S4", "F5"]
+
+
+def test_a_name_is_of_one_network(monkeypatch):
+    monkeypatch.setitem(SPECS, "own", Spec("own", (1, 6, 6), (Softmax("output", 2),)))
+    assert add(Spec("own", (1, 6, 6), (Softmax("output", 2),))) == named("own")
+    with pytest.raises(ValueError, match="two networks called 'own'"):
+        add(Spec("own", (1, 6, 6), (Softmax("output", 3),)))
+    with pytest.raises(ValueError, match="P1: 7x7 cannot be divided"):
+        add(Spec("odd", (1, 7, 7), (Pooling("P1", "max"), Softmax("output", 2))))
+    assert "odd" not in SPECS
 
 
 def test_an_unknown_network_lists_those_that_exist():

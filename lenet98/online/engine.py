@@ -72,7 +72,7 @@ class Engine:
         return self._work.gradient.copy()
 
     def distances(self, parameters: Vector, images: Vector) -> Vector:
-        """Distances y_i of each pattern to every class (eq. 7), float32, shape (n, classes).
+        """Distances y_i of each pattern to every class, float32, shape (n, classes): eq. 7, or -log p_i of a softmax.
 
         Raises ValueError as `sweep` does.
         """

@@ -14,7 +14,7 @@ from typing import Any
 import numba
 import numpy as np
 
-from lenet98.online.plan import CONVOLUTION, FULL, SUBSAMPLING, Plan, Workspace
+from lenet98.online.plan import AVERAGE, CONVOLUTION, FULL, MAX, RELU, SUBSAMPLING, TANH, Plan, Workspace
 from lenet98.squash import A, S
 
 # Sums may be reordered (that is what vectorises them); NaN and infinity keep their meaning, divergence must be seen.
@@ -51,6 +51,22 @@ def through_squash(x: Array, delta: Array) -> None:
     """Turn dE/dx into dE/da in place: f'(a) = S (A - x^2 / A)."""
     for i in range(x.size):
         delta[i] *= SLOPE * AMPLITUDE - SLOPE / AMPLITUDE * x[i] * x[i]
+
+
+@compiled
+def rectify(x: Array) -> None:
+    """Replace every a in `x` by max(0, a); what is no number remains."""
+    for i in range(x.size):
+        if x[i] < 0:
+            x[i] = 0
+
+
+@compiled
+def through_rectification(x: Array, delta: Array) -> None:
+    """Turn dE/dx into dE/da in place: f'(a) is 1 above 0, and else 0."""
+    for i in range(x.size):
+        if x[i] <= 0:
+            delta[i] = 0
 
 
 @compiled
@@ -262,6 +278,70 @@ def subsampling_backward(plan: Plan, layer: Any, parameters: Array, work: Worksp
 
 
 @compiled
+def average_forward(layer: Any, work: Workspace) -> None:
+    inputs = work.states[layer.input : layer.output].reshape(layer.maps, layer.in_height, layer.in_width)
+    x = work.states[layer.output : layer.output + layer.units].reshape(layer.maps, layer.height, layer.width)
+    for m in range(layer.maps):
+        for y in range(layer.height):
+            upper, lower = inputs[m, 2 * y], inputs[m, 2 * y + 1]
+            for i in range(layer.width):
+                x[m, y, i] = f32(0.25) * (upper[2 * i] + upper[2 * i + 1] + lower[2 * i] + lower[2 * i + 1])
+
+
+@compiled
+def average_backward(layer: Any, work: Workspace) -> None:
+    """dE/dx of the layer's input: each of the four inputs of a unit has a quarter of its own."""
+    input_deltas = work.deltas[layer.input : layer.output].reshape(layer.maps, layer.in_height, layer.in_width)
+    delta = work.deltas[layer.output : layer.output + layer.units].reshape(layer.maps, layer.height, layer.width)
+    for m in range(layer.maps):
+        for row in range(layer.in_height):
+            for i in range(layer.width):
+                share = f32(0.25) * delta[m, row // 2, i]
+                input_deltas[m, row, 2 * i] = share
+                input_deltas[m, row, 2 * i + 1] = share
+
+
+@compiled
+def greater(u: Any, v: Any) -> Any:
+    """The greater of two numbers, or the one that is no number."""
+    return u if u > v or u != u else v
+
+
+@compiled
+def max_forward(layer: Any, work: Workspace) -> None:
+    inputs = work.states[layer.input : layer.output].reshape(layer.maps, layer.in_height, layer.in_width)
+    x = work.states[layer.output : layer.output + layer.units].reshape(layer.maps, layer.height, layer.width)
+    for m in range(layer.maps):
+        for y in range(layer.height):
+            upper, lower = inputs[m, 2 * y], inputs[m, 2 * y + 1]
+            for i in range(layer.width):
+                above, below = greater(upper[2 * i], upper[2 * i + 1]), greater(lower[2 * i], lower[2 * i + 1])
+                x[m, y, i] = greater(above, below)
+
+
+@compiled
+def max_backward(layer: Any, work: Workspace) -> None:
+    """dE/dx of the layer's input: the greatest input of a unit, row by row the first of equals, has all."""
+    inputs = work.states[layer.input : layer.output].reshape(layer.maps, layer.in_height, layer.in_width)
+    input_deltas = work.deltas[layer.input : layer.output].reshape(layer.maps, layer.in_height, layer.in_width)
+    x = work.states[layer.output : layer.output + layer.units].reshape(layer.maps, layer.height, layer.width)
+    delta = work.deltas[layer.output : layer.output + layer.units].reshape(layer.maps, layer.height, layer.width)
+    for m in range(layer.maps):
+        for y in range(layer.height):
+            upper, lower = inputs[m, 2 * y], inputs[m, 2 * y + 1]
+            upper_deltas, lower_deltas = input_deltas[m, 2 * y], input_deltas[m, 2 * y + 1]
+            for i in range(layer.width):
+                greatest, left = x[m, y, i], delta[m, y, i]
+                d = left if upper[2 * i] == greatest else f32(0)
+                upper_deltas[2 * i], left = d, left - d
+                d = left if upper[2 * i + 1] == greatest else f32(0)
+                upper_deltas[2 * i + 1], left = d, left - d
+                d = left if lower[2 * i] == greatest else f32(0)
+                lower_deltas[2 * i], left = d, left - d
+                lower_deltas[2 * i + 1] = left if lower[2 * i + 1] == greatest else f32(0)
+
+
+@compiled
 def full_forward(layer: Any, parameters: Array, work: Workspace) -> None:
     inputs = work.states[layer.input : layer.output]
     weights = parameters[layer.weights : layer.biases].reshape(layer.units, inputs.size)
@@ -324,16 +404,32 @@ def descend(w: Array, eps: Array, gradient: Array) -> None:
 
 @compiled
 def forward(plan: Plan, parameters: Array, image: Array, work: Workspace, distances: Array) -> None:
-    """From an input (flattened) to the distances of the RBF units, eq. 7: y_i = sum_k (x_k - w_ik)^2."""
+    """From an input (flattened) to the distances y_i of the output."""
     copy(image, work.states[: image.size])
     for layer in plan.layers:
         if layer.kind == CONVOLUTION:
             convolution_forward(plan, layer, parameters, work)
         elif layer.kind == SUBSAMPLING:
             subsampling_forward(plan, layer, parameters, work)
+        elif layer.kind == AVERAGE:
+            average_forward(layer, work)
+        elif layer.kind == MAX:
+            max_forward(layer, work)
         else:
             full_forward(layer, parameters, work)
-        squash(work.states[layer.output : layer.output + layer.units])
+        if layer.squashing == TANH:
+            squash(work.states[layer.output : layer.output + layer.units])
+        elif layer.squashing == RELU:
+            rectify(work.states[layer.output : layer.output + layer.units])
+    if plan.softmax:
+        softmax_distances(work.states[work.states.size - distances.size :], distances)
+    else:
+        rbf_distances(plan, work, distances)
+
+
+@compiled
+def rbf_distances(plan: Plan, work: Workspace, distances: Array) -> None:
+    """Eq. 7: y_i = sum_k (x_k - w_ik)^2."""
     classes, components = plan.prototypes.shape
     x = work.states[work.states.size - components :]
     for i in range(classes):
@@ -344,7 +440,37 @@ def forward(plan: Plan, parameters: Array, image: Array, work: Workspace, distan
 
 
 @compiled
+def softmax_distances(a: Array, distances: Array) -> None:
+    """y_i = -log p_i = log(sum_k e^a_k) - a_i."""
+    top = a[0]  # taken out of every exponent, so that the sum neither vanishes nor overflows
+    for i in range(1, a.size):
+        top = max(top, a[i])
+    total = 0.0
+    for i in range(a.size):
+        total += np.exp(float(a[i] - top))
+    for i in range(a.size):
+        distances[i] = np.log(total) - float(a[i] - top)
+
+
+@compiled
 def loss(plan: Plan, label: int, work: Workspace) -> float:
+    """The loss of one pattern; its derivatives by the last states, dE/dx, go to the end of the deltas."""
+    return cross_entropy(plan, label, work) if plan.softmax else rbf_loss(plan, label, work)
+
+
+@compiled
+def cross_entropy(plan: Plan, label: int, work: Workspace) -> float:
+    """-log p_D, with dE/da_i = p_i - 1 for the right class D and p_i for the others."""
+    y, delta = work.distances, work.deltas[work.deltas.size - work.distances.size :]
+    for i in range(y.size):
+        p = np.exp(-float(y[i]))
+        delta[i] = plan.loss_scale * p if p >= NEGLIGIBLE or p != p else 0
+    delta[label] = plan.loss_scale * np.expm1(-float(y[label]))
+    return plan.loss_scale * y[label]
+
+
+@compiled
+def rbf_loss(plan: Plan, label: int, work: Workspace) -> float:
     """The loss of one pattern, eq. 8 or 9; dE/dx of the RBF units' inputs goes to the end of the deltas.
 
     With p_i = e^{-y_i} / (e^{-j} + sum_k e^{-y_k}), eq. 9 has the gradient 2 (x - w_D) - sum_i p_i 2 (x - w_i);
@@ -371,15 +497,22 @@ def loss(plan: Plan, label: int, work: Workspace) -> float:
 
 @compiled
 def backward(plan: Plan, parameters: Array, work: Workspace) -> None:
-    """From dE/dx of the RBF units' inputs to dE/da of every unit, and the gradient but for the full layers' weights."""
+    """From dE/dx of the last states to dE/da of every unit, and the gradient but for the full layers' weights."""
     for n in range(len(plan.layers) - 1, -1, -1):
         layer = plan.layers[n]
         units = slice(layer.output, layer.output + layer.units)
-        through_squash(work.states[units], work.deltas[units])
+        if layer.squashing == TANH:
+            through_squash(work.states[units], work.deltas[units])
+        elif layer.squashing == RELU:
+            through_rectification(work.states[units], work.deltas[units])
         if layer.kind == CONVOLUTION:
             convolution_backward(plan, layer, parameters, work)
         elif layer.kind == SUBSAMPLING:
             subsampling_backward(plan, layer, parameters, work)
+        elif layer.kind == AVERAGE:
+            average_backward(layer, work)
+        elif layer.kind == MAX:
+            max_backward(layer, work)
         elif layer.input > 0:
             full_backward(layer, parameters, work)
 
@@ -401,7 +534,7 @@ def update(plan: Plan, parameters: Array, rates: Array, work: Workspace) -> None
     for layer in plan.layers:
         if layer.kind == FULL:
             full_update(layer, parameters, rates, work)
-        else:
+        elif layer.kind == CONVOLUTION or layer.kind == SUBSAMPLING:
             own = slice(layer.weights, layer.biases + layer.maps)
             descend(parameters[own], rates[own], work.gradient[own])
 

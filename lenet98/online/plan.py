@@ -11,14 +11,16 @@ from lenet98.prototypes import prototypes
 from lenet98.readings import Reading
 from lenet98.specs import Geometry, Spec
 
-CONVOLUTION, SUBSAMPLING, FULL = 0, 1, 2
+CONVOLUTION, SUBSAMPLING, FULL, AVERAGE, MAX = range(5)
+TANH, RELU, LINEAR = range(3)
+_SQUASHING = {"tanh": TANH, "relu": RELU, None: LINEAR}
 
 # What a kernel needs to know of one layer: sizes, and indices of first elements.
 LAYER = np.dtype(
     [
         (field, np.int64)
         for field in (
-            "kind",
+            "kind", "squashing",
             "input", "in_maps", "in_height", "in_width",  # the layer's input, in the vector of states
             "output", "maps", "height", "width", "units",  # its own units, there too
             "kernel_height", "kernel_width",
@@ -34,13 +36,15 @@ class Plan(NamedTuple):
     """A network for the kernels."""
 
     layers: NDArray[np.void]
-    """The trainable layers, dtype LAYER."""
+    """All layers but the RBF output, dtype LAYER."""
     first_source: NDArray[np.int64]
     """For each output map of each layer, where its list in `sources` starts; one closing entry a layer."""
     sources: NDArray[np.int64]
     """The tables of all layers: the input maps that each output map reads."""
     prototypes: NDArray[np.float32]
-    """Centres of the RBF units, shape (classes, components)."""
+    """Centres of the RBF units, shape (classes, components); no components with a softmax output."""
+    softmax: bool
+    """Whether the last of the layers are linear units under a softmax, and not what RBF units read."""
     average: bool
     """Whether a subsampling unit takes the average of its inputs or their sum."""
     j: float
@@ -62,12 +66,13 @@ class Workspace(NamedTuple):
     gradient: NDArray[np.float32]
     """dE/dw, as the parameters."""
     distances: NDArray[np.float32]
-    """y_i of the RBF units."""
+    """y_i of the output."""
 
 
 def _kind(layer: Geometry) -> int:
-    if layer.kind == "subsampling":
-        return SUBSAMPLING
+    special = {"subsampling": SUBSAMPLING, "average": AVERAGE, "max": MAX}
+    if layer.kind in special:
+        return special[layer.kind]
     # A convolution that reads its whole input at one place (C5) is a full layer, and computed as one.
     whole = layer.positions == 1 and layer.table == (tuple(range(layer.in_shape[0])),) * layer.out_shape[0]
     return FULL if whole else CONVOLUTION
@@ -75,12 +80,14 @@ def _kind(layer: Geometry) -> int:
 
 def plan(spec: Spec, reading: Reading) -> Plan:
     """Lay out `spec`, read by `reading`, in flat arrays."""
-    layers = np.zeros(len(spec.trainable), LAYER)
+    softmax = spec.output.kind == "softmax"
+    computed = spec.geometry if softmax else spec.hidden
+    layers = np.zeros(len(computed), LAYER)
     first_source: list[int] = []
     sources: list[int] = []
     state, sums = 0, 0
-    for row, layer in zip(layers, spec.trainable, strict=True):
-        row["kind"] = _kind(layer)
+    for row, layer in zip(layers, computed, strict=True):
+        row["kind"], row["squashing"] = _kind(layer), _SQUASHING[layer.squashing]
         row["input"], row["output"], row["units"] = state, state + layer.inputs, layer.units
         row["in_maps"], row["in_height"], row["in_width"] = layer.in_shape
         row["maps"], row["height"], row["width"] = layer.out_shape
@@ -97,7 +104,8 @@ def plan(spec: Spec, reading: Reading) -> Plan:
         layers,
         np.array(first_source),
         np.array(sources),
-        prototypes(spec.geometry[-1].prototypes, spec.classes),
+        np.empty((spec.classes, 0), np.float32) if softmax else prototypes(spec.output.prototypes, spec.classes),
+        softmax,
         reading.subsampling == "average",
         reading.j if reading.loss == "eq9" else float("inf"),
         reading.loss_scale,
@@ -107,7 +115,9 @@ def plan(spec: Spec, reading: Reading) -> Plan:
 def workspace(spec: Spec) -> Workspace:
     """Room for one pattern of `spec`."""
     states = sum(layer.inputs for layer in spec.geometry)
-    wide = max((layer.in_shape[1] + layer.kernel[0]) * layer.in_shape[2] for layer in spec.trainable)
-    sums = sum(layer.units for layer in spec.trainable if layer.kind == "subsampling")
+    if spec.output.kind == "softmax":
+        states += spec.output.units
+    wide = max((layer.in_shape[1] + layer.kernel[0]) * layer.in_shape[2] for layer in spec.geometry)
+    sums = sum(layer.units for layer in spec.geometry if layer.kind == "subsampling")
     lengths = (states, states, wide, sums, spec.parameters, spec.classes)
     return Workspace(*(np.zeros(length, np.float32) for length in lengths))
