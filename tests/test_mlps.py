@@ -13,7 +13,7 @@ from experiments.place_coded import MEAN_SQUARED_ERROR, training
 from experiments.registry import Context
 from experiments.tables import Loader
 from lenet98.data.distortions import FIG7
-from lenet98.data.preprocessing import crop, deslant, in_form, reduce, widened
+from lenet98.data.preprocessing import crop, deslant, in_form, middle, reduce
 from lenet98.readings import DEFAULT
 from lenet98.sdlm import ETAS, MU
 from lenet98.specs import named
@@ -65,7 +65,7 @@ def context(mnist, tmp_path):
 @pytest.mark.parametrize(
     ("spec", "form", "transform"),
     [
-        ("20x20-300-10", "deslanted", lambda images: crop(deslant(widened(images)))),
+        ("20x20-300-10", "deslanted", lambda images: middle(deslant(images))),
         ("lenet1", "16x16", lambda images: reduce(crop(images))),
     ],
 )

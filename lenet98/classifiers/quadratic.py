@@ -75,7 +75,7 @@ class Quadratic:
 
 def _projected(
     inputs: NDArray[np.float32], mean: NDArray[np.float32] | None, axes: NDArray[np.float32]
-) -> NDArray[np.float32]:
+) -> NDArray[np.floating[Any]]:
     return (inputs if mean is None else inputs - mean) @ axes.T
 
 
