@@ -165,8 +165,8 @@ class Trained:
     """On the CPU, in evaluation mode."""
     history: list[Pass]
     outputs: NDArray[np.float32]
-    """Outputs of every evaluated pattern, the greatest the answer, shape (n, classes): linear ones, of which the softmax
-    makes probabilities, or -y_i of a network of `lenet98.specs`."""
+    """Outputs of every evaluated pattern, the greatest the answer, shape (n, classes): linear ones, of which the
+    softmax makes probabilities, or -y_i of a network of `lenet98.specs`."""
     diverged: bool
     """Whether the loss stopped being finite; the history then ends with the last pass before that."""
 

@@ -63,16 +63,16 @@ TODAY = Spec(
     "today",
     (1, 30, 30),
     (
-        Convolution("C1", 16, 3), Pooling("S2", "max"),
+        Convolution("C1", 12, 3), Pooling("S2", "max"),
         Convolution("C3", 32, 3), Pooling("S4", "max"),
         Convolution("C5", 64, 3), Pooling("S6", "max"),
         Full("F7", 120), Full("F8", 84), Softmax("output"),
     ),
     "relu",
 )  # fmt: skip
-"""A wider and deeper small network as one is written today: three convolutions of 3x3, 16 to 64 maps.
+"""A wider and deeper small network as one is written today: three convolutions of 3x3, 12 to 64 maps.
 
-Its budget is ours: no more than four times LeNet-5's multiply-accumulates, no more than a tenth more parameters.  The
+Its budget is ours: no more than three times LeNet-5's multiply-accumulates, no more than a tenth more parameters.  The
 image stands in a field of 30x30, so that C1 has 28x28 units and every pooling halves an even side.
 """
 
@@ -85,7 +85,7 @@ WIDER = replace(
     ),
     squashing="tanh",
 )
-"""As wide and deep as `TODAY`, all else as in 1998: subsampling, A tanh(S a), RBF units; convolutions read every map."""
+"""As wide and deep as `TODAY`, the rest as in 1998: subsampling, A tanh(S a), RBF units; no table."""
 
 for _spec in (*LADDER, *ALONE, TODAY, WIDER):
     add(_spec)
