@@ -149,3 +149,7 @@ def test_bad_initial_weights_are_named():
         Initial("xavier")
     with pytest.raises(ValueError, match=r"Initial\.biases is 'zero'"):
         Initial(biases="zero")
+
+
+def test_multiply_accumulates_are_those_of_the_same_network_as_a_spec():
+    assert PLAIN.multiply_accumulates == accounting.table(named("lenet5-full-c3-average-softmax-by-hand"))[-1]

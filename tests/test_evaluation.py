@@ -144,3 +144,14 @@ def test_summary_of_one_run_is_wilsons():
 def test_a_summary_needs_rates(rates):
     with pytest.raises(ValueError, match="at least one error rate between 0 and 1"):
         summary(rates)
+
+
+def test_welchs_interval_by_hand():
+    """Means 2 and 4, variances 1 and 4 over 3 runs: standard error sqrt(5/3), (5/3)^2 / (1/18 + 16/18) = 50/17 df."""
+    found = evaluation.welch([1, 2, 3], [2, 4, 6])
+    half = stats.t.ppf(0.975, 50 / 17) * sqrt(5 / 3)
+    assert found.mean == -2
+    assert found.interval == pytest.approx((-2 - half, -2 + half))
+    assert found.p == pytest.approx(2 * stats.t.sf(2 / sqrt(5 / 3), 50 / 17))
+    with pytest.raises(ValueError, match="two runs or more of each, got 1 and 3"):
+        evaluation.welch([1], [2, 4, 6])
