@@ -57,7 +57,7 @@ LAST = modern.LADDER[-1]
 RATES: Mapping[tuple[str, str], float] = {
     (LAST.name, "sgd"): 0.03,
     (LAST.name, "adamw"): 0.003,
-    (LENET5.name, "sgd"): 0.003,
+    (LENET5.name, "sgd"): 0.002,
     (LENET5.name, "adamw"): 0.003,
 }
 """Rate by network and method: of `TRIED`, the one with the fewest errors on held-out training patterns."""
@@ -65,7 +65,7 @@ RATES: Mapping[tuple[str, str], float] = {
 TRIED: Mapping[tuple[str, str], tuple[float, ...]] = {
     (LAST.name, "sgd"): (0.01, 0.03, 0.1),
     (LAST.name, "adamw"): (0.001, 0.003, 0.01),
-    (LENET5.name, "sgd"): (0.001, 0.003, 0.01),
+    (LENET5.name, "sgd"): (0.001, 0.002, 0.004),
     (LENET5.name, "adamw"): (0.001, 0.003, 0.01),
 }
 

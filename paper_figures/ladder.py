@@ -41,10 +41,11 @@ def draw(ladder: Sequence[Line], alone: Sequence[Line]) -> Figure:
 
 
 def _errors(axes: Axes, found: Sequence[Line], titles: Sequence[str]) -> None:
-    shown = [(titles.index(line.row.row), line.row) for line in found if line.row.mean is not None]
-    axes.plot([row.mean for _, row in shown], [place for place, _ in shown], color="0.8", zorder=1)
-    for place, row in shown:
-        _interval(axes, place, row.mean or 0, row.interval, PAPER if place == 0 else TEST)
+    rows = [line.row for line in found]
+    shown = [(titles.index(row.row), row.mean, row.interval) for row in rows if row.mean is not None]
+    axes.plot([error for _, error, _ in shown], [place for place, _, _ in shown], color="0.8", zorder=1)
+    for place, error, interval in shown:
+        _interval(axes, place, error, interval, PAPER if place == 0 else TEST)
     axes.set_xlabel("Test error (%), each rung with all above it")
     axes.set_xlim(left=0)
     axes.grid(axis="x", color="0.9")

@@ -123,7 +123,10 @@ def test_rectified_units_start_as_he_has_them():
 
 @pytest.mark.parametrize("spec", [*NETWORKS, modern.TODAY, modern.WIDER], ids=lambda spec: spec.name)
 def test_every_network_learns(mnist, spec):
-    images, labels = pad_and_scale(mnist.train_images[:1000], spec.input_shape[1]), mnist.train_labels[:1000].astype(int)
+    images, labels = (
+        pad_and_scale(mnist.train_images[:1000], spec.input_shape[1]),
+        mnist.train_labels[:1000].astype(int),
+    )
     reading = modern.reading(spec)
     parameters = initial_parameters(spec, reading, generator(0, "init"))
     engine, eps = Engine(spec, reading), rates(diagonal(spec, reading, parameters, images[:100]), ETAS[0], MU)
