@@ -24,6 +24,14 @@ MARKS = dict(
 )
 """Number of a rung, 0 for LeNet-5, and letter of a popular network."""
 
+LABELLED = "357"
+"""First digits of values between powers of ten that are written at the axes."""
+
+SHARE = 0.03
+"""Networks whose costs differ by less are drawn in columns about their cost."""
+COLUMNS = (1.0, 1 / 1.07, 1.07)
+"""Places of the columns, the networks by falling error in turn: were they in a row, it would look like a trend."""
+
 
 @dataclass(frozen=True)
 class Point:
@@ -66,16 +74,31 @@ def draw(found: Sequence[Point]) -> Figure:
     with style():
         drawing = Figure(figsize=(7.2, 3.4), layout="constrained")
         left, right = drawing.subplots(1, 2, sharey=True)
-        _panel(left, [(point.multiply_accumulates / 1000, point) for point in found])
+        _panel(left, side_by_side(found))
         _panel(right, [(point.seconds, point) for point in found])
-        left.set(xlabel="Multiply-accumulates of a recognition (thousands)", ylabel="Test error (%)")
-        right.set_xlabel("Training time of a run (seconds, one thread)")
+        left.set(xlabel="Multiply-accumulates (thousands)", ylabel="Test error (%)")
+        right.set_xlabel("Training time of a run (s)")
         keys = [
             Line2D([], [], linestyle="", marker="o", markersize=4, color=point.colour, label=_key(point))
             for point in found
         ]
         drawing.legend(handles=keys, loc="outside right center", handletextpad=0.1, labelspacing=0.25, fontsize=7)
     return drawing
+
+
+def side_by_side(found: Sequence[Point]) -> list[tuple[float, Point]]:
+    """Thousands of multiply-accumulates, those of nearly equal cost in columns: most rungs change no size."""
+    groups: list[list[Point]] = []
+    for point in sorted(found, key=lambda point: point.multiply_accumulates):
+        if groups and point.multiply_accumulates < (1 + SHARE) * groups[-1][0].multiply_accumulates:
+            groups[-1].append(point)
+        else:
+            groups.append([point])
+    return [
+        (point.multiply_accumulates / 1000 * COLUMNS[place % len(COLUMNS)], point)
+        for group in groups
+        for place, point in enumerate(sorted(group, key=lambda point: -point.error))
+    ]
 
 
 def _key(point: Point) -> str:
@@ -94,7 +117,8 @@ def _panel(axes: Axes, shown: Sequence[tuple[float, Point]]) -> None:
             MARKS[point.experiment], (cost, point.error), (3, 2), textcoords="offset points", fontsize=7,
             color=point.colour,
         )  # fmt: skip
-    axes.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
-    axes.yaxis.set_minor_formatter(lambda value, _: f"{value:g}" if f"{value:.0e}"[0] in "258" else "")
+    for axis in (axes.xaxis, axes.yaxis):
+        axis.set_major_formatter(lambda value, _: f"{value:g}")
+        axis.set_minor_formatter(lambda value, _: f"{value:g}" if f"{value:.0e}"[0] in LABELLED else "")
     axes.grid(color="0.9", which="both", linewidth=0.5)
     axes.set_axisbelow(True)
