@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from argparse import Namespace
 from dataclasses import asdict, replace
 
 import numpy as np
@@ -11,7 +12,7 @@ import torch
 from fakes import publish
 
 from experiments import comparison, modern, registry, store, tables
-from experiments.__main__ import main
+from experiments.__main__ import _reproduced, main
 from experiments.modern import ALONE, CHOICES, LADDER, RATES, TRIED, VARIANTS, change, size
 from experiments.runner import Job
 from experiments.tables import Loader, NoResults
@@ -121,6 +122,14 @@ def test_the_group_is_all_that_its_tables_show_within_ninety_minutes(tmp_path, c
         registry.register_group("modern", [])
     with pytest.raises(ValueError, match=r"no experiment called 'ladder-lstm'; there are .*ladder-softmax"):
         comparison.experiments(["ladder-lstm"])
+
+
+def test_reproducing_the_group_shows_its_tables_first_the_ladder(tmp_path):
+    for names, shown in ((["modern"], "ladder alone reverse popular"), (["fig9"], "fig9 fig5 lenet5")):
+        assert [name for name, _ in _reproduced(Namespace(names=names))] == shown.split()
+    publish(tmp_path, "ladder-relu", 0, predictions=np.zeros(10_000))
+    load = Loader(("reference",), tmp_path, tmp_path)
+    assert modern.status(load) == "The ladder: 1 of 13 rungs"
 
 
 # --- devices
