@@ -13,10 +13,10 @@ RUN := .venv/bin/python
 READY := .venv/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help setup data plan reproduce headline tables figures test lint bench clean
+.PHONY: help setup data plan reproduce plan-modern reproduce-modern headline tables figures test lint bench clean
 
 help:  ## this list
-	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):[^#]*## */\1\t/' | expand -t 12
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## */\1\t/' | expand -t 18
 	@echo "Settings: SEEDS=$(SEEDS) JOBS=$(JOBS) ROWS=$(ROWS) PYTHON=$(PYTHON)"
 
 $(READY): pyproject.toml constraints.txt
@@ -38,6 +38,12 @@ reproduce: $(READY)  ## all classifiers of Fig. 9 anew, SEEDS x ROWS; tables and
 	@status=0; $(RUN) -m experiments reproduce $(ROWS) --seeds $(SEEDS) --jobs $(JOBS) || status=$$?; \
 	[ $$status -gt 1 ] || $(RUN) -m paper_figures --all --source results --output results/figures || status=$$?; \
 	exit $$status
+
+reproduce-modern: $(READY)  ## from 1998 to today: ladder, ablation, reverse and popular networks; SEEDS
+	@$(RUN) -m experiments reproduce modern --seeds $(SEEDS) --jobs $(JOBS)
+
+plan-modern: $(READY)  ## what `make reproduce-modern` would run, and how long that takes
+	@$(RUN) -m experiments plan modern --seeds $(SEEDS) --jobs $(JOBS)
 
 headline: $(READY)  ## only the headline: LeNet-5, one seed
 	$(RUN) -m experiments run lenet5 --seeds 0

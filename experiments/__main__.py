@@ -10,11 +10,12 @@ import json
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, NoReturn, get_args
 
 from tabulate import tabulate
 
-from experiments import comparison, documents, paper, registry, runner, store, tables
+from experiments import comparison, documents, modern, paper, registry, runner, store, tables
+from lenet98 import minibatch
 
 
 class _Parser(argparse.ArgumentParser):
@@ -47,17 +48,23 @@ def _parser() -> argparse.ArgumentParser:
         sub.add_argument("--reference", type=Path, default=Path("reference"), help="folder of published results")
         return sub
 
+    def device(sub: argparse.ArgumentParser) -> None:
+        sub.add_argument(
+            "--device", choices=get_args(minibatch.Device), default="cpu", help="where mini-batches are computed"
+        )
+
     for name, function, help in (
         ("run", _run, "make the runs whose results are not there"),
         ("plan", _plan, "say what `run` would do"),
-        ("reproduce", _reproduce, "run, with Fig. 9's table written anew after every run and the tables at the end"),
+        ("reproduce", _reproduce, "run, with the main table written anew after every run and the tables at the end"),
     ):
         sub = command(name, function, help)
-        sub.add_argument("names", nargs="+", metavar="NAME", help="an experiment, or fig9 for all of Fig. 9")
+        sub.add_argument("names", nargs="+", metavar="NAME", help="an experiment, or a group: fig9 or modern")
         sub.add_argument("--seeds", type=_argument(runner.parse_seeds), help="0-9, 0,3,5 or 4; else each one's own")
         sub.add_argument("--jobs", type=_argument(_jobs), default=1, help="runs side by side, one core each")
         sub.add_argument("--force", action="store_true", help="run again what is there")
         sub.add_argument("--data-dir", type=Path, help="folder of MNIST's files")
+        device(sub)
     command("list", _list, "list the experiments and tables")
     command("show", _show, "print an experiment's configuration and where its results are").add_argument("name")
     sub = command("table", _table, "print a table")
@@ -65,6 +72,7 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument("--format", choices=tables.FORMATS, default="md")
     sub.add_argument("--source", choices=("reference", "results", "both"), default="reference")
     sub.add_argument("--output", type=Path, help="file to write instead")
+    device(sub)
     sub = command("publish", _publish, "copy an experiment's results into the reference")
     sub.add_argument("name")
     sub.add_argument("--seeds", type=_argument(runner.parse_seeds), help="seeds that must be there")
@@ -94,7 +102,9 @@ def _jobs(text: str) -> int:
 
 
 def _made_plan(chosen: argparse.Namespace) -> runner.Plan:
-    experiments = comparison.experiments(chosen.names)
+    if chosen.device not in minibatch.devices():
+        raise ValueError(f"--device is {chosen.device!r}; this machine has {', '.join(minibatch.devices())}")
+    experiments = [registry.on_device(found, chosen.device) for found in comparison.experiments(chosen.names)]
     for experiment in experiments:
         if experiment.deterministic and chosen.seeds not in (None, (0,)):
             print(f"{experiment.name} does not depend on the seed: seed 0 is all there is")
@@ -126,7 +136,7 @@ def _reproduce(chosen: argparse.Namespace) -> int:
     if status == 130:
         return status
     print(_refresh(chosen))
-    for name, source in (("fig9", "results"), ("fig5", "results"), ("lenet5", "both")):
+    for name, source in _reproduced(chosen):
         try:
             print(f"\n{tables.named(name)(_loader(chosen, source)).render('md')}", end="")
         except tables.NoResults as error:
@@ -134,13 +144,21 @@ def _reproduce(chosen: argparse.Namespace) -> int:
     return status
 
 
+def _reproduced(chosen: argparse.Namespace) -> list[tuple[str, str]]:
+    """The tables of what is reproduced, and their sources; the first is written anew after every run."""
+    if chosen.names == [modern.GROUP]:
+        return [(name, "results") for name in modern.TABLES]
+    return [("fig9", "results"), ("fig5", "results"), ("lenet5", "both")]
+
+
 def _refresh(chosen: argparse.Namespace) -> str:
-    """Write Fig. 9's table of the results that there are; a line that says so, or why not."""
-    path = chosen.results / "tables" / "fig9.md"
-    loader = _loader(chosen, "results")
+    """Write the first table of the results that there are; a line that says so, or why not."""
+    name, source = _reproduced(chosen)[0]
+    path = chosen.results / "tables" / f"{name}.md"
+    loader = _loader(chosen, source)
     try:
-        store.write_text(path, tables.named("fig9")(loader).render("md"))
-        return f"{comparison.status(loader)} in {path}"
+        store.write_text(path, tables.named(name)(loader).render("md"))
+        return f"{comparison.status(loader) if name == 'fig9' else modern.status(loader)} in {path}"
     except (ValueError, OSError) as error:  # the runs go on
         return f"{path} is not written: {error}"
 
@@ -183,10 +201,12 @@ def _where(runs: store.Runs, key: str) -> store.Json:
 
 
 def _loader(chosen: argparse.Namespace, source: str) -> tables.Loader:
-    return tables.Loader(tables.sources(source), chosen.results, chosen.reference)
+    return tables.Loader(tables.sources(source), chosen.results, chosen.reference, getattr(chosen, "device", "cpu"))
 
 
 def _table(chosen: argparse.Namespace) -> int:
+    if chosen.device != "cpu" and chosen.source != "results":
+        raise ValueError(f"published results are of the cpu; --device {chosen.device} needs --source results")
     text = tables.named(chosen.name)(_loader(chosen, chosen.source)).render(chosen.format)
     if chosen.output:
         store.write_text(chosen.output, text)

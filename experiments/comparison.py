@@ -70,13 +70,14 @@ def registered() -> list[Experiment]:
 
 
 def experiments(names: Sequence[str]) -> list[Experiment]:
-    """The experiments of those names in the order in which they are run; `GROUP` stands for all of Fig. 9.
+    """The experiments of those names in the order in which they are run; `GROUP` stands for all of Fig. 9,
+    and other groups' names for theirs.
 
     The headline comes first, then the quickest, the slowest last.  ValueError for a name that does not exist.
     """
     chosen: dict[str, Experiment] = {}
     for name in names:
-        found = registered() if name == GROUP else [registry.named(name)]
+        found = registered() if name == GROUP else registry.members(name)
         chosen |= {experiment.name: experiment for experiment in found}
     return sorted(chosen.values(), key=_turn)
 
@@ -105,10 +106,14 @@ class Line:
 
     @property
     def median(self) -> Result | None:
-        """The run of median error, of two middle ones the better, of equal ones that of the lowest seed."""
-        finished = self.runs.finished if self.runs else ()
-        ordered = sorted(finished, key=lambda result: (result.last["test_errors"], result.seed))
-        return ordered[(len(ordered) - 1) // 2] if ordered else None
+        """That of `median`, None where there are no runs."""
+        return median(self.runs) if self.runs else None
+
+
+def median(runs: Runs) -> Result | None:
+    """The run of median error, of two middle ones the better, of equal ones that of the lowest seed."""
+    ordered = sorted(runs.finished, key=lambda result: (result.last["test_errors"], result.seed))
+    return ordered[(len(ordered) - 1) // 2] if ordered else None
 
 
 def lines(load: Loader, rows: Sequence[paper.Row] = paper.ROWS) -> list[Line]:
@@ -144,7 +149,8 @@ def compared(load: Loader, rows: Sequence[paper.Row] = paper.ROWS) -> list[Line]
     return found
 
 
-def _labels() -> NDArray[np.integer]:
+def labels() -> NDArray[np.integer]:
+    """Classes of the test patterns."""
     return registry.load_mnist(None).test_labels
 
 
@@ -187,7 +193,7 @@ def _tests(found: Sequence[Line], source: str) -> dict[str, Against]:
         return {}
     answers = {experiment: median.arrays()["predictions"] for experiment, median in medians.items()}
     standard = answers.pop(STANDARD)
-    p = [evaluation.mcnemar(others, standard, _labels()) for others in answers.values()]
+    p = [evaluation.mcnemar(others, standard, labels()) for others in answers.values()]
     return {name: Against(*both) for name, *both in zip(answers, p, evaluation.holm(p), strict=True)}
 
 
@@ -231,9 +237,14 @@ def _cells(row: tables.Row) -> list[str]:
 
 
 def _p(test: Against | None) -> str:
-    if test is None:
+    return written_p(test.corrected if test else None)
+
+
+def written_p(p: float | None) -> str:
+    """A probability to two digits, blank for None."""
+    if p is None:
         return ""
-    return f"{test.corrected:.2g}" if test.corrected >= 0.001 else "<0.001"
+    return f"{p:.2g}" if p >= 0.001 else "<0.001"
 
 
 def _record(line: Line, test: Against | None) -> Json:
@@ -367,7 +378,7 @@ def rejection_curve(line: Line) -> tuple[NDArray[np.float64], NDArray[np.float64
 def _scored(result: Result) -> tuple[NDArray[np.floating[Any]], NDArray[np.bool_]] | None:
     """Rejection score of every test pattern, and whether it is misclassified; None if the run kept no scores."""
     arrays = result.arrays()
-    return (arrays["scores"], arrays["predictions"] != _labels()) if "scores" in arrays else None
+    return (arrays["scores"], arrays["predictions"] != labels()) if "scores" in arrays else None
 
 
 def _as_rejection(row: tables.Row) -> Json:

@@ -14,6 +14,7 @@ BLOCKS = {
     Path("docs/readings.md"): ("readings", "curvature", "saturation"),
     Path("docs/distortions.md"): ("dist", "held-out", "magnitudes", "fig7"),
     Path("docs/deviations.md"): ("choices", "machines", "tangents"),
+    Path("docs/modern.md"): ("ladder", "alone", "reverse", "held-rates", "popular"),
 }
 """Tables that a text written by hand holds between markers."""
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict
 
 import numpy as np
+import torch
 
 from experiments.registry import Context, Outcome
 from lenet98.minibatch import Config, flat, train
@@ -21,4 +22,6 @@ def train_in_batches(config: Config, seed: int, context: Context) -> Outcome:
         # Of the linear outputs, the logarithm of the ratio of the two best probabilities: these round to 1 and 0.
         scores=best_two[:, 1] - best_two[:, 0],
         weights=flat(trained.model),
+        # The harness records the processor, which says little of a run on another device.
+        extra={} if config.device == "cpu" else {"device": torch.cuda.get_device_name()},
     )

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -167,3 +167,26 @@ def named(name: str) -> Experiment:
     if name not in experiments:
         raise ValueError(f"no experiment called {name!r}; there are {', '.join(experiments)}")
     return experiments[name]
+
+
+_groups: dict[str, tuple[str, ...]] = {}
+
+
+def register_group(name: str, experiments: Iterable[str]) -> None:
+    """Let `name` stand for some experiments; ValueError if the name is taken."""
+    if name in _groups or name in _experiments:
+        raise ValueError(f"there is already something called {name}")
+    _groups[name] = tuple(experiments)
+
+
+def members(name: str) -> list[Experiment]:
+    """The experiments of a group, or the one of that name; ValueError lists what exists."""
+    load()
+    return [named(experiment) for experiment in _groups.get(name, (name,))]
+
+
+def on_device(experiment: Experiment, device: str) -> Experiment:
+    """The experiment computed on another device, with a configuration of its own; itself if it knows no devices."""
+    if not hasattr(experiment.config, "device"):
+        return experiment
+    return replace(experiment, config=replace(experiment.config, device=device))

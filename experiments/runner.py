@@ -82,7 +82,9 @@ class Job:
     @property
     def command(self) -> str:
         """What makes this very run anew."""
-        return f"python -m experiments run {self.experiment.name} --seeds {self.seed}"
+        device = getattr(self.experiment.config, "device", "cpu")
+        elsewhere = "" if device == "cpu" else f" --device {device}"
+        return f"python -m experiments run {self.experiment.name} --seeds {self.seed}{elsewhere}"
 
 
 @dataclass(frozen=True)

@@ -40,6 +40,8 @@ class Loader:
     sources: tuple[Source, ...] = ("reference",)
     results: Path = Path("results")
     reference: Path = Path("reference")
+    device: str = "cpu"
+    """Where experiments that know devices were computed: results of two are never read together."""
 
     def __call__(self, experiment: str) -> list[Runs]:
         """The runs of an experiment, one item per source that has any; NoResults, with the remedy, if none has."""
@@ -64,7 +66,8 @@ class Loader:
     def _from(self, experiment: str, source: Source) -> Runs:
         if source == "reference":
             return store.published(experiment, self.reference)
-        return store.latest(experiment, registry.named(experiment).identity(), self.results)
+        identity = registry.on_device(registry.named(experiment), self.device).identity()
+        return store.latest(experiment, identity, self.results)
 
 
 def sources(choice: str) -> tuple[Source, ...]:

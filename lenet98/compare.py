@@ -7,7 +7,7 @@ from textwrap import fill
 
 from tabulate import tabulate
 
-from lenet98 import accounting, lush, minibatch, training
+from lenet98 import accounting, lush, minibatch, modern, training
 from lenet98.convnets import ConvNet, Initial
 from lenet98.data.fields import BLACK, WHITE
 from lenet98.minibatch import Optimizer
@@ -47,7 +47,7 @@ def facts(name: str) -> Facts:
         config = POPULAR[name].config
         return _of_today(config) if isinstance(config, minibatch.Config) else _of_lush(config)
     if name in SPECS:
-        return _of_1998(training.Config(spec=name))
+        return _of_1998(training.Config(spec=name, reading=modern.reading(SPECS[name])))
     raise ValueError(f"no network called {name!r}; there are {', '.join([*SPECS, *POPULAR])}")
 
 
@@ -125,20 +125,19 @@ def _online(
     if output.prototypes == "places":
         full = full[:-1]
     outputs = {"places": "squashed units, place code", "bitmaps": "RBF units on 7x12 bitmaps"}.get(
-        output.prototypes, output.kind
+        output.prototypes, "linear units, softmax"
     )
-    pooling = "2x2, coefficient and bias per map, squashed"
     power = {1.0: "F", 0.5: "sqrt F"}.get(reading.init_power, f"F^{reading.init_power:g}")
     biases = {"drawn": "biases too", "zero": "biases 0"}[reading.bias_init]
     return _in_order(
         size=spec.input_shape[1],
         preprocessing=preprocessing,
         convolutions=[_convolution(layer) for layer in convolutions],
-        pooling=pooling if any(layer.kind == "subsampling" for layer in spec.trainable) else "none",
+        pooling=_pooling(spec),
         full=[layer.out_shape[0] for layer in full],
-        squashing=f"{A} tanh(2a/3)",
+        squashing={"tanh": f"{A} tanh(2a/3)", "relu": "ReLU"}[spec.squashing],
         outputs=f"{spec.classes} {outputs}",
-        loss=LOSSES[reading.loss],
+        loss="cross-entropy" if output.kind == "softmax" else LOSSES[reading.loss],
         optimiser=optimiser,
         rate=rate,
         batch="1",
@@ -148,6 +147,12 @@ def _online(
         parameters=spec.parameters,
         connections=sum(accounting.connections(layer) for layer in spec.geometry),
     )
+
+
+def _pooling(spec: Spec) -> str:
+    words = {"subsampling": "2x2, coefficient and bias per map, squashed"}
+    words |= {statistic: f"2x2, {statistic}, no parameters" for statistic in ("average", "max")}
+    return next((words[layer.kind] for layer in spec.hidden if layer.kind in words), "none")
 
 
 def _convolution(layer: Geometry) -> str:
@@ -161,6 +166,7 @@ def _convolution(layer: Geometry) -> str:
 
 def _of_today(config: minibatch.Config) -> Facts:
     network = config.network
+    assert isinstance(network, ConvNet)  # as all networks of `lenet98.popular` are
     return _in_order(
         size=network.size,
         preprocessing=_levels(*config.levels),

@@ -126,6 +126,14 @@ class ConvNet:
         """Links into all units, biases among them, as the paper counts; a pooling unit has its four inputs."""
         return sum(layer.connections for layer in self.layers)
 
+    @property
+    def multiply_accumulates(self) -> int:
+        """Of one recognition, as `lenet98.accounting` counts: products with trained weights.
+
+        What batch normalisation multiplies is not counted: the weights before it can hold it.
+        """
+        return sum(layer.multiply_accumulates for layer in self.layers)
+
     def squashes(self, kind: Literal["convolution", "full"]) -> Squashing:
         """The squashing function of that kind of layer."""
         return self.full_squashing or self.squashing if kind == "full" else self.squashing
@@ -157,6 +165,10 @@ class Layer:
     @property
     def connections(self) -> int:
         return prod(self.out_shape) * (self.fan_in + (self.kind != "pooling"))
+
+    @property
+    def multiply_accumulates(self) -> int:
+        return 0 if self.kind == "pooling" else prod(self.out_shape) * self.fan_in
 
 
 def _layers(network: ConvNet) -> Iterator[Layer]:

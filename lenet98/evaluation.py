@@ -172,3 +172,25 @@ def summary(rates: Sequence[float], patterns: int = 10_000) -> Summary:
     sd = float(np.std(rates, ddof=1))
     half = float(stats.t.ppf((1 + CONFIDENCE) / 2, n - 1)) * sd / n**0.5
     return Summary(n, mean, sd, Interval(max(mean - half, 0.0), min(mean + half, 1.0)))
+
+
+class Difference(NamedTuple):
+    """How much one mean is above another."""
+
+    mean: float
+    interval: Interval
+    """95%."""
+    p: float
+    """Two-sided, of no difference."""
+
+
+def welch(first: Sequence[float], second: Sequence[float]) -> Difference:
+    """Mean of `first` less that of `second`, of independent runs whose spreads may differ (Welch's t).
+
+    Raises ValueError unless both have two values or more.
+    """
+    if min(len(first), len(second)) < 2:
+        raise ValueError(f"Welch's interval needs two runs or more of each, got {len(first)} and {len(second)}")
+    test = stats.ttest_ind(first, second, equal_var=False)
+    low, high = test.confidence_interval(CONFIDENCE)
+    return Difference(float(np.mean(first) - np.mean(second)), Interval(float(low), float(high)), float(test.pvalue))

@@ -1,4 +1,4 @@
-"""Training as it is done today: mini-batches, an optimiser of PyTorch, softmax and cross-entropy.
+"""Training as it is done today: mini-batches, an optimiser of PyTorch; mostly softmax and cross-entropy.
 
 Not of the paper, whose networks learn one pattern per update with a rate per parameter (`lenet98.training`); here so
 that what is called LeNet-5 today is measured on the same bench.  A pass shows every pattern once in a new random order;
@@ -32,6 +32,7 @@ from lenet98.data.fields import BLACK, WHITE
 from lenet98.data.mnist import MNIST
 from lenet98.files import atomic
 from lenet98.randomness import generator
+from lenet98.specnets import Scoring, SpecNet
 
 CHUNK = 1000
 """Patterns between two reports of progress, or a batch if that is more; patterns that are evaluated at once."""
@@ -77,7 +78,7 @@ class Config:
     Raises ValueError, naming the field, for a value that no run can have.
     """
 
-    network: ConvNet = PLAIN
+    network: ConvNet | SpecNet = PLAIN
     optimizer: Optimizer = Optimizer()
     passes: int = 10
     batch: int = 32
@@ -164,7 +165,8 @@ class Trained:
     """On the CPU, in evaluation mode."""
     history: list[Pass]
     outputs: NDArray[np.float32]
-    """Linear outputs, of which the softmax makes probabilities, of every evaluated pattern, shape (n, classes)."""
+    """Outputs of every evaluated pattern, the greatest the answer, shape (n, classes): linear ones, of which the
+    softmax makes probabilities, or -y_i of a network of `lenet98.specs`."""
     diverged: bool
     """Whether the loss stopped being finite; the history then ends with the last pass before that."""
 
@@ -224,7 +226,7 @@ def train(
 
 @torch.no_grad()
 def evaluate(model: nn.Module, config: Config, images: Tensor) -> NDArray[np.float32]:
-    """Linear outputs for images (bytes, shape (n, height, width)), shape (n, classes)."""
+    """Outputs, as `Trained.outputs`, for images (bytes, shape (n, height, width)), shape (n, classes)."""
     model.eval()
     device = next(model.parameters()).device
     chunks = [
@@ -289,8 +291,9 @@ class _Run(NamedTuple):
 def _start(config: Config, seed: int, data: MNIST) -> _Run:
     largest = max(data.train_images.shape[1:])
     if largest > config.network.size:
-        raise ValueError(f"ConvNet.size is {config.network.size}; images of {largest} pixels do not fit it")
-    model = build(config.network, generator(seed, "init")).to(config.device)
+        kind = type(config.network).__name__
+        raise ValueError(f"{kind}.size is {config.network.size}; images of {largest} pixels do not fit it")
+    model = _model(config.network, seed).to(config.device)
     test_images, test_labels = _evaluation_set(config, data)
     learnt = slice(config.train_size)
     return _Run(
@@ -304,6 +307,17 @@ def _start(config: Config, seed: int, data: MNIST) -> _Run:
         torch.tensor(test_images, device=config.device),
         test_labels,
     )
+
+
+def _model(network: ConvNet | SpecNet, seed: int) -> nn.Module:
+    if isinstance(network, SpecNet):
+        return Scoring(network, seed)
+    return build(network, generator(seed, "init"))
+
+
+def _loss(model: nn.Module, outputs: Tensor, labels: Tensor) -> Tensor:
+    """The network's own loss where it has one, as those of 1998 do; else the cross-entropy of a softmax."""
+    return model.loss(outputs, labels) if isinstance(model, Scoring) else F.cross_entropy(outputs, labels)
 
 
 def _optimizer(chosen: Optimizer, model: nn.Module) -> torch.optim.Optimizer:
@@ -371,7 +385,7 @@ def _update(run: _Run, number: int, patterns: NDArray[np.integer]) -> tuple[Tens
         images = field(run.train_images[chosen], config.network.size, config.levels)
     labels = run.train_labels[chosen]
     outputs = run.model(images)
-    loss = F.cross_entropy(outputs, labels)
+    loss = _loss(run.model, outputs, labels)
     run.optimizer.zero_grad()
     loss.backward()
     run.optimizer.step()

@@ -3,7 +3,8 @@
 What is called LeNet-5 today differs from Section II.B in every part: C3 reads all maps, plain pooling stands where
 subsampling had coefficients, biases and a squashing function, a softmax where the RBF units were, rectified units where
 f was a tanh.  Each change is a function from spec to spec; `LADDER` makes them one after the other, `ALONE` makes each
-to the paper's network.  A network's name lists its changes, and `specs.named` knows them all.
+to the paper's network.  A network's name lists its changes, and `specs.named` knows them all.  At the end of the ladder
+stands `TODAY`, another network.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from math import sqrt
 from typing import Literal
 
 from lenet98.readings import DEFAULT, Reading
-from lenet98.specs import LENET5, RBF, Convolution, Layer, Pooling, Softmax, Spec, Subsampling, add
+from lenet98.specs import LENET5, RBF, Convolution, Full, Layer, Pooling, Softmax, Spec, Subsampling, add
 
 
 def full_c3(spec: Spec) -> Spec:
@@ -58,7 +59,35 @@ LADDER = (_FULL, pooled(_FULL, "average"), _MAX, softmax(_MAX), relu(softmax(_MA
 ALONE = (_FULL, pooled(LENET5, "average"), pooled(LENET5, "max"), softmax(LENET5), relu(LENET5))
 """LeNet-5 with one of the changes each, in the order of the ladder."""
 
-for _spec in (*LADDER, *ALONE):
+TODAY = Spec(
+    "today",
+    (1, 30, 30),
+    (
+        Convolution("C1", 12, 3), Pooling("S2", "max"),
+        Convolution("C3", 32, 3), Pooling("S4", "max"),
+        Convolution("C5", 64, 3), Pooling("S6", "max"),
+        Full("F7", 120), Full("F8", 84), Softmax("output"),
+    ),
+    "relu",
+)  # fmt: skip
+"""A wider and deeper small network as one is written today: three convolutions of 3x3, 12 to 64 maps.
+
+Its budget is ours: no more than three times LeNet-5's multiply-accumulates, no more than a tenth more parameters.  The
+image stands in a field of 30x30, so that C1 has 28x28 units and every pooling halves an even side.
+"""
+
+WIDER = replace(
+    TODAY,
+    name="lenet5-wider",
+    layers=(
+        *(Subsampling(layer.name) if isinstance(layer, Pooling) else layer for layer in TODAY.layers[:-1]),
+        LENET5.layers[-1],
+    ),
+    squashing="tanh",
+)
+"""As wide and deep as `TODAY`, the rest as in 1998: subsampling, A tanh(S a), RBF units; no table."""
+
+for _spec in (*LADDER, *ALONE, TODAY, WIDER):
     add(_spec)
 
 HE = replace(DEFAULT, init_gain=sqrt(6), init_power=0.5, fan_in_counts_bias=False, bias_init="zero")

@@ -8,9 +8,11 @@ from hypothesis import strategies as st
 from strategies import few
 from torch import nn
 
+from lenet98 import accounting
 from lenet98.convnets import KERAS, PLAIN, ConvNet, Initial, build, field
 from lenet98.data.fields import BLACK, WHITE, pad_and_scale
 from lenet98.randomness import generator
+from lenet98.specs import named
 
 
 def built(network, seed=0):
@@ -149,3 +151,10 @@ def test_bad_initial_weights_are_named():
         Initial("xavier")
     with pytest.raises(ValueError, match=r"Initial\.biases is 'zero'"):
         Initial(biases="zero")
+
+
+def test_multiply_accumulates_by_hand():
+    """28x28 units of 25 products a map, 10x10 of 150; full layers of 400, 120 and 84: as the spec has."""
+    of_spec = accounting.table(named("lenet5-full-c3-max-softmax-relu"))[-1]["multiply_accumulates"]
+    assert PLAIN.multiply_accumulates == 117_600 + 240_000 + 48_000 + 10_080 + 840 == of_spec
+    assert ConvNet(batch_norm=True).multiply_accumulates == of_spec

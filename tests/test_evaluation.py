@@ -1,9 +1,12 @@
 """Against cases worked by hand and textbook values."""
 
+from math import sqrt
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy import stats
 from sklearn.metrics import confusion_matrix
 from strategies import few
 
@@ -19,6 +22,7 @@ from lenet98.evaluation import (
     rejection_curve,
     rejection_score,
     summary,
+    welch,
     wilson,
 )
 
@@ -144,3 +148,14 @@ def test_summary_of_one_run_is_wilsons():
 def test_a_summary_needs_rates(rates):
     with pytest.raises(ValueError, match="at least one error rate between 0 and 1"):
         summary(rates)
+
+
+def test_welchs_interval_by_hand():
+    """Means 2 and 4, variances 1 and 4 over 3 runs: standard error sqrt(5/3), (5/3)^2 / (1/18 + 16/18) = 50/17 df."""
+    found = welch([1, 2, 3], [2, 4, 6])
+    half = stats.t.ppf(0.975, 50 / 17) * sqrt(5 / 3)
+    assert found.mean == -2
+    assert found.interval == pytest.approx((-2 - half, -2 + half))
+    assert found.p == pytest.approx(2 * stats.t.sf(2 / sqrt(5 / 3), 50 / 17))
+    with pytest.raises(ValueError, match="two runs or more of each, got 1 and 3"):
+        welch([1], [2, 4, 6])

@@ -92,14 +92,16 @@ def test_all_draws_what_has_results_and_says_what_has_not(load, tmp_path, capsys
     ]
     lines = capsys.readouterr().err.splitlines()
     assert [line.partition(":")[0] for line in lines] == [
+        "costs",
         "fig06",
         "fig09",
         "fig10",
         "fig11",
         "fig12",
+        "ladder",
         "readings",
     ]
-    assert "run size-15000" in lines[0]
+    assert "run size-15000" in lines[1]
 
 
 def test_fig08_of_results_that_are_not_there_yet(tmp_path):

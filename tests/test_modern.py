@@ -11,7 +11,7 @@ import pytest
 import torch
 from torch import nn
 
-from lenet98 import modern, weights
+from lenet98 import accounting, modern, weights
 from lenet98.curvature import diagonal
 from lenet98.data.fields import pad_and_scale
 from lenet98.modules import Net
@@ -67,6 +67,26 @@ def test_the_ladder_and_the_single_changes_are_all_that_there_is():
     assert {spec.name for spec in NETWORKS} == set(KINDS) - {"lenet5"}
 
 
+def test_todays_network_keeps_to_its_budget():
+    """C1 12 x 10 parameters, C3 32 x 109, C5 64 x 289, F7 120 x 257, F8 84 x 121, output 10 x 85."""
+    assert modern.TODAY.parameters == 120 + 3_488 + 18_496 + 30_840 + 10_164 + 850 == 63_958
+    products, of_lenet5 = (accounting.table(spec)[-1]["multiply_accumulates"] for spec in (modern.TODAY, LENET5))
+    # 28x28 units of 9 products a map, 12x12 of 108, 4x4 of 288; full layers of 256, 120 and 84.
+    assert products == 84_672 + 497_664 + 294_912 + 30_720 + 10_080 + 840
+    assert products <= 3 * of_lenet5
+    assert modern.TODAY.parameters <= 1.1 * LENET5.parameters
+
+
+def test_the_wider_network_of_1998_is_todays_with_the_layers_of_1998():
+    kinds = [layer.kind for layer in modern.WIDER.geometry]
+    assert kinds == [*["convolution", "subsampling"] * 3, "full", "full", "rbf"]
+    assert [layer.out_shape for layer in modern.WIDER.hidden] == [layer.out_shape for layer in modern.TODAY.hidden]
+    assert (modern.WIDER.squashing, modern.TODAY.squashing) == ("tanh", "relu")
+    assert modern.reading(modern.WIDER) == DEFAULT
+    # Subsampling has two parameters a map; RBF units have none for the 850 of the outputs.
+    assert modern.WIDER.parameters == 63_958 - 850 + 2 * (12 + 32 + 64)
+
+
 def test_the_last_rung_is_the_network_of_todays_tutorials():
     """Written anew with torch's own layers, with the same weights: the same logarithms of probabilities."""
     spec = modern.LADDER[-1]
@@ -101,9 +121,12 @@ def test_rectified_units_start_as_he_has_them():
     assert modern.reading(modern.LADDER[-2]) == modern.reading(LENET5) == DEFAULT
 
 
-@pytest.mark.parametrize("spec", NETWORKS, ids=lambda spec: spec.name)
+@pytest.mark.parametrize("spec", [*NETWORKS, modern.TODAY, modern.WIDER], ids=lambda spec: spec.name)
 def test_every_network_learns(mnist, spec):
-    images, labels = pad_and_scale(mnist.train_images[:1000]), mnist.train_labels[:1000].astype(int)
+    images, labels = (
+        pad_and_scale(mnist.train_images[:1000], spec.input_shape[1]),
+        mnist.train_labels[:1000].astype(int),
+    )
     reading = modern.reading(spec)
     parameters = initial_parameters(spec, reading, generator(0, "init"))
     engine, eps = Engine(spec, reading), rates(diagonal(spec, reading, parameters, images[:100]), ETAS[0], MU)

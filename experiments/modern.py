@@ -1,0 +1,552 @@
+"""From LeNet-5 of 1998 to a network of today, one change at a time; each change alone; both learnt the other way.
+
+None of it is in the paper.  The rungs up to the rectified units are learnt as LeNet-5 is, one pattern at a time with
+SDLM; those from SGD on in mini-batches, the same layers from initial weights drawn alike.  docs/modern.md tells how the
+rates were chosen.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import pairwise
+from math import isfinite
+from statistics import mean
+from typing import Any
+
+from experiments import comparison, registry, tables
+from experiments.comparison import Against
+from experiments.distortion import difference, span
+from experiments.minibatch import train_in_batches
+from experiments.networks import train_network
+from experiments.readings import generated
+from experiments.registry import Experiment, register
+from experiments.store import Json, Runs
+from experiments.tables import Loader, Row, Table
+from lenet98 import accounting, evaluation, lush, minibatch, modern, training
+from lenet98.convnets import ConvNet
+from lenet98.data.distortions import FIG7
+from lenet98.data.elastic import Elastic
+from lenet98.data.fields import BLACK, WHITE
+from lenet98.minibatch import Optimizer
+from lenet98.popular import POPULAR
+from lenet98.sdlm import ETAS
+from lenet98.specnets import SpecNet
+from lenet98.specs import LENET5, Spec, named
+
+SEEDS = tuple(range(5))
+LENET_5 = "lenet5"
+"""The experiment at the foot of the ladder."""
+
+GROUP = "modern"
+"""Name that stands for all experiments of the tables `TABLES` where experiments are named."""
+
+TABLES = ("ladder", "alone", "reverse", "popular")
+
+PASSES = len(ETAS)
+"""As many as the paper's, however they are learnt."""
+BATCH = 64
+MOMENTUM = 0.9
+WEIGHT_DECAY = 0.01
+DROPOUT = 0.25
+
+# --- what is run ------------------------------------------------------------------------------------------------------
+
+LAST = modern.LADDER[-1]
+"""The network of the rung at which mini-batches begin: full C3, maximum, softmax, rectified units."""
+
+RATES: Mapping[tuple[str, str], float] = {
+    (LAST.name, "sgd"): 0.03,
+    (LAST.name, "adamw"): 0.003,
+    (LENET5.name, "sgd"): 0.002,
+    (LENET5.name, "adamw"): 0.003,
+}
+"""Rate by network and method: of `TRIED`, the one with the fewest errors on held-out training patterns."""
+
+TRIED: Mapping[tuple[str, str], tuple[float, ...]] = {
+    (LAST.name, "sgd"): (0.01, 0.03, 0.1),
+    (LAST.name, "adamw"): (0.001, 0.003, 0.01),
+    (LENET5.name, "sgd"): (0.001, 0.002, 0.004),
+    (LENET5.name, "adamw"): (0.001, 0.003, 0.01),
+}
+
+DROPOUTS = (0.1, DROPOUT, 0.5)
+"""Shares that are tried likewise."""
+
+
+def online(spec: Spec) -> training.Config:
+    """The network learnt as LeNet-5 is."""
+    return training.Config(spec=spec.name, reading=modern.reading(spec))
+
+
+def by_sgd(spec: Spec, rate: float) -> minibatch.Config:
+    """In mini-batches with momentum; the rate falls from pass to pass as the paper's eta does."""
+    return minibatch.Config(
+        network=SpecNet(spec.name, modern.reading(spec)),
+        optimizer=Optimizer("sgd", rate, momentum=MOMENTUM),
+        passes=PASSES,
+        batch=BATCH,
+        factors=tuple(eta / ETAS[0] for eta in ETAS),
+        levels=(WHITE, BLACK),
+    )
+
+
+def by_adamw(spec: Spec, rate: float) -> minibatch.Config:
+    """In mini-batches by AdamW, whose rate falls to zero along a cosine."""
+    optimizer = Optimizer("adamw", rate, weight_decay=WEIGHT_DECAY)
+    return replace(by_sgd(spec, rate), optimizer=optimizer, schedule="cosine", factors=())
+
+
+def with_network(config: minibatch.Config, **changes: Any) -> minibatch.Config:
+    """The same training of the network with other fields."""
+    return replace(config, network=replace(config.network, **changes))
+
+
+@dataclass(frozen=True)
+class Variant:
+    """A network with its training: one change to another's."""
+
+    experiment: str
+    title: str
+    idea: str
+    """What changes, in one sentence."""
+    config: training.Config | minibatch.Config | None = None
+    """None for an experiment of another module."""
+    minutes: float = 0
+    """Of one run on one core."""
+    against: str | None = None
+    """Experiment that it is the one change to."""
+
+
+def _ladder() -> tuple[Variant, ...]:
+    full_c3, average, maximum, softmax, relu = modern.LADDER
+    sgd = by_sgd(relu, RATES[relu.name, "sgd"])
+    adamw = by_adamw(relu, RATES[relu.name, "adamw"])
+    norm = with_network(adamw, batch_norm=True)
+    dropped = with_network(norm, dropout=DROPOUT)
+    affine = replace(dropped, affine=FIG7)
+    elastic = replace(affine, elastic=Elastic())
+    rungs = (
+        Variant(LENET_5, "LeNet-5 (1998)", "The paper's network and training."),
+        Variant("ladder-full-c3", "full C3", "Every map of C3 reads all of S2, not Table I's.", online(full_c3), 1.5),
+        Variant(
+            "ladder-average", "average pooling",
+            "Plain averages for subsampling with coefficient, bias and squashing.", online(average), 1.5,
+        ),
+        Variant("ladder-max", "max pooling", "The maximum of a field for its average.", online(maximum), 1.5),
+        Variant(
+            "ladder-softmax", "softmax", "A trained linear layer and cross-entropy for RBF units on bitmaps.",
+            online(softmax), 1.5,
+        ),
+        Variant("ladder-relu", "ReLU", "max(0, a) for A tanh(S a), from He's initial weights.", online(relu), 1.5),
+        Variant(
+            "ladder-sgd", "SGD", f"Mini-batches of {BATCH} and momentum for SDLM, one rate for all weights.", sgd, 3
+        ),
+        Variant("ladder-adamw", "AdamW", "AdamW, its rate along a cosine, for SGD.", adamw, 3),
+        Variant("ladder-batch-norm", "batch normalisation", "Sums normalised over the batch.", norm, 4),
+        Variant("ladder-dropout", "dropout", f"{DROPOUT:.0%} of the full layers' inputs dropped.", dropped, 4),
+        Variant("ladder-affine", "affine distortions", "The paper's distortions, new in every pass.", affine, 4),
+        Variant("ladder-elastic", "elastic distortions", "Elastic distortions after the affine ones.", elastic, 5.5),
+        Variant(
+            "ladder-today", "wider, deeper", "Three convolutions of 3x3 with 12, 32 and 64 maps for LeNet-5's layers.",
+            with_network(elastic, spec=modern.TODAY.name), 7.5,
+        ),
+    )  # fmt: skip
+    return (rungs[0], *(replace(rung, against=last.experiment) for last, rung in pairwise(rungs)))
+
+
+LADDER = _ladder()
+"""The rungs, each against the one before."""
+
+
+def _alone() -> tuple[Variant, ...]:
+    _, average, maximum, softmax, relu = modern.ALONE
+    ideas = {rung.title: rung.idea for rung in LADDER}
+    adamw = by_adamw(LENET5, RATES[LENET5.name, "adamw"])
+
+    def single(name: str, title: str, config: Any, minutes: float, against: str = LENET_5) -> Variant:
+        return Variant(f"alone-{name}", title, ideas[title], config, minutes, against)
+
+    return (
+        LADDER[0],
+        LADDER[1],
+        single("average", "average pooling", online(average), 1.5),
+        replace(
+            single("max", "max pooling", online(maximum), 1.5),
+            idea="Plain maxima for subsampling with coefficient, bias and squashing.",
+        ),
+        single("softmax", "softmax", online(softmax), 1.5),
+        single("relu", "ReLU", online(relu), 1.5),
+        single("sgd", "SGD", by_sgd(LENET5, RATES[LENET5.name, "sgd"]), 4),
+        replace(single("adamw", "AdamW", adamw, 4), idea="AdamW in mini-batches, its rate along a cosine, for SDLM."),
+        single("batch-norm", "batch normalisation", with_network(adamw, batch_norm=True), 4.5, "alone-adamw"),
+        single("dropout", "dropout", with_network(adamw, dropout=DROPOUT), 4, "alone-adamw"),
+        Variant(
+            "dist_default", "affine distortions", "The paper's distortions, a tenth of its pool a pass.",
+            against=LENET_5,
+        ),
+        replace(
+            single("elastic", "elastic distortions", replace(adamw, elastic=Elastic()), 6, "alone-adamw"),
+            idea="Elastic distortions, new in every pass.",
+        ),
+        replace(
+            single("wider", "wider, deeper", online(modern.WIDER), 7.5),
+            idea="Three convolutions of 3x3 with 12, 32 and 64 maps, with subsampling, tanh and RBF units as in 1998.",
+        ),
+    )  # fmt: skip
+
+
+ALONE = _alone()
+"""Each idea by itself: to 1998's network and training, or, where the online engine has no place for it, to 1998's
+network learnt by AdamW."""
+
+REVERSE = (
+    replace(LADDER[0], title="1998's network, SDLM"),
+    replace(
+        next(variant for variant in ALONE if variant.experiment == "alone-adamw"), title="1998's network, AdamW"
+    ),
+    Variant(
+        "reverse-adamw", "today's network, AdamW", "The ladder's last network without normalisation and dropout.",
+        by_adamw(modern.TODAY, RATES[LAST.name, "adamw"]), 4.5,
+    ),
+    Variant(
+        "reverse-sdlm", "today's network, SDLM", "SDLM, one pattern at a time, as in 1998.",
+        online(modern.TODAY), 7.5, "reverse-adamw",
+    ),
+)  # fmt: skip
+"""Both networks learnt both ways, on undistorted patterns; SDLM's single patterns know no batch normalisation."""
+
+VARIANTS = tuple({variant.experiment: variant for variant in (*LADDER, *ALONE, *REVERSE)}.values())
+
+
+def _title(variant: Variant) -> str:
+    return f"{variant.title} ({variant.experiment.partition('-')[0]})"
+
+
+def _register(name: str, title: str, config: Any, minutes: float, seeds: tuple[int, ...]) -> None:
+    run = train_in_batches if isinstance(config, minibatch.Config) else train_network
+    # The layers of a network that a configuration only names are code of the outcome too.
+    register(Experiment(name, title, config, run, minutes, code=(run.__module__, "lenet98.modern"), seeds=seeds))
+
+
+for variant in VARIANTS:
+    if variant.config is not None:
+        _register(variant.experiment, _title(variant), variant.config, variant.minutes, SEEDS)
+
+registry.register_group(GROUP, dict.fromkeys((*(variant.experiment for variant in VARIANTS), *POPULAR)))
+
+# --- rates and shares, chosen on training patterns held out -----------------------------------------------------------
+
+BY: Mapping[str, Callable[[Spec, float], minibatch.Config]] = {"sgd": by_sgd, "adamw": by_adamw}
+
+
+@dataclass(frozen=True)
+class Choice:
+    """Values of one setting that are compared on held-out patterns, by experiment."""
+
+    title: str
+    experiments: Mapping[str, tuple[float, minibatch.Config]]
+    chosen: float
+
+
+def _held_out(config: minibatch.Config) -> minibatch.Config:
+    return replace(config, train_size=50_000, evaluate_on="held out")
+
+
+def _choices() -> tuple[Choice, ...]:
+    words = {LAST.name: "ladder", LENET5.name: "alone"}
+    shown = {"sgd": "SGD", "adamw": "AdamW"}
+    of_rates = [
+        Choice(
+            f"{'the ladder' if network == LAST.name else '1998'}: rate of {shown[method]}",
+            {
+                f"held-{words[network]}-{method}-{rate:g}": (rate, _held_out(BY[method](named(network), rate)))
+                for rate in tried
+            },
+            RATES[network, method],
+        )
+        for (network, method), tried in TRIED.items()
+    ]
+    dropped = next(variant.config for variant in LADDER if variant.experiment == "ladder-dropout")
+    assert isinstance(dropped, minibatch.Config)
+    shares = {
+        f"held-ladder-dropout-{share:g}": (share, _held_out(with_network(dropped, dropout=share))) for share in DROPOUTS
+    }
+    return (*of_rates, Choice("the ladder: share of dropout", shares, DROPOUT))
+
+
+CHOICES = _choices()
+
+for choice in CHOICES:
+    for name, (value, config) in choice.experiments.items():
+        _register(name, f"{choice.title} {value:g}, 50,000 patterns", config, 3.5, (0, 1))
+
+
+@tables.table("held-rates")
+def held_rates(load: Loader) -> Table:
+    """Rates and shares of dropout on the training patterns that were not learnt."""
+    names = [name for choice in CHOICES for name in choice.experiments]
+    used = {name: load.one(name) for name in names if load.has(name)}
+    if not used:
+        load.one(names[0])
+    records: list[Json] = [
+        {"setting": choice.title, "value": value, "chosen": value == choice.chosen, "experiment": name}
+        | tables.test_row(used[name], choice.title, None).as_json()
+        for choice in CHOICES
+        for name, (value, _) in choice.experiments.items()
+        if name in used
+    ]
+    body = [
+        [
+            str(record["setting"]),
+            f"{record['value']:g}" + (" (chosen)" if record["chosen"] else ""),
+            tables.number(record["mean"]),
+            tables.number(record["sd"]),
+            str(record["n"]) + (f" (+{record['diverged']} diverged)" if record["diverged"] else ""),
+        ]
+        for record in records
+    ]
+    remark = (
+        f"Learnt are the first 50,000 training patterns in {PASSES} passes, errors are of the last 10,000. The test "
+        "set has no part in it."
+    )
+    verdicts = map(_verdict, _decided(records))
+    origin = generated("held-rates", list(used.values()), load)
+    notes = [remark, *verdicts, *tables.lacking(names, used), origin]
+    caption = "Settings of the mini-batch rungs: error on held-out training patterns."
+    return Table("held-rates", caption, ["", "value", "held-out error, %", "sd", "n"], body, records, notes)
+
+
+def _decided(records: Sequence[Json]) -> list[tuple[Json, Json]]:
+    """Of every setting whose values all have results, the best value and the one in use."""
+    pairs = []
+    for choice in CHOICES:
+        of_choice = [record for record in records if record["setting"] == choice.title and record["mean"] is not None]
+        used = [record for record in of_choice if record["chosen"]]
+        if len(of_choice) > 1 and used:
+            pairs.append((min(of_choice, key=lambda record: record["mean"]), used[0]))
+    return pairs
+
+
+def _verdict(pair: tuple[Json, Json]) -> str:
+    best, used = pair
+    if best["mean"] == used["mean"]:
+        return f"{used['setting']}: {used['value']:g}, in use, has the fewest errors."
+    return f"{used['setting']}: {best['value']:g} has fewer errors than {used['value']:g}, which is in use."
+
+
+# --- what was found ---------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Change:
+    """How much the error of some runs is above that of others, percentage points; None where runs are too few."""
+
+    mean: float
+    interval: tuple[float, float] | None = None
+    """95%."""
+    method: str = ""
+    """"paired" by seed, or "Welch" where fewer than two seeds are shared."""
+
+
+def change(runs: Runs, other: Runs) -> Change | None:
+    """`runs` less `other` without diverged runs; None if either has none."""
+    ours, theirs = ([float(r.last["test_error_percent"]) for r in some.finished] for some in (runs, other))
+    if not ours or not theirs:
+        return None
+    if paired := difference(runs, other):
+        return _finite(paired.mean, paired.interval, "paired")
+    if min(len(ours), len(theirs)) > 1:
+        found = evaluation.welch(ours, theirs)
+        return _finite(found.mean, found.interval, "Welch")
+    return Change(mean(ours) - mean(theirs))
+
+
+def _finite(mean: float, interval: tuple[float, float], method: str) -> Change:
+    """Without the interval that runs of no spread do not have."""
+    low, high = interval
+    return Change(mean, (low, high), method) if isfinite(low) and isfinite(high) else Change(mean)
+
+
+@dataclass(frozen=True)
+class Line:
+    """A variant with its results."""
+
+    variant: Variant
+    runs: Runs
+    change: Change | None
+    test: Against | None
+    """McNemar's, of the median runs of both, Holm-corrected over the table."""
+
+    @property
+    def row(self) -> Row:
+        """Test error after the last pass."""
+        return tables.test_row(self.runs, self.variant.title, None)
+
+    @property
+    def seconds(self) -> float | None:
+        """Mean time of a run."""
+        return seconds(self.runs)
+
+
+def seconds(runs: Runs) -> float | None:
+    """Mean time of the runs that did not diverge, None without any."""
+    return mean(float(result.record["seconds"]) for result in runs.finished) if runs.finished else None
+
+
+def lines(load: Loader, variants: Sequence[Variant]) -> list[Line]:
+    """The variants that have results, each beside the one that it is against.
+
+    Raises NoResults, with the remedy, if none has that is registered here.
+    """
+    ours = [variant.experiment for variant in variants if variant.config is not None]
+    if not any(map(load.has, ours)):
+        load.one(ours[0])
+    there = {variant.experiment: load.one(variant.experiment) for variant in variants if load.has(variant.experiment)}
+    tests = _tests(there, variants)
+    return [
+        Line(
+            variant,
+            there[variant.experiment],
+            change(there[variant.experiment], there[variant.against]) if variant.against in there else None,
+            tests.get(variant.experiment),
+        )
+        for variant in variants
+        if variant.experiment in there
+    ]
+
+
+def _tests(there: Mapping[str, Runs], variants: Sequence[Variant]) -> dict[str, Against]:
+    medians = {name: found for name, runs in there.items() if (found := comparison.median(runs))}
+    answers = {name: result.arrays()["predictions"] for name, result in medians.items()}
+    pairs = {v.experiment: v.against for v in variants if v.experiment in answers and v.against in answers}
+    labels = comparison.labels()
+    p = [evaluation.mcnemar(answers[name], answers[against], labels) for name, against in pairs.items() if against]
+    return {name: Against(*both) for name, *both in zip(pairs, p, evaluation.holm(p), strict=True)}
+
+
+@dataclass(frozen=True)
+class Size:
+    """What a network costs."""
+
+    parameters: int
+    multiply_accumulates: int
+    """Of one recognition."""
+    passes: int
+
+
+def size(experiment: str) -> Size:
+    """Of the network that an experiment trains; ValueError for one that trains no network of a known kind."""
+    config = registry.named(experiment).config
+    if isinstance(config, minibatch.Config):
+        network = config.network
+        products = (
+            network.multiply_accumulates if isinstance(network, ConvNet) else _multiply_accumulates(network.described)
+        )
+        return Size(network.parameters, products, config.passes)
+    if isinstance(config, lush.Config):
+        return Size(lush.SPEC.parameters, _multiply_accumulates(lush.SPEC), config.passes * len(config.etas))
+    if isinstance(config, training.Config):
+        spec = named(config.spec)
+        return Size(spec.parameters, _multiply_accumulates(spec), len(config.etas))
+    raise ValueError(f"{experiment} trains no network whose size is known")
+
+
+def _multiply_accumulates(spec: Spec) -> int:
+    return int(accounting.table(spec)[-1]["multiply_accumulates"])
+
+
+# --- tables -----------------------------------------------------------------------------------------------------------
+
+COLUMNS: Mapping[str, Callable[[Json], str]] = {
+    "": lambda record: record["row"],
+    "what changes": lambda record: record["idea"],
+    "against": lambda record: record["against_row"] or "",
+    "parameters": lambda record: f"{record['parameters']:,}",
+    "multiply-accumulates": lambda record: f"{record['multiply_accumulates']:,}",
+    "passes": lambda record: str(record["passes"]),
+    "seconds": lambda record: "" if record["seconds"] is None else f"{record['seconds']:.0f}",
+    "error, %": lambda record: tables.number(record["mean"]),
+    "sd": lambda record: tables.number(record["sd"]),
+    "n": lambda record: str(record["n"]) + (f" (+{record['diverged']} diverged)" if record["diverged"] else ""),
+    "95% interval": lambda record: "–".join(map(tables.number, record["interval"] or ())),
+    "change": lambda record: tables.number(record["change"], signed=True),
+    "95% interval of the change": lambda record: span(record["change_interval"]) if record["change_interval"] else "",
+    "p": lambda record: comparison.written_p(record["mcnemar_p_holm"]),
+}
+"""Heads of columns, and how a record is written below each."""
+
+REMARK = (
+    "Errors after the last pass. Changes are in percentage points, less than zero is better; their intervals are over "
+    "seeds, paired where seeds are shared, else Welch's, on these 10,000 patterns. p: exact McNemar test of the two "
+    "median runs, two-sided, Holm-corrected over the table. Multiply-accumulates are of one recognition; seconds "
+    "are of one run on one thread, mean over the runs."
+)
+
+
+@tables.table("ladder")
+def ladder_table(load: Loader) -> Table:
+    """From LeNet-5 to a network of today, one change at a time."""
+    remark = "Every change is against the rung before, and stays on the rungs after."
+    return _table("ladder", "The ladder from 1998 to today, one change a rung.", LADDER, load, remark, {"against"})
+
+
+@tables.table("alone")
+def alone_table(load: Loader) -> Table:
+    """Each change of the ladder by itself."""
+    remark = (
+        "Every idea is the one change to LeNet-5 (1998); batch normalisation, dropout and elastic distortions, which "
+        "the online engine has no place for, are the one change to the same network learnt by AdamW."
+    )
+    return _table("alone", "Each idea of the ladder alone, in the network of 1998.", ALONE, load, remark)
+
+
+@tables.table("reverse")
+def reverse_table(load: Loader) -> Table:
+    """Today's network learnt as in 1998, and 1998's as today."""
+    remark = "Undistorted patterns; SDLM learns one pattern at a time, for which there is no batch normalisation."
+    return _table("reverse", "Both networks, learnt both ways.", REVERSE, load, remark)
+
+
+def _table(
+    name: str,
+    caption: str,
+    variants: Sequence[Variant],
+    load: Loader,
+    remark: str,
+    without: frozenset[str] | set[str] = frozenset(),
+) -> Table:
+    found = lines(load, variants)
+    records = [_record(line, variants) for line in found]
+    header = [column for column in COLUMNS if column not in without]
+    body = [[COLUMNS[column](record) for column in header] for record in records]
+    there = {line.variant.experiment for line in found}
+    lacking = tables.lacking((variant.experiment for variant in variants), there)
+    notes = [remark, REMARK, *lacking, generated(name, [line.runs for line in found], load)]
+    return Table(name, caption, header, body, records, notes)
+
+
+def status(load: Loader) -> str:
+    """How much of the ladder there is, in a few words."""
+    return f"The ladder: {len(lines(load, LADDER))} of {len(LADDER)} rungs"
+
+
+def _record(line: Line, variants: Sequence[Variant]) -> Json:
+    variant, change, cost = line.variant, line.change, size(line.variant.experiment)
+    titles = {other.experiment: other.title for other in variants}
+    return {
+        **line.row.as_json(),
+        "experiment": variant.experiment,
+        "idea": variant.idea,
+        "against": variant.against,
+        "against_row": titles[variant.against] if variant.against else None,
+        "parameters": cost.parameters,
+        "multiply_accumulates": cost.multiply_accumulates,
+        "passes": cost.passes,
+        "seconds": line.seconds,
+        "change": change.mean if change else None,
+        "change_interval": list(change.interval) if change and change.interval else None,
+        "change_method": change.method if change else None,
+        "mcnemar_p": line.test.p if line.test else None,
+        "mcnemar_p_holm": line.test.corrected if line.test else None,
+    }

@@ -1,0 +1,77 @@
+"""The ladder from 1998 to today: the error of every rung, and beside it what its idea does alone."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from experiments.modern import ALONE, LADDER, LENET_5, Line, lines
+from experiments.tables import Loader, NoResults
+from paper_figures.style import PAPER, TEST, TRAIN, style
+
+ROW = 0.28
+"""Height of a rung, inches."""
+
+
+def figure(load: Loader) -> Figure:
+    """Draw the rungs that have results."""
+    return draw(lines(load, LADDER), _alone(load))
+
+
+def _alone(load: Loader) -> list[Line]:
+    try:
+        return [line for line in lines(load, ALONE) if line.change]
+    except NoResults:
+        return []
+
+
+def draw(ladder: Sequence[Line], alone: Sequence[Line]) -> Figure:
+    """Rungs from top to bottom: error with its 95% interval, and the change of each idea alone with that of its own."""
+    titles = [rung.title for rung in LADDER]
+    with style():
+        drawing = Figure(figsize=(7.0, 0.8 + ROW * len(titles)), layout="constrained")
+        left, right = drawing.subplots(1, 2, sharey=True, width_ratios=(3, 2))
+        _errors(left, ladder, titles)
+        _changes(right, alone, titles)
+        left.set_yticks(range(len(titles)), [titles[0], *(f"+ {title}" for title in titles[1:])])
+        left.set_ylim(len(titles) - 0.5, -0.5)
+    return drawing
+
+
+def _errors(axes: Axes, found: Sequence[Line], titles: Sequence[str]) -> None:
+    rows = [line.row for line in found]
+    shown = [(titles.index(row.row), row.mean, row.interval) for row in rows if row.mean is not None]
+    axes.plot([error for _, error, _ in shown], [place for place, _, _ in shown], color="0.8", zorder=1)
+    for place, error, interval in shown:
+        _interval(axes, place, error, interval, PAPER if place == 0 else TEST)
+    axes.set_xlabel("Test error (%), each rung with all above it")
+    axes.set_xlim(left=0)
+    axes.grid(axis="x", color="0.9")
+    axes.spines[["top", "right"]].set_visible(False)
+
+
+def _changes(axes: Axes, found: Sequence[Line], titles: Sequence[str]) -> None:
+    axes.axvline(0, color=PAPER, linewidth=0.7)
+    for line in found:
+        if line.change and line.variant.title in titles:
+            against_1998 = line.variant.against == LENET_5
+            place = titles.index(line.variant.title)
+            _interval(axes, place, line.change.mean, line.change.interval, TRAIN, filled=against_1998)
+    for filled, label in ((True, "to 1998's network and training"), (False, "to 1998's network, learnt by AdamW")):
+        axes.plot([], [], "o", color=TRAIN, markerfacecolor=TRAIN if filled else "white", markersize=4, label=label)
+    axes.set_xlabel("Change alone (percentage points)")
+    axes.grid(axis="x", color="0.9")
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), handletextpad=0.2)
+
+
+def _interval(
+    axes: Axes, place: int, value: float, interval: tuple[float, float] | None, colour: str, *, filled: bool = True
+) -> None:
+    low, high = interval or (value, value)
+    axes.errorbar(
+        value, place, xerr=[[max(value - low, 0)], [max(high - value, 0)]], fmt="o", color=colour, markersize=4,
+        markerfacecolor=colour if filled else "white", capsize=2, elinewidth=1, zorder=2,
+    )  # fmt: skip
