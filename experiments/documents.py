@@ -13,7 +13,16 @@ BLOCKS = {
     Path("README.md"): ("lenet5",),
     Path("docs/readings.md"): ("readings", "curvature", "saturation"),
     Path("docs/distortions.md"): ("dist", "held-out", "magnitudes", "fig7"),
-    Path("docs/deviations.md"): ("choices", "machines", "tangents"),
+    Path("docs/deviations.md"): (
+        "choices",
+        "machines",
+        "tangents",
+        "lenet1-passes",
+        "mlp-mu",
+        "mlps",
+        "last-layers",
+        "boosting",
+    ),
     Path("docs/modern.md"): ("ladder", "alone", "reverse", "held-rates", "popular"),
 }
 """Tables that a text written by hand holds between markers."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from experiments import tables
 from experiments.forms import FormConfig, train_on_form
 from experiments.last_layers import (
@@ -29,6 +31,28 @@ register(Experiment("lenet4", "LeNet-4", LENET4, train_network, minutes=2.5))
 register(Experiment("lenet4_local", "LeNet-4 / Local", LOCAL, local_learning, minutes=3))
 register(Experiment("lenet4_knn", "LeNet-4 / K-NN", NEIGHBOURS, nearest_states, minutes=3))
 
+HELD_OUT_PASSES = (1, 4)
+"""How many times as many passes LeNet-1 is given, each eta for as many of them."""
+
+
+def _longer(times: int) -> FormConfig:
+    etas = tuple(eta for eta in LENET1.etas for _ in range(times))
+    return replace(LENET1, etas=etas, train_size=50_000, evaluate_on="held out")
+
+
+for times in HELD_OUT_PASSES:
+    passes = times * len(LENET1.etas)
+    register(
+        Experiment(
+            f"held-lenet1-{passes}",
+            f"[16x16] LeNet-1 on 50,000 patterns, {passes} passes",
+            _longer(times),
+            train_on_form,
+            minutes=0.6 * times,
+            seeds=(0, 1, 2),
+        )
+    )
+
 register(
     Experiment(
         "held-last-layers",
@@ -39,6 +63,27 @@ register(
         seeds=(0, 1, 2),
     )
 )
+
+
+@tables.table("lenet1-passes")
+def lenet1_passes(load: Loader) -> Table:
+    """LeNet-1 trained for longer, on the training patterns that it did not learn."""
+    passes = [times * len(LENET1.etas) for times in HELD_OUT_PASSES]
+    used = [load.one(f"held-lenet1-{number}") for number in passes]
+    header = ["passes", "training, %", "held-out error, %", "sd", "n", "95% interval"]
+    body, records = [], []
+    for number, runs in zip(passes, used, strict=True):
+        row = tables.test_row(runs, str(number), None)
+        errors, patterns = tables.counts(runs.finished, "train")
+        learnt = tables.summarise("", None, errors, patterns).mean if errors else None
+        body.append([row.row, tables.number(learnt), *tables.cells(row)[1:-1]])
+        records.append({**row.as_json(), "training": learnt})
+    remark = (
+        "Trained on the first 50,000 training patterns, errors on the last 10,000; training error is on the fly, in "
+        "the last pass. Each eta lasts for as many times more passes."
+    )
+    caption = "LeNet-1 trained for longer: error on patterns held out of the training set."
+    return Table("lenet1-passes", caption, header, body, records, tables.notes("lenet1-passes", used, remark))
 
 
 @tables.table("last-layers")
