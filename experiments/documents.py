@@ -10,7 +10,7 @@ from experiments.overlap import errors_page
 from experiments.tables import Loader, NoResults
 
 BLOCKS = {
-    Path("README.md"): ("lenet5",),
+    Path("README.md"): ("lenet5", "fig9"),
     Path("docs/readings.md"): ("readings", "curvature", "saturation"),
     Path("docs/distortions.md"): ("dist", "held-out", "magnitudes", "fig7"),
     Path("docs/deviations.md"): (

@@ -359,7 +359,7 @@ def results_page(load: Loader) -> str:
     """docs/results.md: every table for which there are results."""
     registry.load()
     parts = ["# Results", "Every table, generated from `reference/` by `make tables`. Do not edit."]
-    for name in sorted(TABLES, key=_by_number):  # whatever the order in which modules were imported
+    for name in sorted(TABLES, key=_place):  # whatever the order in which modules were imported
         try:
             made = for_documents(name, load)
         except NoResults:
@@ -368,7 +368,8 @@ def results_page(load: Loader) -> str:
     return "\n\n".join(parts) + "\n"
 
 
-def _by_number(name: str) -> tuple[str, int]:
-    """Sorts "fig9" before "fig10"."""
+def _place(name: str) -> tuple[int, str, int]:
+    """Sorts the headline before the paper's figures, "fig9" before "fig10", and these before all else."""
     letters = name.rstrip("0123456789")
-    return letters, int(name[len(letters) :] or 0)
+    group = 0 if name == "lenet5" else 1 if letters == "fig" else 2
+    return group, letters, int(name[len(letters) :] or 0)
