@@ -59,6 +59,7 @@ class Context:
     """Where the run may keep its state, to resume from; removed when the run ends."""
     data_dir: Path | None = None
     threads: int = 1
+    """That it may use; only what computes the same bits with any number of them does."""
 
     @cached_property
     def mnist(self) -> MNIST:

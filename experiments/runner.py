@@ -221,8 +221,8 @@ def _end_with_parent(stop: Any) -> None:
     os._exit(1)
 
 
-def _run_job(job: Job, data_dir: Path | None, versions: Json) -> Ended:
-    """Make one run and write its result."""
+def _run_job(job: Job, data_dir: Path | None, threads: int, versions: Json) -> Ended:
+    """Make one run, with so many threads if it can use them, and write its result."""
     if _Worker.stop.value:
         return Ended("stopped")
     if torch := sys.modules.get("torch"):
@@ -236,7 +236,7 @@ def _run_job(job: Job, data_dir: Path | None, versions: Json) -> Ended:
 
     try:
         _verify_code(job)
-        return _make(job, Context(report, job.checkpoint, data_dir), versions)
+        return _make(job, Context(report, job.checkpoint, data_dir, threads), versions)
     except Stopped:
         return Ended("stopped")
     except Exception as error:
@@ -363,7 +363,8 @@ def execute(
     # Ctrl-C reaches the whole process group, and the parent decides: workers start, and stay, deaf to it.
     before = signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
-        futures = {pool.submit(_run_job, job, data_dir, versions): job for job in jobs}
+        threads = max(1, processes // len(jobs))  # of fewer runs than processes each has several
+        futures = {pool.submit(_run_job, job, data_dir, threads, versions): job for job in jobs}
         signal.signal(signal.SIGINT, before)
         return Summary(failed=_follow(futures, reports, shown, after))
     except KeyboardInterrupt:

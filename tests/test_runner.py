@@ -64,6 +64,11 @@ def made(tmp_path):
     return {path.stem: json.loads(path.read_text()) for path in tmp_path.glob("fake/*/seed-*.json")}
 
 
+def test_a_run_alone_has_the_threads_that_other_runs_would_have_had(tmp_path, fakes):
+    assert run(tmp_path, "--seeds", "0", "--jobs", "3") == 0
+    assert made(tmp_path)["seed-0000"]["machine"]["threads"] == 3
+
+
 # --- a real run in two processes
 
 
