@@ -19,6 +19,7 @@ BLOCKS = {
         "tangents",
         "lenet1-passes",
         "mlp-mu",
+        "mlp-init",
         "mlps",
         "last-layers",
         "boosting",

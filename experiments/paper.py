@@ -57,6 +57,7 @@ ROWS = (
     Row("dist_boosted_lenet4", "[dist] Boosted LeNet-4", 0.7, 460, 51, 0.5),
 )
 
+TITLES = {row.experiment: row.title for row in ROWS}
 TEST_ERROR = {row.experiment: row.test_error for row in ROWS}
 """Fig. 9 in percent, by experiment."""
 
