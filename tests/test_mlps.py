@@ -8,13 +8,13 @@ from fakes import publish
 
 from experiments import paper, registry, store, tables
 from experiments.forms import FormConfig, train_on_form
-from experiments.mlps import EXPERIMENTS, HELD_OUT_MU
+from experiments.mlps import EXPERIMENTS, HELD_OUT_MU, RANGES
 from experiments.place_coded import MEAN_SQUARED_ERROR, training
 from experiments.registry import Context
 from experiments.tables import Loader
 from lenet98.data.distortions import FIG7
 from lenet98.data.preprocessing import crop, deslant, in_form, middle, reduce
-from lenet98.readings import DEFAULT
+from lenet98.readings import DEFAULT, LITERAL
 from lenet98.sdlm import ETAS, MU
 from lenet98.specs import named
 from lenet98.training import Config, inputs, train
@@ -29,7 +29,9 @@ def test_rows_of_fig_9_are_there_with_the_recipe_of_the_paper():
         experiment = registry.named(name)
         assert experiment.title == titles[name]
         config = experiment.config
-        assert (config.etas, config.mu, config.train_size, config.evaluate_on) == (ETAS, MU, 60_000, "test")
+        times = 4 if name == "16x16_lenet1" else 1  # docs/deviations.md
+        assert config.etas == tuple(eta for eta in ETAS for _ in range(times))
+        assert (config.mu, config.train_size, config.evaluate_on) == (MU, 60_000, "test")
         assert config.distortions == (FIG7 if name.startswith("dist_") else None)
         assert config.reading == replace(DEFAULT, loss="eq8")
 
@@ -45,6 +47,24 @@ def test_held_out_runs_differ_in_mu_alone():
     paper_mu, other = (registry.named(f"held-mlp-mu-{mu:g}").config for mu in HELD_OUT_MU)
     assert (paper_mu.train_size, paper_mu.evaluate_on, paper_mu.mu) == (50_000, "held out", MU)
     assert replace(other, mu=MU) == paper_mu
+
+
+@pytest.mark.parametrize("name", RANGES)
+def test_initial_ranges_are_judged_by_the_row_and_a_change_of_the_range_alone(name):
+    default, appendix = (registry.named(f"held-{name}{suffix}").config for suffix in ("", "-appendix"))
+    assert (default.train_size, default.evaluate_on) == (50_000, "held out")
+    row = registry.named(name).config
+    assert (default.spec, default.reading, default.etas) == (row.spec, row.reading, row.etas)
+    assert replace(appendix, reading=default.reading) == default
+    assert replace(appendix.reading, init_gain=DEFAULT.init_gain, init_power=DEFAULT.init_power) == default.reading
+    assert (appendix.reading.init_gain, appendix.reading.init_power) == (LITERAL.init_gain, LITERAL.init_power)
+
+
+def test_lenet1_is_given_the_passes_that_held_out_patterns_ask_for():
+    short, long = (registry.named(f"held-lenet1-{passes}").config for passes in (20, 80))
+    assert short.etas == ETAS
+    assert replace(long, etas=ETAS) == short
+    assert replace(long, train_size=60_000, evaluate_on="test") == registry.named("16x16_lenet1").config
 
 
 def test_forms_are_those_of_the_rows():
