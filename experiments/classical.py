@@ -32,13 +32,11 @@ ROWS = {
 MINUTES = {"linear": 0.2, "pairwise": 0.5, "k-nearest": 0.7, "quadratic": 0.4, "rbf": 0.8}
 """Of one run on one core, by classifier."""
 
-TITLES = {row.experiment: row.title for row in paper.ROWS}
-
 for name, config in ROWS.items():
     register(
         Experiment(
             name,
-            TITLES[name],
+            paper.TITLES[name],
             config,
             fit_and_test,
             minutes=MINUTES[config.classifier],
@@ -121,7 +119,7 @@ for choice in CHOICES:
     register(
         Experiment(
             choice.experiment,
-            f"{TITLES[choice.row]}, {choice.title}, held out",
+            f"{paper.TITLES[choice.row]}, {choice.title}, held out",
             choice.config,
             fit_and_test,
             minutes=MINUTES[choice.config.classifier],
@@ -139,20 +137,20 @@ REMARK = (
 @tables.table("choices")
 def choices(load: Loader) -> Table:
     """What was tried on held-out training patterns; NoResults if nothing was."""
-    there = [choice for choice in CHOICES if load.has(choice.experiment)]
-    if not there:
+    used = load.there(choice.experiment for choice in CHOICES)
+    if not used:
         raise NoResults("no choice has results; run `python -m experiments run choice-linear` and the others")
-    used = [load.one(choice.experiment) for choice in there]
+    there = [choice for choice in CHOICES if choice.experiment in used]
     rows = [
-        tables.test_row(runs, f"{TITLES[choice.row]}, {choice.title}", None)
-        for choice, runs in zip(there, used, strict=True)
+        tables.test_row(used[choice.experiment], f"{paper.TITLES[choice.row]}, {choice.title}", None)
+        for choice in there
     ]
     body = [
-        [TITLES[choice.row] if not choice.name else "", choice.title, cells[1], cells[4]]
+        [paper.TITLES[choice.row] if not choice.name else "", choice.title, cells[1], cells[4]]
         for choice, cells in zip(there, map(tables.cells, rows), strict=True)
     ]
-    remarks = [REMARK, *tables.lacking((choice.experiment for choice in CHOICES), {c.experiment for c in there})]
+    remarks = [REMARK, *tables.lacking((choice.experiment for choice in CHOICES), used)]
     header = ["", "choice", "held out, %", "95% interval"]
     records = [row.as_json() for row in rows]
     caption = "Classical classifiers: choices on held-out training patterns."
-    return Table("choices", caption, header, body, records, tables.notes("choices", used, *remarks))
+    return Table("choices", caption, header, body, records, tables.notes("choices", list(used.values()), *remarks))

@@ -93,7 +93,7 @@ EXPERIMENTS = tuple(row.experiment for row in paper.ROWS if "mlp_" in row.experi
 @tables.table("mlps")
 def mlps(load: Loader) -> Table:
     """The fully connected networks, and the pass in which they reach the paper's error."""
-    used = {name: load.one(name) for name in EXPERIMENTS if load.has(name)}
+    used = load.there(EXPERIMENTS)
     if not used:
         load.one(EXPERIMENTS[0])
     header = ["", "paper, %", "ours, %", "sd", "n", "95% interval", "difference", "training, %", "reached in pass"]

@@ -286,7 +286,7 @@ for choice in CHOICES:
 def held_rates(load: Loader) -> Table:
     """Rates and shares of dropout on the training patterns that were not learnt."""
     names = [name for choice in CHOICES for name in choice.experiments]
-    used = {name: load.one(name) for name in names if load.has(name)}
+    used = load.there(names)
     if not used:
         load.one(names[0])
     records: list[Json] = [
@@ -400,9 +400,9 @@ def lines(load: Loader, variants: Sequence[Variant]) -> list[Line]:
     Raises NoResults, with the remedy, if none has that is registered here.
     """
     ours = [variant.experiment for variant in variants if variant.config is not None]
-    if not any(map(load.has, ours)):
+    there = load.there(variant.experiment for variant in variants)
+    if there.keys().isdisjoint(ours):
         load.one(ours[0])
-    there = {variant.experiment: load.one(variant.experiment) for variant in variants if load.has(variant.experiment)}
     tests = _tests(there, variants)
     return [
         Line(

@@ -50,10 +50,9 @@ REMARK = (
 @tables.table("popular")
 def popular_table(load: Loader) -> Table:
     """What is called LeNet-5, and LeNet-5."""
-    there = [name for name in POPULAR if load.has(name)]
-    if not there:
+    used = load.there((PAPER, *POPULAR))
+    if used.keys().isdisjoint(POPULAR):
         load.one(next(iter(POPULAR)))
-    used = {name: load.one(name) for name in ([PAPER] if load.has(PAPER) else []) + there}
     records = [_record(name, runs) for name, runs in used.items()]
     header = [
         "", "parameters", "connections", "passes", "seconds", "error, %", "sd", "n", "95% interval",

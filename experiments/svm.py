@@ -53,7 +53,7 @@ STAGES = {"regular": "support vectors", "virtual": "virtual support vectors", "r
 @tables.table("machines")
 def machines(load: Loader) -> Table:
     """What was tried for the support vector machines, with the error after every stage; NoResults if nothing was."""
-    there = {name: load.one(name) for name in CHOICES if load.has(name)}
+    there = load.there(CHOICES)
     if not there:
         raise NoResults(f"no choice has results; run `python -m experiments run {next(iter(CHOICES))}` and the others")
     body, records = [], []

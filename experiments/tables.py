@@ -10,7 +10,7 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Callable, Container, Iterable, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -45,7 +45,7 @@ class Loader:
 
     def __call__(self, experiment: str) -> list[Runs]:
         """The runs of an experiment, one item per source that has any; NoResults, with the remedy, if none has."""
-        found = [runs for source in self.sources if (runs := self._from(experiment, source)).results]
+        found = list(self._found(experiment))
         if not found:
             if self.sources == ("reference",):
                 raise NoResults(
@@ -61,7 +61,18 @@ class Loader:
 
     def has(self, experiment: str) -> bool:
         """Whether any source has results of the experiment."""
-        return any(self._from(experiment, source).results for source in self.sources)
+        return any(True for _ in self._found(experiment))
+
+    def there(self, experiments: Iterable[str]) -> dict[str, Runs]:
+        """Those of the experiments that have results, each as `one` gives it; read once."""
+        found = {name: next(self._found(name), None) for name in experiments}
+        return {name: runs for name, runs in found.items() if runs is not None}
+
+    def _found(self, experiment: str) -> Iterator[Runs]:
+        """The runs of an experiment from each source that has any."""
+        for source in self.sources:
+            if (runs := self._from(experiment, source)).results:
+                yield runs
 
     def _from(self, experiment: str, source: Source) -> Runs:
         if source == "reference":

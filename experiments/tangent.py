@@ -33,7 +33,7 @@ for name, (title, config) in CHOICES.items():
 @tables.table("tangents")
 def tangents(load: Loader) -> Table:
     """What was tried for the tangent distance, by the number of neighbours; NoResults if nothing was."""
-    there = {name: load.one(name) for name in CHOICES if load.has(name)}
+    there = load.there(CHOICES)
     if not there:
         raise NoResults(f"no choice has results; run `python -m experiments run {next(iter(CHOICES))}` and the others")
     body, records = [], []

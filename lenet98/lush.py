@@ -28,21 +28,13 @@ from lenet98.online.engine import Engine
 from lenet98.randomness import generator
 from lenet98.readings import Reading, initial_parameters
 from lenet98.sdlm import MU, rates
-from lenet98.specs import RBF, TABLE_I, Convolution, Full, Spec, Subsampling
+from lenet98.specs import LENET5, RBF, Full, Spec
 from lenet98.training import CHUNK, Pass, Progress, Trained
 
 SPEC = Spec(
     "lush",
     (1, 32, 32),
-    (
-        Convolution("C1", 6, 5),
-        Subsampling("S2"),
-        Convolution("C3", 16, 5, TABLE_I),
-        Subsampling("S4"),
-        Convolution("C5", 120, 5),
-        Full("output", 10),
-        RBF("places", "places"),
-    ),
+    (*LENET5.layers[:-2], Full("output", 10), RBF("places", "places")),
 )
 """51,046 parameters: LeNet-5's without F6's 10,164, and 1,210 of the outputs."""
 
