@@ -10,6 +10,7 @@ import importlib
 import pkgutil
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from difflib import get_close_matches
 from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -163,10 +164,12 @@ def load() -> dict[str, Experiment]:
 
 
 def named(name: str) -> Experiment:
-    """The experiment of that name; ValueError lists what exists."""
+    """The experiment of that name; ValueError lists what exists, the names most like it first."""
     experiments = load()
     if name not in experiments:
-        raise ValueError(f"no experiment called {name!r}; there are {', '.join(experiments)}")
+        alike = get_close_matches(name, experiments, n=3)
+        nearest = f"; most like it are {', '.join(alike)}" if alike else ""
+        raise ValueError(f"no experiment called {name!r}{nearest}; there are {', '.join(experiments)}")
     return experiments[name]
 
 

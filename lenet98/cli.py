@@ -41,6 +41,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     chosen = _parser().parse_args(arguments)
     try:
         chosen.run(chosen)
+        sys.stdout.flush()
     except Failure as failure:
         print(f"lenet98: {failure}", file=sys.stderr)
         return failure.status

@@ -1,5 +1,6 @@
 """The command as a user types it: what it prints, what it leaves, how it fails."""
 
+import os
 import subprocess
 import sys
 from dataclasses import replace
@@ -267,3 +268,13 @@ def test_help_needs_no_heavy_library():
     modules = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
     assert "'argparse'" in modules
     assert not [name for name in ("torch", "numba", "scipy", "sklearn", "pooch") if f"'{name}'" in modules]
+
+
+@pytest.mark.parametrize(("module", "command"), [("lenet98.cli", "cite"), ("experiments.__main__", "list")])
+def test_a_reader_who_has_seen_enough_is_no_error(module, command):
+    reader, writer = os.pipe()
+    os.close(reader)
+    code = f"import sys; from {module} import main; sys.exit(main([{command!r}]))"
+    with open(writer, "wb") as closed:
+        ended = subprocess.run([sys.executable, "-c", code], stdout=closed, stderr=subprocess.PIPE, check=False)
+    assert (ended.returncode, ended.stderr) == (0, b"")

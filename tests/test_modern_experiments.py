@@ -120,7 +120,7 @@ def test_the_group_is_all_that_its_tables_show_within_ninety_minutes(tmp_path, c
     assert float(plan.partition("about ")[2].split()[0]) < 90
     with pytest.raises(ValueError, match="already something called modern"):
         registry.register_group("modern", [])
-    with pytest.raises(ValueError, match=r"no experiment called 'ladder-lstm'; there are .*ladder-softmax"):
+    with pytest.raises(ValueError, match=r"'ladder-lstm'; most like it are ladder-.*; there are .*ladder-softmax"):
         comparison.experiments(["ladder-lstm"])
 
 
