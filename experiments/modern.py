@@ -56,7 +56,7 @@ LAST = modern.LADDER[-1]
 """The network of the rung at which mini-batches begin: full C3, maximum, softmax, rectified units."""
 
 RATES: Mapping[tuple[str, str], float] = {
-    (LAST.name, "sgd"): 0.03,
+    (LAST.name, "sgd"): 0.1,
     (LAST.name, "adamw"): 0.003,
     (LENET5.name, "sgd"): 0.002,
     (LENET5.name, "adamw"): 0.003,
@@ -64,7 +64,7 @@ RATES: Mapping[tuple[str, str], float] = {
 """Rate by network and method: of `TRIED`, the one with the fewest errors on held-out training patterns."""
 
 TRIED: Mapping[tuple[str, str], tuple[float, ...]] = {
-    (LAST.name, "sgd"): (0.01, 0.03, 0.1),
+    (LAST.name, "sgd"): (0.01, 0.03, 0.1, 0.3),
     (LAST.name, "adamw"): (0.001, 0.003, 0.01),
     (LENET5.name, "sgd"): (0.001, 0.002, 0.004),
     (LENET5.name, "adamw"): (0.001, 0.003, 0.01),
@@ -279,7 +279,7 @@ CHOICES = _choices()
 
 for choice in CHOICES:
     for name, (value, config) in choice.experiments.items():
-        _register(name, f"{choice.title} {value:g}, 50,000 patterns", config, 3.5, (0, 1))
+        _register(name, f"{choice.title} {value:g}, 50,000 patterns", config, 2.5, (0,))
 
 
 @tables.table("held-rates")
