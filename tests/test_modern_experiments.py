@@ -59,6 +59,7 @@ RATE = {"optimizer.method", "optimizer.rate", "optimizer.momentum", "optimizer.w
         ("alone-batch-norm", "alone-adamw", {"network.batch_norm"}),
         ("alone-dropout", "alone-adamw", {"network.dropout"}),
         ("reverse-sdlm", "ladder-relu", {"spec"}),
+        ("alone-wider-slow", "alone-wider", {"etas"}),
     ],
 )
 def test_one_change_at_a_time(experiment, against, fields):
@@ -102,7 +103,8 @@ def test_settings_in_use_are_among_those_that_are_tried_on_held_out_patterns():
         assert choice.chosen in [value for value, _ in choice.experiments.values()]
         for name in choice.experiments:
             config = registry.named(name).config
-            assert (config.train_size, config.evaluate_on) == (50_000, "held out")
+            learnt = 15_000 if name.startswith("held-wider") else 50_000
+            assert (config.train_size, config.evaluate_on) == (learnt, "held out")
 
 
 def test_held_out_runs_differ_from_their_rungs_in_what_is_learnt_alone():
