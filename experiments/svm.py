@@ -18,7 +18,7 @@ VSVM_POLY9 = Config(degree=9, coef0=1.0, directions=8)
 
 register(Experiment("svm_poly4", "SVM poly 4", POLY4, run_machines, minutes=10, deterministic=True))
 register(Experiment("rs_svm_poly5", "RS-SVM poly 5", RS_POLY5, run_machines, minutes=20, deterministic=True))
-register(Experiment("dist_vsvm_poly9", "[dist] V-SVM poly 9", VSVM_POLY9, run_machines, minutes=20, deterministic=True))
+register(Experiment("dist_vsvm_poly9", "[dist] V-SVM poly 9", VSVM_POLY9, run_machines, minutes=60, deterministic=True))
 
 _POLY4, _POLY5, _POLY9 = (Config(degree, train_size=10_000, evaluate_on="held out") for degree in (4, 5, 9))
 _CHOSEN5 = replace(_POLY5, coef0=0.3)

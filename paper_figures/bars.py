@@ -92,6 +92,6 @@ def draw_costs(found: Sequence[Cost], label: str) -> Figure:
         drawing = Figure(figsize=(5.6, 0.5 + ROW * len(found)))
         axes = drawing.subplots()
         axes.set_xscale("log")
-        draw_bars(axes, [Bar(one.line.row.title, one.paper, one.ours) for one in found], Scale(1, 1e5, thousands))
+        draw_bars(axes, [Bar(one.line.row.title, one.paper, one.ours) for one in found], Scale(1, 3e5, thousands))
         axes.set_xlabel(label)
     return drawing
