@@ -509,7 +509,7 @@ REMARK = (
     "Errors after the last pass. Changes are in percentage points, less than zero is better; their intervals are over "
     "seeds, paired where seeds are shared, else Welch's, on these 10,000 patterns. p: exact McNemar test of the two "
     "median runs, two-sided, Holm-corrected over the table. Multiply-accumulates are of one recognition; seconds "
-    "are of one run on one thread, mean over the runs."
+    "are of one run on one thread with others beside it on the machine, mean over the runs: no benchmark."
 )
 
 

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from statistics import mean
-
 from experiments import tables
 from experiments.lush import train_by_stages
 from experiments.minibatch import train_in_batches
+from experiments.modern import seconds
 from experiments.registry import Experiment, register
 from experiments.store import Json, Runs
 from experiments.tables import Loader, Row, Table
@@ -43,7 +42,8 @@ for popular in POPULAR.values():
 REMARK = (
     "Trained as the authors say, with their framework's defaults where they say nothing; `lenet98 compare` shows every "
     "network beside the paper's. Errors after the last pass. The intervals overlap if that of ours, over seeds, meets "
-    "Wilson's 95% interval of the author's one run on 10,000 patterns. Seconds are of one run on one thread."
+    "Wilson's 95% interval of the author's one run on 10,000 patterns. Seconds are of one run on one thread with "
+    "others beside it on the machine."
 )
 
 
@@ -81,20 +81,20 @@ def _record(name: str, runs: Runs) -> Json:
         **row.as_json(),
         "experiment": name,
         **{point: int(stated[point].replace(",", "")) for point in ("parameters", "connections", "passes")},
-        "seconds": mean(result.record["seconds"] for result in runs.finished) if runs.finished else None,
+        "seconds": seconds(runs),
         "overlap": overlap(row, reported),
         "differences": differences(name),
     }
 
 
 def _line(record: Json) -> list[str]:
-    interval, seconds = record["interval"], record["seconds"]
+    interval, took = record["interval"], record["seconds"]
     return [
         record["row"],
         f"{record['parameters']:,}",
         f"{record['connections']:,}",
         str(record["passes"]),
-        "" if seconds is None else f"{seconds:.0f}",
+        "" if took is None else f"{took:.0f}",
         tables.number(record["mean"]),
         tables.number(record["sd"]),
         str(record["n"]) + (f" (+{record['diverged']} diverged)" if record["diverged"] else ""),

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from experiments import __main__ as experiments
-from experiments import paper, store
+from experiments import modern, paper, store, tables
 from lenet98 import weights
 from lenet98.evaluation import predict, rejection_score
 from lenet98.online.engine import Engine
@@ -45,6 +45,18 @@ def test_rates_of_the_first_pass_are_of_the_papers_size(runs):
     first = [run.passes[0] for run in runs]
     assert min(p["rate_min"] for p in first) >= 5e-5
     assert max(p["rate_max"] for p in first) <= 2.5e-2
+
+
+@pytest.mark.parametrize("row", paper.ROWS, ids=lambda row: row.experiment)
+def test_every_classifier_of_fig_9_is_near_the_paper_or_errs_less(row):
+    runs = store.published(row.experiment, REFERENCE).finished
+    assert np.mean([run.last["test_error_percent"] for run in runs]) <= row.test_error + max(0.3, 0.2 * row.test_error)
+
+
+def test_settings_of_the_modern_networks_have_the_fewest_held_out_errors():
+    notes = tables.named("held-rates")(tables.Loader(("reference",), ROOT / "results", REFERENCE)).notes
+    for choice in modern.CHOICES:
+        assert f"{choice.title}: {choice.chosen:g}, in use, has the fewest errors." in notes
 
 
 @pytest.mark.parametrize(
