@@ -7,12 +7,18 @@ from collections.abc import Sequence
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from experiments.modern import ALONE, LADDER, LENET_5, Line, lines
+from experiments.modern import ALONE, LADDER, LENET_5, SLOWER, Line, lines
 from experiments.tables import Loader, NoResults
 from paper_figures.style import PAPER, TEST, TRAIN, style
 
 ROW = 0.28
 """Height of a rung, inches."""
+
+SLOW = f", {SLOWER:g} eta"
+"""What the title of an idea ends with that is learnt with a share of eta."""
+
+MOST = 1.0
+"""A change alone beyond so many percentage points is written at the edge, where an arrow points out."""
 
 
 def figure(load: Loader) -> Figure:
@@ -55,23 +61,47 @@ def _errors(axes: Axes, found: Sequence[Line], titles: Sequence[str]) -> None:
 def _changes(axes: Axes, found: Sequence[Line], titles: Sequence[str]) -> None:
     axes.axvline(0, color=PAPER, linewidth=0.7)
     for line in found:
-        if line.change and line.variant.title in titles:
-            against_1998 = line.variant.against == LENET_5
-            place = titles.index(line.variant.title)
-            _interval(axes, place, line.change.mean, line.change.interval, TRAIN, filled=against_1998)
-    for filled, label in ((True, "to 1998's network and training"), (False, "to 1998's network, learnt by AdamW")):
-        axes.plot([], [], "o", color=TRAIN, markerfacecolor=TRAIN if filled else "white", markersize=4, label=label)
+        if line.change is None:
+            continue
+        slower = line.variant.title.removesuffix(SLOW)
+        if slower not in titles:
+            continue
+        place, mean = titles.index(slower), line.change.mean
+        marker = "D" if slower != line.variant.title else "o"
+        if abs(mean) > MOST:
+            axes.plot(MOST if mean > 0 else -MOST, place, ">" if mean > 0 else "<", color=TRAIN, markersize=5)
+            axes.annotate(
+                f"{mean:+.0f}", (MOST if mean > 0 else -MOST, place), (-6 if mean > 0 else 6, 0),
+                textcoords="offset points", ha="right" if mean > 0 else "left", va="center", fontsize=7.5,
+            )  # fmt: skip
+        else:
+            filled = line.variant.against == LENET_5
+            _interval(axes, place, mean, line.change.interval, TRAIN, filled=filled, marker=marker)
+    for marker, filled, label in (
+        ("o", True, "to 1998's network and training"),
+        ("o", False, "to 1998's network, learnt by AdamW"),
+        ("D", True, f"to 1998's, with {SLOWER:g} of eta"),
+    ):
+        axes.plot([], [], marker, color=TRAIN, markerfacecolor=TRAIN if filled else "white", markersize=4, label=label)
     axes.set_xlabel("Change alone (percentage points)")
+    axes.set_xlim(-MOST * 1.1, MOST * 1.1)
     axes.grid(axis="x", color="0.9")
     axes.spines[["top", "right"]].set_visible(False)
     axes.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), handletextpad=0.2)
 
 
 def _interval(
-    axes: Axes, place: int, value: float, interval: tuple[float, float] | None, colour: str, *, filled: bool = True
+    axes: Axes,
+    place: int,
+    value: float,
+    interval: tuple[float, float] | None,
+    colour: str,
+    *,
+    filled: bool = True,
+    marker: str = "o",
 ) -> None:
     low, high = interval or (value, value)
     axes.errorbar(
-        value, place, xerr=[[max(value - low, 0)], [max(high - value, 0)]], fmt="o", color=colour, markersize=4,
+        value, place, xerr=[[max(value - low, 0)], [max(high - value, 0)]], fmt=marker, color=colour, markersize=4,
         markerfacecolor=colour if filled else "white", capsize=2, elinewidth=1, zorder=2,
     )  # fmt: skip

@@ -290,6 +290,18 @@ def test_figure_of_the_ladder(load):
     assert [container.lines[0].get_ydata()[0] for container in right.containers] == [1, 7, 9]
 
 
+def test_ladder_writes_a_change_that_is_beyond_its_axis(load, mnist):
+    for name, errors in (("alone-wider", 9026), ("alone-wider-slow", 103)):
+        predictions = answers(mnist.test_labels, np.arange(errors))
+        publish(load.reference, name, 0, test=errors, predictions=predictions)
+    _, right = ladder.figure(load).axes
+    assert [text.get_text() for text in right.texts] == ["+89"]
+    assert max(right.get_xlim()) < 2
+    # Both are of the same rung; what is learnt with a share of eta has a mark of its own.
+    assert [tuple(container.lines[0].get_ydata()) for container in right.containers][-1] == (12,)
+    assert right.containers[-1].lines[0].get_marker() == "D"
+
+
 def test_figure_of_costs(load):
     points = {point.experiment: point for point in costs_today.points(load)}
     assert list(points) == ["lenet5", "ladder-full-c3", "ladder-max", "popular-relu"]
