@@ -73,6 +73,11 @@ TRIED: Mapping[tuple[str, str], tuple[float, ...]] = {
 DROPOUTS = (0.1, DROPOUT, 0.5)
 """Shares that are tried likewise."""
 
+STRENGTH = 34.0
+"""alpha of the elastic distortions, pixels."""
+STRENGTHS = (8.5, 17.0, 34.0)
+"""Values that are tried likewise, the last that of the paper of 2003."""
+
 SLOWER = 0.25
 """Share of eta for the wider, deeper network of 1998, which eta itself does not train (docs/modern.md)."""
 SHARES = (0.125, SLOWER, 0.5, 1.0)
@@ -133,7 +138,7 @@ def _ladder() -> tuple[Variant, ...]:
     norm = with_network(adamw, batch_norm=True)
     dropped = with_network(norm, dropout=DROPOUT)
     affine = replace(dropped, affine=FIG7)
-    elastic = replace(affine, elastic=Elastic())
+    elastic = replace(affine, elastic=Elastic(STRENGTH))
     rungs = (
         Variant(LENET_5, "LeNet-5 (1998)", "The paper's network and training."),
         Variant("ladder-full-c3", "full C3", "Every map of C3 reads all of S2, not Table I's.", online(full_c3), 1.5),
@@ -194,7 +199,7 @@ def _alone() -> tuple[Variant, ...]:
             against=LENET_5,
         ),
         replace(
-            single("elastic", "elastic distortions", replace(adamw, elastic=Elastic()), 6, "alone-adamw"),
+            single("elastic", "elastic distortions", replace(adamw, elastic=Elastic(STRENGTH)), 6, "alone-adamw"),
             idea="Elastic distortions, new in every pass.",
         ),
         replace(
@@ -265,6 +270,13 @@ def _held_out(config: minibatch.Config) -> minibatch.Config:
     return replace(config, train_size=50_000, evaluate_on="held out")
 
 
+def _in_batches(experiment: str) -> minibatch.Config:
+    """The training of a rung that is learnt in mini-batches."""
+    (config,) = (variant.config for variant in LADDER if variant.experiment == experiment)
+    assert isinstance(config, minibatch.Config)
+    return config
+
+
 def _choices() -> tuple[Choice, ...]:
     words = {LAST.name: "ladder", LENET5.name: "alone"}
     shown = {"sgd": "SGD", "adamw": "AdamW"}
@@ -279,10 +291,13 @@ def _choices() -> tuple[Choice, ...]:
         )
         for (network, method), tried in TRIED.items()
     ]
-    dropped = next(variant.config for variant in LADDER if variant.experiment == "ladder-dropout")
-    assert isinstance(dropped, minibatch.Config)
+    dropped, distorted = (_in_batches(name) for name in ("ladder-dropout", "ladder-elastic"))
     shares = {
         f"held-ladder-dropout-{share:g}": (share, _held_out(with_network(dropped, dropout=share))) for share in DROPOUTS
+    }
+    strengths = {
+        f"held-ladder-elastic-{alpha:g}": (alpha, _held_out(replace(distorted, elastic=Elastic(alpha))))
+        for alpha in STRENGTHS
     }
     slower = {
         f"held-wider-{share:g}": (
@@ -299,6 +314,7 @@ def _choices() -> tuple[Choice, ...]:
     return (
         *of_rates,
         Choice("the ladder: share of dropout", shares, DROPOUT),
+        Choice("the ladder: alpha of elastic distortions", strengths, STRENGTH),
         Choice(f"1998, wider, deeper: share of eta, {FEW:,} patterns", slower, SLOWER),
     )
 
