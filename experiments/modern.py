@@ -73,9 +73,9 @@ TRIED: Mapping[tuple[str, str], tuple[float, ...]] = {
 DROPOUTS = (0.1, DROPOUT, 0.5)
 """Shares that are tried likewise."""
 
-STRENGTH = 34.0
+STRENGTH = 8.5
 """alpha of the elastic distortions, pixels."""
-STRENGTHS = (8.5, 17.0, 34.0)
+STRENGTHS = (STRENGTH, 17.0, 34.0)
 """Values that are tried likewise, the last that of the paper of 2003."""
 
 SLOWER = 0.25
