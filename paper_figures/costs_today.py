@@ -107,6 +107,7 @@ def _key(point: Point) -> str:
 
 def _panel(axes: Axes, shown: Sequence[tuple[float, Point]]) -> None:
     axes.set(xscale="log", yscale="log")
+    axes.margins(x=0.1)  # the marks stand to the right of their points
     for cost, point in shown:
         low, high = point.interval
         axes.errorbar(
