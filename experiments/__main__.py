@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -17,6 +16,7 @@ from tabulate import tabulate
 
 from experiments import comparison, documents, modern, paper, registry, runner, store, tables
 from lenet98 import minibatch
+from lenet98.cli import mute
 
 
 class _Parser(argparse.ArgumentParser):
@@ -33,8 +33,8 @@ def main(arguments: list[str] | None = None) -> int:
         status = int(chosen.command(chosen))
         sys.stdout.flush()
         return status
-    except BrokenPipeError:  # the reader of our output, `head` say, has seen enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except BrokenPipeError:
+        mute()
         return 0
     except (ValueError, OSError) as error:
         print(f"experiments: {error}", file=sys.stderr)

@@ -80,6 +80,8 @@ STRENGTHS = (STRENGTH, 17.0, 34.0)
 
 SLOWER = 0.25
 """Share of eta for the wider, deeper network of 1998, which eta itself does not train (docs/modern.md)."""
+SLOW = f", {SLOWER:g} eta"
+"""What the title of an idea ends with that is learnt with that share."""
 SHARES = (0.125, SLOWER, 0.5, 1.0)
 """Shares that are tried on `FEW` patterns, in `SHORT`."""
 FEW = 15_000
@@ -207,7 +209,7 @@ def _alone() -> tuple[Variant, ...]:
             idea="Three convolutions of 3x3 with 12, 32 and 64 maps, with subsampling, tanh and RBF units as in 1998.",
         ),
         Variant(
-            "alone-wider-slow", f"wider, deeper, {SLOWER:g} eta", f"The same with {SLOWER:g} of the paper's eta.",
+            "alone-wider-slow", f"wider, deeper{SLOW}", f"The same with {SLOWER:g} of the paper's eta.",
             online(modern.WIDER, SLOWER), 7.5, LENET_5,
         ),
     )  # fmt: skip

@@ -45,8 +45,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except Failure as failure:
         print(f"lenet98: {failure}", file=sys.stderr)
         return failure.status
-    except BrokenPipeError:  # the reader of our output, `head` say, has seen enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except BrokenPipeError:
+        mute()
     except (ValueError, OSError) as error:
         print(f"lenet98: {error}", file=sys.stderr)
         return 2
@@ -54,6 +54,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print("lenet98: stopped", file=sys.stderr)
         return 130
     return 0
+
+
+def mute() -> None:
+    """Print no more: the reader of our output, `head` say, has seen enough."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 class _Parser(argparse.ArgumentParser):

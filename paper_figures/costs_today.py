@@ -57,12 +57,11 @@ def figure(load: Loader) -> Figure:
 
 def points(load: Loader) -> list[Point]:
     """Of the rungs and the popular networks that have results; NoResults if there is none but LeNet-5."""
-    there = [name for name in TITLES if load.has(name)]
-    if not set(there) - {LENET_5}:
+    there = load.there(TITLES)
+    if not there.keys() - {LENET_5}:
         raise NoResults("no network of today has results yet; `python -m experiments run modern` makes them")
     found = []
-    for name in there:
-        runs = load.one(name)
+    for name, runs in there.items():
         row, time = tables.test_row(runs, TITLES[name], None), seconds(runs)
         if row.mean is not None and row.interval is not None and time is not None:
             found.append(Point(name, row.mean, row.interval, size(name).multiply_accumulates, time))

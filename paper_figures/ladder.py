@@ -7,15 +7,12 @@ from collections.abc import Sequence
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from experiments.modern import ALONE, LADDER, LENET_5, SLOWER, Line, lines
+from experiments.modern import ALONE, LADDER, LENET_5, SLOW, SLOWER, Line, lines
 from experiments.tables import Loader, NoResults
 from paper_figures.style import PAPER, TEST, TRAIN, style
 
 ROW = 0.28
 """Height of a rung, inches."""
-
-SLOW = f", {SLOWER:g} eta"
-"""What the title of an idea ends with that is learnt with a share of eta."""
 
 MOST = 1.0
 """A change alone beyond so many percentage points is written at the edge, where an arrow points out."""
@@ -61,21 +58,14 @@ def _errors(axes: Axes, found: Sequence[Line], titles: Sequence[str]) -> None:
 def _changes(axes: Axes, found: Sequence[Line], titles: Sequence[str]) -> None:
     axes.axvline(0, color=PAPER, linewidth=0.7)
     for line in found:
-        if line.change is None:
+        title = line.variant.title
+        if not line.change or (idea := title.removesuffix(SLOW)) not in titles:
             continue
-        slower = line.variant.title.removesuffix(SLOW)
-        if slower not in titles:
-            continue
-        place, mean = titles.index(slower), line.change.mean
-        marker = "D" if slower != line.variant.title else "o"
+        place, mean = titles.index(idea), line.change.mean
         if abs(mean) > MOST:
-            axes.plot(MOST if mean > 0 else -MOST, place, ">" if mean > 0 else "<", color=TRAIN, markersize=5)
-            axes.annotate(
-                f"{mean:+.0f}", (MOST if mean > 0 else -MOST, place), (-6 if mean > 0 else 6, 0),
-                textcoords="offset points", ha="right" if mean > 0 else "left", va="center", fontsize=7.5,
-            )  # fmt: skip
+            _outside(axes, place, mean)
         else:
-            filled = line.variant.against == LENET_5
+            filled, marker = line.variant.against == LENET_5, "o" if idea == title else "D"
             _interval(axes, place, mean, line.change.interval, TRAIN, filled=filled, marker=marker)
     for marker, filled, label in (
         ("o", True, "to 1998's network and training"),
@@ -88,6 +78,15 @@ def _changes(axes: Axes, found: Sequence[Line], titles: Sequence[str]) -> None:
     axes.grid(axis="x", color="0.9")
     axes.spines[["top", "right"]].set_visible(False)
     axes.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), handletextpad=0.2)
+
+
+def _outside(axes: Axes, place: int, value: float) -> None:
+    """An arrow at the edge that `value` is beyond, and the value beside it."""
+    edge, arrow, inwards, side = (MOST, ">", -6, "right") if value > 0 else (-MOST, "<", 6, "left")
+    axes.plot(edge, place, arrow, color=TRAIN, markersize=5)
+    axes.annotate(
+        f"{value:+.0f}", (edge, place), (inwards, 0), textcoords="offset points", ha=side, va="center", fontsize=7.5
+    )
 
 
 def _interval(
