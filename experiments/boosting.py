@@ -33,8 +33,7 @@ register(
 @tables.table("boosting")
 def boosting(load: Loader) -> Table:
     """The three networks alone and together, and how many patterns all three are asked about."""
-    there = load.there(("dist_boosted_lenet4", "held-boosted-lenet4"))
-    used = list(there.values()) or [load.one("dist_boosted_lenet4")]
+    used = list(load.there(("dist_boosted_lenet4", "held-boosted-lenet4")).values())
     header = ["", "paper, %", "ours, %", "sd", "n", "95% interval", "difference", "asked, %", "cost"]
     body, records = [], []
     for runs in used:

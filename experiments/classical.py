@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from experiments import paper, tables
 from experiments.fitting import Config, fit_and_test
 from experiments.registry import Experiment, register
-from experiments.tables import Loader, NoResults, Table
+from experiments.tables import Loader, Table
 
 RIDGE = 1e-3
 PAIRWISE = {"ridge": 1e-2, "gain": 8}
@@ -138,8 +138,6 @@ REMARK = (
 def choices(load: Loader) -> Table:
     """What was tried on held-out training patterns; NoResults if nothing was."""
     used = load.there(choice.experiment for choice in CHOICES)
-    if not used:
-        raise NoResults("no choice has results; run `python -m experiments run choice-linear` and the others")
     there = [choice for choice in CHOICES if choice.experiment in used]
     rows = [
         tables.test_row(used[choice.experiment], f"{paper.TITLES[choice.row]}, {choice.title}", None)

@@ -128,9 +128,8 @@ def lines(load: Loader, rows: Sequence[paper.Row] = paper.ROWS) -> list[Line]:
 
 
 def _lines(load: Loader, row: paper.Row) -> list[Line]:
-    if row.experiment in registry.load() and load.has(row.experiment):
-        return [Line(row, runs) for runs in load(row.experiment)]
-    return [Line(row, None)]
+    found = load.every(row.experiment) if row.experiment in registry.load() else ()
+    return [Line(row, runs) for runs in found] or [Line(row, None)]
 
 
 def pending(found: Sequence[Line]) -> str:

@@ -130,9 +130,7 @@ def difference(runs: Runs, other: Runs) -> Difference | None:
 @tables.table("dist")
 def dist(load: Loader) -> Table:
     """LeNet-5 with and without distortions, the paper's 0.8% and 0.95%."""
-    without, used = load.one("lenet5"), load.there(TESTED)
-    if "dist_lenet5" not in used:
-        load.one("dist_lenet5")
+    without, used = load.one("lenet5"), load.there(TESTED, needed=["dist_lenet5"])
     rows = [
         tables.test_row(without, "LeNet-5", paper.TEST_ERROR["lenet5"]),
         *(tables.test_row(runs, TESTED[name][0], paper.TEST_ERROR.get(name)) for name, runs in used.items()),
@@ -186,9 +184,7 @@ def _held_out_table(
     load: Loader, table: str, caption: str, titles: Mapping[str, str], base: str, whose: str, *remarks: str
 ) -> Table:
     """Errors of some experiments on held-out patterns, and their differences from those of experiment `base`."""
-    used = load.there(titles)
-    if not used.keys() - {base}:  # which would have nothing to be compared with
-        load.one(next(name for name in titles if name != base))
+    used = load.there(titles, needed=(name for name in titles if name != base))
     rows = [tables.test_row(runs, titles[name], None) for name, runs in used.items()]
     training = [_training_error(runs) for runs in used.values()]
     found = [None if name == base or base not in used else difference(used[name], used[base]) for name in used]

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from math import isfinite
-from statistics import mean
+from statistics import mean, median
 from typing import Any
 
 from experiments import comparison, registry, tables
@@ -333,8 +333,6 @@ def held_rates(load: Loader) -> Table:
     """Rates and shares of dropout on the training patterns that were not learnt."""
     names = [name for choice in CHOICES for name in choice.experiments]
     used = load.there(names)
-    if not used:
-        load.one(names[0])
     records: list[Json] = [
         {"setting": choice.title, "value": value, "chosen": value == choice.chosen, "experiment": name}
         | tables.test_row(used[name], choice.title, None).as_json()
@@ -432,13 +430,13 @@ class Line:
 
     @property
     def seconds(self) -> float | None:
-        """Mean time of a run."""
+        """Median time of a run."""
         return seconds(self.runs)
 
 
 def seconds(runs: Runs) -> float | None:
-    """Mean time of the runs that did not diverge, None without any."""
-    return mean(float(result.record["seconds"]) for result in runs.finished) if runs.finished else None
+    """Median time of the runs that did not diverge, None without any: what else the machine did slows some of them."""
+    return median(float(result.record["seconds"]) for result in runs.finished) if runs.finished else None
 
 
 def lines(load: Loader, variants: Sequence[Variant]) -> list[Line]:
@@ -447,9 +445,7 @@ def lines(load: Loader, variants: Sequence[Variant]) -> list[Line]:
     Raises NoResults, with the remedy, if none has that is registered here.
     """
     ours = [variant.experiment for variant in variants if variant.config is not None]
-    there = load.there(variant.experiment for variant in variants)
-    if there.keys().isdisjoint(ours):
-        load.one(ours[0])
+    there = load.there((variant.experiment for variant in variants), needed=ours)
     tests = _tests(there, variants)
     return [
         Line(
@@ -527,7 +523,7 @@ REMARK = (
     "Errors after the last pass. Changes are in percentage points, less than zero is better; their intervals are over "
     "seeds, paired where seeds are shared, else Welch's, on these 10,000 patterns. p: exact McNemar test of the two "
     "median runs, two-sided, Holm-corrected over the table. Multiply-accumulates are of one recognition; seconds "
-    "are of one run on one thread with others beside it on the machine, mean over the runs: no benchmark."
+    "are of one run on one thread with others beside it on the machine, median over the runs: no benchmark."
 )
 
 

@@ -332,11 +332,9 @@ GROUPS = (("dist_lenet5", "Trained with distortions, as in 1998"), ("lenet5", "T
 
 def errors_page(load: Loader) -> str:
     """The page of all networks of `GROUPS` that have results; NoResults unless those with distortions have."""
-    first = load.one(GROUPS[0][0])
+    there = load.there(dict(GROUPS), needed=[GROUPS[0][0]])
     labels = load_mnist(None).test_labels
-    return page(
-        [_group(title, load.one(name), labels) for name, title in GROUPS if name == first.experiment or load.has(name)]
-    )
+    return page([_group(dict(GROUPS)[name], runs, labels) for name, runs in there.items()])
 
 
 def _group(title: str, runs: Runs, labels: Labels) -> Part:

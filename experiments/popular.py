@@ -50,9 +50,7 @@ REMARK = (
 @tables.table("popular")
 def popular_table(load: Loader) -> Table:
     """What is called LeNet-5, and LeNet-5."""
-    used = load.there((PAPER, *POPULAR))
-    if used.keys().isdisjoint(POPULAR):
-        load.one(next(iter(POPULAR)))
+    used = load.there((PAPER, *POPULAR), needed=POPULAR)
     records = [_record(name, runs) for name, runs in used.items()]
     header = [
         "", "parameters", "connections", "passes", "seconds", "error, %", "sd", "n", "95% interval",

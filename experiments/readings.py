@@ -191,16 +191,19 @@ class Judged:
         return float("inf") if self.distance is None else self.distance
 
 
+def varied(load: Loader) -> list[tuple[Variation, Runs]]:
+    """The variations that have results; NoResults if none has."""
+    there = load.there(variation.experiment for variation in VARIATIONS)
+    return [(variation, there[variation.experiment]) for variation in VARIATIONS if variation.experiment in there]
+
+
 def judged(load: Loader) -> list[Judged]:
     """DEFAULT, then the variations that have results, the nearest to the paper first; NoResults if none has.
 
     All are judged by the same seeds, those of the study.
     """
-    there = [variation for variation in VARIATIONS if load.has(variation.experiment)]
-    if not there:
-        load.one(VARIATIONS[0].experiment)
     default = _judge("lenet5", "", "DEFAULT", load.one("lenet5"))
-    others = [_judge(v.experiment, v.point, v.title, load.one(v.experiment)) for v in there]
+    others = [_judge(v.experiment, v.point, v.title, runs) for v, runs in varied(load)]
     return [default, *sorted(others, key=lambda one: one.rank)]
 
 
@@ -371,12 +374,9 @@ def _layers(runs: Runs) -> tuple[str, ...]:
 @tables.table("curvature")
 def curvature_table(load: Loader) -> Table:
     """Median h_kk of each layer, for the readings that fail by it and the default."""
-    chosen = [variation for variation in VARIATIONS if variation.name in MECHANISM]
-    there = [variation for variation in chosen if load.has(variation.experiment)]
-    if not there:
-        load.one(chosen[0].experiment)
-    titles = {"lenet5": "DEFAULT", **{variation.experiment: variation.title for variation in there}}
-    used = [of_the_study(load.one(experiment)) for experiment in titles]
+    titles = {"lenet5": "DEFAULT"} | {v.experiment: v.title for v in VARIATIONS if v.name in MECHANISM}
+    there = load.there(titles, needed=(name for name in titles if name != "lenet5"))
+    used = [of_the_study(runs) for runs in there.values()]
     records = [record for runs in used for record in _curvature_records(titles[runs.experiment], runs)]
     layers = list(_layers(used[0]))
     body = [
@@ -410,10 +410,8 @@ def _curvature_records(title: str, runs: Runs) -> list[Json]:
 @tables.table("saturation")
 def saturation_table(load: Loader) -> Table:
     """How far each layer is saturated before the first pass and after the first two."""
-    there = [experiment for experiment in SATURATION if load.has(experiment)]
-    if not there:
-        load.one(next(iter(SATURATION)))
-    used = [load.one(experiment) for experiment in there]
+    there = load.there(SATURATION)
+    used = list(there.values())
     records = [record for runs in used for record in _saturation_records(SATURATION[runs.experiment][0], runs)]
     layers = [name.removeprefix("saturated ") for name in records[0] if name.startswith("saturated ")]
     body = [

@@ -82,10 +82,9 @@ class Measured:
 
 def measured(load: Loader, points: Sequence[Point] = POINTS) -> list[Measured]:
     """Every point of Fig. 6 that has results; NoResults if none has on less than the whole training set."""
-    there = [point for point in points if load.has(point.experiment)]
-    if not any(point.size < 60_000 for point in there):
-        load.one(POINTS[0].experiment)
-    return [_measured(point, load.one(point.experiment)) for point in there]
+    smaller = (point.experiment for point in points if point.size < 60_000)
+    there = load.there([point.experiment for point in points], needed=smaller)
+    return [_measured(point, there[point.experiment]) for point in points if point.experiment in there]
 
 
 def _measured(point: Point, runs: Runs) -> Measured:

@@ -45,7 +45,7 @@ class Loader:
 
     def __call__(self, experiment: str) -> list[Runs]:
         """The runs of an experiment, one item per source that has any; NoResults, with the remedy, if none has."""
-        found = list(self._found(experiment))
+        found = list(self.every(experiment))
         if not found:
             if self.sources == ("reference",):
                 raise NoResults(
@@ -59,17 +59,20 @@ class Loader:
         """The runs of an experiment from the first source that has any."""
         return self(experiment)[0]
 
-    def has(self, experiment: str) -> bool:
-        """Whether any source has results of the experiment."""
-        return any(True for _ in self._found(experiment))
+    def there(self, experiments: Iterable[str], needed: Iterable[str] | None = None) -> dict[str, Runs]:
+        """Those of the experiments that have results, each as `one` gives it.
 
-    def there(self, experiments: Iterable[str]) -> dict[str, Runs]:
-        """Those of the experiments that have results, each as `one` gives it; read once."""
-        found = {name: next(self._found(name), None) for name in experiments}
-        return {name: runs for name, runs in found.items() if runs is not None}
+        NoResults, with the remedy for the first, if none of those `needed` has any: all of them unless told.
+        """
+        first = {name: next(self.every(name), None) for name in experiments}
+        found = {name: runs for name, runs in first.items() if runs is not None}
+        wanted = list(first if needed is None else needed)
+        if wanted and found.keys().isdisjoint(wanted):
+            self.one(wanted[0])
+        return found
 
-    def _found(self, experiment: str) -> Iterator[Runs]:
-        """The runs of an experiment from each source that has any."""
+    def every(self, experiment: str) -> Iterator[Runs]:
+        """The runs of an experiment, one item per source that has any, perhaps none."""
         for source in self.sources:
             if (runs := self._from(experiment, source)).results:
                 yield runs

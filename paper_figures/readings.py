@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from experiments import paper
-from experiments.readings import VARIATIONS, Variation, curvatures, of_the_study, training_curves
+from experiments.readings import Variation, curvatures, of_the_study, training_curves, varied
 from experiments.store import Runs
 from experiments.tables import Loader
 from lenet98.sdlm import MU
@@ -49,10 +49,7 @@ class Panels:
 
 def figure(load: Loader) -> Figure:
     """Draw the figure of all readings that have results."""
-    there = [variation for variation in VARIATIONS if load.has(variation.experiment)]
-    if not there:
-        load.one(VARIATIONS[0].experiment)
-    variations = [(variation, of_the_study(load.one(variation.experiment))) for variation in there]
+    variations = [(variation, of_the_study(runs)) for variation, runs in varied(load)]
     return draw(Panels(of_the_study(load.one("lenet5")), variations))
 
 
