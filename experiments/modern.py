@@ -19,7 +19,6 @@ from experiments.comparison import Against
 from experiments.distortion import difference, span
 from experiments.minibatch import train_in_batches
 from experiments.networks import train_network
-from experiments.readings import generated
 from experiments.registry import Experiment, register
 from experiments.store import Json, Runs
 from experiments.tables import Loader, Row, Table
@@ -356,8 +355,7 @@ def held_rates(load: Loader) -> Table:
         "no part in it."
     )
     verdicts = map(_verdict, _decided(records))
-    origin = generated("held-rates", list(used.values()), load)
-    notes = [remark, *verdicts, *tables.lacking(names, used), origin]
+    notes = tables.notes("held-rates", list(used.values()), remark, *verdicts, *tables.lacking(names, used))
     caption = "Settings of the mini-batch rungs: error on held-out training patterns."
     return Table("held-rates", caption, ["", "value", "held-out error, %", "sd", "n"], body, records, notes)
 
@@ -565,7 +563,7 @@ def _table(
     body = [[COLUMNS[column](record) for column in header] for record in records]
     there = {line.variant.experiment for line in found}
     lacking = tables.lacking((variant.experiment for variant in variants), there)
-    notes = [remark, REMARK, *lacking, generated(name, [line.runs for line in found], load)]
+    notes = tables.notes(name, [line.runs for line in found], remark, REMARK, *lacking)
     return Table(name, caption, header, body, records, notes)
 
 

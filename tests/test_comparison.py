@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from fakes import publish
+from fakes import IDENTITY, publish
 from test_runner import finish
 
 from experiments import comparison, paper, registry, tables
@@ -148,7 +148,7 @@ def test_fig9_has_every_classifier_in_the_papers_order(some):
     assert lacking.count(",") == 22
     assert "deslant_linear" in lacking
     assert "lenet4," not in lacking
-    assert "seeds 0-2 of lenet5" in made.notes[-1]
+    assert f"`{some.reference}/lenet5`, seeds 0-2, code {IDENTITY.code.version}" in made.notes[-1]
 
 
 @pytest.mark.parametrize("form", tables.FORMATS)

@@ -127,7 +127,7 @@ def test_table_as_it_is_read(load):
     assert "reading-j-50" in text.split("Without results yet:")[1]
     assert "|ln(ours/paper)|" in text
     assert "loss without the 1/2, by 0.69 (0.00)" in text
-    assert "from 5 experiments" in text
+    assert "reference/{lenet5,reading-" in text
     assert made.render("csv").count("\n") == 6
     assert made.render("latex")
 

@@ -148,6 +148,7 @@ def finish(tmp_path, experiment=FAKE, seed=0, **changes):
         "config": identity.config,
         "data": identity.data,
         "code": {"version": identity.code.version, "modules": identity.code.modules},
+        "machine": {"cpu": "R10000", "cores": 1},
         "passes": [{"test_errors": 1, "test_patterns": 100}],
         "finished": "1998",
         **changes,

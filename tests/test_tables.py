@@ -154,6 +154,28 @@ def test_both_sources_stand_side_by_side(reference):
     assert "--source both" in made.notes[-1]
 
 
+def runs(name, *seeds, cpu="R10000"):
+    """Runs of an experiment on a machine."""
+    results = [record(name, seed, []) | {"machine": {"cpu": cpu, "cores": 1}} for seed in seeds]
+    return store.Runs(
+        name, "reference", Path("reference", name), tuple(store.Result(Path(), result) for result in results)
+    )
+
+
+def test_experiments_alike_are_named_together():
+    code = IDENTITY.code.version
+    alike = [runs("knn", 0), runs("linear", 0), runs("lenet5", 0, 1)]
+    assert tables.made_from(alike[0]) == f"`reference/knn`, seeds 0, code {code}, on R10000, 1 cores"
+    assert tables.made_from(*alike) == (
+        f"`reference/{{knn,linear}}`, seeds 0, code {code}; `reference/lenet5`, seeds 0-1, code {code}; "
+        "all on R10000, 1 cores"
+    )
+    assert tables.made_from(alike[0], runs("linear", 0, cpu="Alpha")) == (
+        f"`reference/knn`, seeds 0, code {code}, on R10000, 1 cores; "
+        f"`reference/linear`, seeds 0, code {code}, on Alpha, 1 cores"
+    )
+
+
 def test_diverged_runs_are_counted_beside_the_mean(load):
     for seed, errors in enumerate((90, 100)):
         save(load.reference / "lenet5", seed, errors)
