@@ -43,7 +43,7 @@ REMARK = (
     "Trained as the authors say, with their framework's defaults where they say nothing; `lenet98 compare` shows every "
     "network beside the paper's. Errors after the last pass. The intervals overlap if that of ours, over seeds, meets "
     "Wilson's 95% interval of the author's one run on 10,000 patterns. Seconds are of one run on one thread with "
-    "others beside it on the machine."
+    "others beside it on the machine, median over the runs."
 )
 
 
