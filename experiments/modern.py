@@ -154,16 +154,16 @@ def _ladder() -> tuple[Variant, ...]:
         ),
         Variant("ladder-relu", "ReLU", "max(0, a) for A tanh(S a), from He's initial weights.", online(relu), 1.5),
         Variant(
-            "ladder-sgd", "SGD", f"Mini-batches of {BATCH} and momentum for SDLM, one rate for all weights.", sgd, 3
+            "ladder-sgd", "SGD", f"Mini-batches of {BATCH} and momentum for SDLM, one rate for all weights.", sgd, 2
         ),
-        Variant("ladder-adamw", "AdamW", "AdamW, its rate along a cosine, for SGD.", adamw, 3),
-        Variant("ladder-batch-norm", "batch normalisation", "Sums normalised over the batch.", norm, 4),
-        Variant("ladder-dropout", "dropout", f"{DROPOUT:.0%} of the full layers' inputs dropped.", dropped, 4),
-        Variant("ladder-affine", "affine distortions", "The paper's distortions, new in every pass.", affine, 4),
+        Variant("ladder-adamw", "AdamW", "AdamW, its rate along a cosine, for SGD.", adamw, 2),
+        Variant("ladder-batch-norm", "batch normalisation", "Sums normalised over the batch.", norm, 2.5),
+        Variant("ladder-dropout", "dropout", f"{DROPOUT:.0%} of the full layers' inputs dropped.", dropped, 3),
+        Variant("ladder-affine", "affine distortions", "The paper's distortions, new in every pass.", affine, 3.5),
         Variant("ladder-elastic", "elastic distortions", "Elastic distortions after the affine ones.", elastic, 5.5),
         Variant(
             "ladder-today", "wider, deeper", "Three convolutions of 3x3 with 12, 32 and 64 maps for LeNet-5's layers.",
-            with_network(elastic, spec=modern.TODAY.name), 7.5,
+            with_network(elastic, spec=modern.TODAY.name), 6.5,
         ),
     )  # fmt: skip
     return (rungs[0], *(replace(rung, against=last.experiment) for last, rung in pairwise(rungs)))
@@ -184,13 +184,13 @@ def _alone() -> tuple[Variant, ...]:
     return (
         LADDER[0],
         LADDER[1],
-        single("average", "average pooling", online(average), 1.5),
+        single("average", "average pooling", online(average), 1),
         replace(
             single("max", "max pooling", online(maximum), 1.5),
             idea="Plain maxima for subsampling with coefficient, bias and squashing.",
         ),
-        single("softmax", "softmax", online(softmax), 1.5),
-        single("relu", "ReLU", online(relu), 1.5),
+        single("softmax", "softmax", online(softmax), 1),
+        single("relu", "ReLU", online(relu), 1),
         single("sgd", "SGD", by_sgd(LENET5, RATES[LENET5.name, "sgd"]), 4),
         replace(single("adamw", "AdamW", adamw, 4), idea="AdamW in mini-batches, its rate along a cosine, for SDLM."),
         single("batch-norm", "batch normalisation", with_network(adamw, batch_norm=True), 4.5, "alone-adamw"),
