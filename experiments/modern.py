@@ -191,10 +191,10 @@ def _alone() -> tuple[Variant, ...]:
         ),
         single("softmax", "softmax", online(softmax), 1),
         single("relu", "ReLU", online(relu), 1),
-        single("sgd", "SGD", by_sgd(LENET5, RATES[LENET5.name, "sgd"]), 4),
-        replace(single("adamw", "AdamW", adamw, 4), idea="AdamW in mini-batches, its rate along a cosine, for SDLM."),
-        single("batch-norm", "batch normalisation", with_network(adamw, batch_norm=True), 4.5, "alone-adamw"),
-        single("dropout", "dropout", with_network(adamw, dropout=DROPOUT), 4, "alone-adamw"),
+        single("sgd", "SGD", by_sgd(LENET5, RATES[LENET5.name, "sgd"]), 3),
+        replace(single("adamw", "AdamW", adamw, 3), idea="AdamW in mini-batches, its rate along a cosine, for SDLM."),
+        single("batch-norm", "batch normalisation", with_network(adamw, batch_norm=True), 3.5, "alone-adamw"),
+        single("dropout", "dropout", with_network(adamw, dropout=DROPOUT), 4.5, "alone-adamw"),
         Variant(
             "dist_default", "affine distortions", "The paper's distortions, a tenth of its pool a pass.",
             against=LENET_5,
@@ -204,12 +204,12 @@ def _alone() -> tuple[Variant, ...]:
             idea="Elastic distortions, new in every pass.",
         ),
         replace(
-            single("wider", "wider, deeper", online(modern.WIDER), 7.5),
+            single("wider", "wider, deeper", online(modern.WIDER), 9),
             idea="Three convolutions of 3x3 with 12, 32 and 64 maps, with subsampling, tanh and RBF units as in 1998.",
         ),
         Variant(
             "alone-wider-slow", f"wider, deeper{SLOW}", f"The same with {SLOWER:g} of the paper's eta.",
-            online(modern.WIDER, SLOWER), 7.5, LENET_5,
+            online(modern.WIDER, SLOWER), 9, LENET_5,
         ),
     )  # fmt: skip
 
@@ -225,11 +225,11 @@ REVERSE = (
     ),
     Variant(
         "reverse-adamw", "today's network, AdamW", "The ladder's last network without normalisation and dropout.",
-        by_adamw(modern.TODAY, RATES[LAST.name, "adamw"]), 4.5,
+        by_adamw(modern.TODAY, RATES[LAST.name, "adamw"]), 3.5,
     ),
     Variant(
         "reverse-sdlm", "today's network, SDLM", "SDLM, one pattern at a time, as in 1998.",
-        online(modern.TODAY), 7.5, "reverse-adamw",
+        online(modern.TODAY), 8, "reverse-adamw",
     ),
 )  # fmt: skip
 """Both networks learnt both ways, on undistorted patterns; SDLM's single patterns know no batch normalisation."""
