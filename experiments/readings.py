@@ -364,9 +364,10 @@ def _layers(runs: Runs) -> tuple[str, ...]:
 @tables.table("curvature")
 def curvature_table(load: Loader) -> Table:
     """Median h_kk of each layer, for the readings that fail by it and the default."""
-    titles = {"lenet5": "DEFAULT"} | {v.experiment: v.title for v in VARIATIONS if v.name in MECHANISM}
-    there = load.there(titles, needed=(name for name in titles if name != "lenet5"))
-    used = [of_the_study(runs) for runs in there.values()]
+    chosen = {v.experiment: v.title for v in VARIATIONS if v.name in MECHANISM}
+    titles = {"lenet5": "DEFAULT"} | chosen
+    there = load.there(chosen)
+    used = [of_the_study(runs) for runs in (load.one("lenet5"), *there.values())]
     records = [record for runs in used for record in _curvature_records(titles[runs.experiment], runs)]
     layers = list(_layers(used[0]))
     body = [

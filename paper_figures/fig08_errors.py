@@ -62,7 +62,7 @@ def figure(load: Loader) -> Figure:
     """Draw Fig. 8, and beside it the errors of our first network that did not diverge, once there is one."""
     mnist = load_mnist(None)
     panels = [paper_errors(mnist.test_images, mnist.test_labels)]
-    if (ours := load.there([EXPERIMENT], needed=())) and (finished := ours[EXPERIMENT].finished):
+    if (ours := next(load.every(EXPERIMENT), None)) and (finished := ours.finished):
         predictions = finished[0].arrays()["predictions"]
         panels.append(errors_of(f"Ours, seed {finished[0].seed}", mnist.test_images, mnist.test_labels, predictions))
     return draw(*panels)
