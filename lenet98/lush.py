@@ -10,20 +10,18 @@ on the first 1,000 patterns when a stage begins, and only then.  Patterns come i
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
-from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
 
+from lenet98 import checkpoint as checkpoints
 from lenet98.curvature import diagonal
 from lenet98.data.mnist import MNIST
-from lenet98.files import atomic
 from lenet98.online.engine import Engine
 from lenet98.randomness import generator
 from lenet98.readings import Reading, initial_parameters
@@ -127,7 +125,7 @@ def train(
             )
         state = after
         if checkpoint:
-            _save(checkpoint, state, config, seed)
+            checkpoints.save(checkpoint, (config, seed), state.history, parameters=state.parameters, h=state.h)
     final = distances(config, engine, state.parameters, data.test_images)
     return Trained(state.parameters, state.history, final, False)
 
@@ -186,22 +184,9 @@ def _one_pass(
     return _State(parameters, h, [*before.history, entry])
 
 
-def _save(path: Path, state: _State, config: Config, seed: int) -> None:
-    history = json.dumps([asdict(entry) for entry in state.history])
-    run = np.array(repr((config, seed)))
-    with atomic(path) as file:
-        np.savez(file, parameters=state.parameters, h=state.h, history=np.array(history), run=run)
-
-
 def _load(path: Path, config: Config, seed: int) -> _State | None:
-    """The state in `path`; None if the file is damaged.  Raises ValueError if the state is that of another run."""
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            run = str(file["run"])
-            history = [Pass(**entry) for entry in json.loads(str(file["history"]))]
-            state = _State(file["parameters"], file["h"], history)
-    except (OSError, ValueError, KeyError, TypeError, BadZipFile):
+    found = checkpoints.load(path, (config, seed))
+    if found is None:
         return None
-    if run != repr((config, seed)):
-        raise ValueError(f"{path} is the state of another run; delete it, or save this run elsewhere")
-    return state
+    history, arrays = found
+    return _State(arrays["parameters"], arrays["h"], history)
