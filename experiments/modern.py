@@ -22,7 +22,7 @@ from experiments.networks import train_network
 from experiments.registry import Experiment, register
 from experiments.store import Json, Runs
 from experiments.tables import Loader, Row, Table
-from lenet98 import accounting, evaluation, lush, minibatch, modern, training
+from lenet98 import accounting, evaluation, layer_rates, lush, minibatch, modern, training
 from lenet98.convnets import ConvNet
 from lenet98.data.distortions import FIG7
 from lenet98.data.elastic import Elastic
@@ -487,6 +487,8 @@ def size(experiment: str) -> Size:
         return Size(network.parameters, products, config.passes)
     if isinstance(config, lush.Config):
         return Size(lush.SPEC.parameters, _multiply_accumulates(lush.SPEC), config.passes * len(config.etas))
+    if isinstance(config, layer_rates.Config):
+        return Size(layer_rates.PARAMETERS, _multiply_accumulates(layer_rates.SPEC), len(config.etas))
     if isinstance(config, training.Config):
         spec = named(config.spec)
         return Size(spec.parameters, _multiply_accumulates(spec), len(config.etas))

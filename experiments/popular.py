@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 from experiments import tables
+from experiments.layer_rates import train_by_layer_rates
 from experiments.lush import train_by_stages
 from experiments.minibatch import train_in_batches
 from experiments.modern import seconds
-from experiments.registry import Experiment, register
+from experiments.registry import Context, Experiment, Outcome, register
 from experiments.store import Json, Runs
 from experiments.tables import Loader, Row, Table
-from lenet98 import lush
+from lenet98 import layer_rates, lush, minibatch
 from lenet98.compare import PAPER, differences, facts
 from lenet98.evaluation import wilson
 from lenet98.popular import POPULAR, Popular
@@ -23,9 +27,17 @@ MINUTES = {
     "popular-relu": 1.2,
     "popular-sigmoid": 0.8,
     "popular-numpy": 3,
+    "popular-layer-rates": 2.5,
     "popular-lush": 1.5,
 }
 """Of one run on one core."""
+
+TRAINERS: dict[type, Callable[[Any, int, Context], Outcome]] = {
+    minibatch.Config: train_in_batches,
+    layer_rates.Config: train_by_layer_rates,
+    lush.Config: train_by_stages,
+}
+"""What trains a network, by its kind of configuration."""
 
 for popular in POPULAR.values():
     register(
@@ -33,7 +45,7 @@ for popular in POPULAR.values():
             popular.name,
             popular.title,
             popular.config,
-            train_by_stages if isinstance(popular.config, lush.Config) else train_in_batches,
+            TRAINERS[type(popular.config)],
             minutes=MINUTES[popular.name],
             seeds=tuple(range(5)),
         )

@@ -7,7 +7,7 @@ from textwrap import fill
 
 from tabulate import tabulate
 
-from lenet98 import accounting, lush, minibatch, modern, training
+from lenet98 import accounting, layer_rates, lush, minibatch, modern, training
 from lenet98.convnets import ConvNet, Initial
 from lenet98.data.fields import BLACK, WHITE
 from lenet98.minibatch import Optimizer
@@ -45,6 +45,8 @@ def facts(name: str) -> Facts:
     """The points of a network of `lenet98.specs` or of `lenet98.popular`; ValueError lists what exists."""
     if name in POPULAR:
         config = POPULAR[name].config
+        if isinstance(config, layer_rates.Config):
+            return _of_layer_rates(config)
         return _of_today(config) if isinstance(config, minibatch.Config) else _of_lush(config)
     if name in SPECS:
         return _of_1998(training.Config(spec=name, reading=modern.reading(SPECS[name])))
@@ -84,7 +86,7 @@ def _judgement(name: str, marked: list[str]) -> str:
     return f"{name} is not LeNet-5: other {of_network}{otherwise}."
 
 
-# --- networks of 1998, learnt one pattern at a time -------------------------------------------------------------------
+# --- networks of 1998, described by a spec ----------------------------------------------------------------------------
 
 
 def _of_1998(config: training.Config) -> Facts:
@@ -113,6 +115,26 @@ def _of_lush(config: lush.Config) -> Facts:
         rate=_steps([eta for eta in config.etas for _ in range(config.passes)]),
         order="the database's for all passes",
     )
+
+
+def _of_layer_rates(config: layer_rates.Config) -> Facts:
+    read = _online(
+        layer_rates.SPEC,
+        layer_rates.READING,
+        preprocessing=_levels(WHITE, BLACK),
+        optimiser=f"SDLM, a rate per layer by the sum of its h_kk, on {config.curvature_patterns} patterns before "
+        f"every pass, momentum {config.momentum:g}",
+        passes=str(len(config.etas)),
+        rate=_steps(config.etas),
+        order="a new random order every pass",
+    )
+    return read | {
+        "full layers": f"{read['full layers']}, {layer_rates.WITHOUT_BIAS} without biases",
+        "batch": str(config.batch),
+        "initial weights": f"normal, deviation {config.deviation:g}, biases {config.bias:g}",
+        "parameters": f"{layer_rates.PARAMETERS:,}",
+        "connections": f"{sum(map(accounting.connections, layer_rates.SPEC.geometry)) - layer_rates.UNUSED:,}",
+    }
 
 
 def _online(

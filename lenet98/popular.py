@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from lenet98 import lush, minibatch
+from lenet98 import layer_rates, lush, minibatch
 from lenet98.convnets import KERAS, ConvNet, Initial
 from lenet98.minibatch import Optimizer
 
-Config = minibatch.Config | lush.Config
+Config = minibatch.Config | lush.Config | layer_rates.Config
 
 
 @dataclass(frozen=True)
@@ -118,6 +118,15 @@ POPULAR = {
             0.83,
             "of the test set after the last pass, 0.78 in the best one",
             "nothing; the test set, there standardised by its own mean and deviation, has the training set's here",
+        ),
+        Popular(
+            "popular-layer-rates",
+            "32x32, tanh, average pooling, RBF units, SDLM by layers",
+            layer_rates.Config(),
+            "mattwang44, LeNet-from-Scratch (github.com/mattwang44), NumPy",
+            1.52,
+            "of the test set after the last pass, 1.38 in the best one",
+            "nothing",
         ),
         Popular(
             "popular-lush",

@@ -35,6 +35,17 @@ def test_lushs_network_is_lenet5s_up_to_c5():
     assert facts("popular-lush")["loss"] == "mean squared error (eq. 8)"
 
 
+def test_one_rate_a_layer_is_all_but_lenet5s_network():
+    marked = differences("popular-layer-rates")
+    assert marked == [
+        "pooling", "full layers", "optimiser", "rate", "batch", "order", "initial weights", "parameters", "connections"
+    ]  # fmt: skip
+    # Neither coefficients and biases of S2 and S4 (12 and 32) nor the biases of F6.
+    assert facts("popular-layer-rates")["parameters"] == f"{60_000 - 44 - 84:,}"
+    # Nor the links of their biases, one of each unit of S2 and S4, and 84 of F6.
+    assert facts("popular-layer-rates")["connections"] == f"{340_908 - 1_176 - 400 - 84:,}"
+
+
 @pytest.mark.parametrize("name", [*SPECS, *POPULAR])
 def test_every_network_answers_every_point(name):
     assert list(facts(name)) == list(facts("lenet5"))

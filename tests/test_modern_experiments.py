@@ -274,6 +274,7 @@ def test_sizes_of_all_kinds_of_networks():
     assert asdict(size("lenet5")) == {"parameters": 60_000, "multiply_accumulates": 328_096, "passes": 20}
     assert asdict(size("popular-relu")) == {"parameters": 61_706, "multiply_accumulates": 416_520, "passes": 10}
     assert size("popular-lush").parameters == 51_046
+    assert asdict(size("popular-layer-rates")) == {"parameters": 59_872, "multiply_accumulates": 326_520, "passes": 20}
     assert size("ladder-batch-norm").parameters == 61_706 + 452
     assert size("ladder-batch-norm").multiply_accumulates == 416_520
     with pytest.raises(ValueError, match="knn trains no network"):

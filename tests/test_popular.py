@@ -7,12 +7,13 @@ import pytest
 from fakes import publish
 
 from experiments import registry, tables
+from experiments.layer_rates import train_by_layer_rates
 from experiments.lush import train_by_stages
 from experiments.minibatch import train_in_batches
 from experiments.popular import overlap
 from experiments.registry import Context
 from experiments.tables import Loader, NoResults, summarise
-from lenet98 import lush, minibatch
+from lenet98 import layer_rates, lush, minibatch
 from lenet98.convnets import ConvNet
 from lenet98.popular import POPULAR, STANDARDISED
 
@@ -83,6 +84,14 @@ def test_outcome_of_lushs(tmp_path, monkeypatch, mnist):
     assert outcome.passes[0]["test_errors"] == (outcome.predictions != mnist.test_labels).sum()
     assert (outcome.scores >= 0).all()
     assert outcome.weights.shape == (51_046,)
+
+
+def test_outcome_with_layer_rates(tmp_path, monkeypatch, mnist):
+    config = layer_rates.Config(etas=(0.01,), curvature_patterns=20, train_size=20)
+    outcome = train_by_layer_rates(config, 0, context(tmp_path, monkeypatch, mnist))
+    assert outcome.passes[0]["test_errors"] == (outcome.predictions != mnist.test_labels).sum()
+    assert (outcome.scores >= 0).all()
+    assert outcome.weights.shape == (layer_rates.SPEC.parameters,)
 
 
 def test_overlap_is_of_our_interval_with_wilsons():
