@@ -326,15 +326,16 @@ def _summary(found: Overlap) -> str:
     )
 
 
-GROUPS = (("dist_lenet5", "Trained with distortions, as in 1998"), ("lenet5", "Trained without distortions"))
-"""Experiments whose networks are compared with that of 1998."""
+DISTORTED = "dist_lenet5"
+GROUPS = {DISTORTED: "Trained with distortions, as in 1998", "lenet5": "Trained without distortions"}
+"""Titles of the experiments whose networks are compared with that of 1998."""
 
 
 def errors_page(load: Loader) -> str:
     """The page of all networks of `GROUPS` that have results; NoResults unless those with distortions have."""
-    there = load.there(dict(GROUPS), needed=[GROUPS[0][0]])
+    there = load.there(GROUPS, needed=[DISTORTED])
     labels = load_mnist(None).test_labels
-    return page([_group(dict(GROUPS)[name], runs, labels) for name, runs in there.items()])
+    return page([_group(GROUPS[name], runs, labels) for name, runs in there.items()])
 
 
 def _group(title: str, runs: Runs, labels: Labels) -> Part:

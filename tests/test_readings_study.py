@@ -156,6 +156,12 @@ def test_curvature_by_pass(load):
     }
 
 
+def test_no_curvature_by_pass_without_the_default(tmp_path):
+    publish(tmp_path, "reading-literal", 0)
+    with pytest.raises(NoResults, match="run lenet5"):
+        tables.named("curvature")(Loader(("reference",), tmp_path, tmp_path))
+
+
 def test_a_look_at_the_start(mnist):
     """App. A's weights let the signal die before F6, the default's keep it; neither saturates anything yet."""
     images = pad_and_scale(mnist.train_images[:50])
