@@ -27,13 +27,14 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from lenet98 import checkpoint as checkpoints
+from lenet98 import passes
 from lenet98.curvature import diagonal
 from lenet98.data.mnist import MNIST
 from lenet98.losses import loss
 from lenet98.modern import pooled
 from lenet98.modules import Net
 from lenet98.online.engine import Engine
+from lenet98.passes import State
 from lenet98.randomness import generator
 from lenet98.readings import Reading
 from lenet98.sdlm import CURVATURE_PATTERNS, ETAS, MU, rates
@@ -85,14 +86,6 @@ class Config:
             raise ValueError(f"Config.curvature_patterns is {self.curvature_patterns}; it must be 1..train_size")
 
 
-class _State(NamedTuple):
-    """A run after some finished passes."""
-
-    parameters: NDArray[np.float32]
-    velocity: NDArray[np.float32]
-    history: list[Pass]
-
-
 class _Run(NamedTuple):
     config: Config
     seed: int
@@ -122,20 +115,14 @@ def train(
     if config.train_size > len(data.train_images):
         raise ValueError(f"Config.train_size is {config.train_size}; there are {len(data.train_images)} patterns")
     run = _Run(config, seed, data, Net(SPEC, READING), Engine(SPEC, READING))
-    state = _load(checkpoint, run) if checkpoint and checkpoint.exists() else None
-    if state is None:
-        parameters = initial_parameters(config, seed)
-        state = _State(parameters, np.zeros_like(parameters), [])
-    diverged = False
-    for number in range(len(state.history) + 1, len(config.etas) + 1):
-        after = _one_pass(run, number, state, progress)
-        diverged = after is None
-        if after is None:
-            break
-        state = after
-        if checkpoint:
-            arrays = {"parameters": state.parameters, "velocity": state.velocity}
-            checkpoints.save(checkpoint, (config, seed), state.history, **arrays)
+    parameters = initial_parameters(config, seed)
+    state, diverged = passes.finished(
+        lambda number, before: _one_pass(run, number, before, progress),
+        State(parameters, np.zeros_like(parameters), []),
+        len(config.etas),
+        (config, seed),
+        checkpoint,
+    )
     final = distances(run.engine, state.parameters, data.test_images)
     return Trained(state.parameters, state.history, final, diverged)
 
@@ -174,11 +161,11 @@ def _per_parameter(of_layer: dict[str, float]) -> NDArray[np.float32]:
     return values
 
 
-def _one_pass(run: _Run, number: int, before: _State, progress: Callable[[Progress], None]) -> _State | None:
-    """The state after a pass, or None if its loss was not finite."""
+def _one_pass(run: _Run, number: int, before: State, progress: Callable[[Progress], None]) -> State | None:
+    """The state after a pass, the velocity beside the parameters; None if its loss was not finite."""
     began = time.perf_counter()
     config, data, total = run.config, run.data, run.config.train_size
-    parameters, velocity = before.parameters.copy(), before.velocity.copy()
+    parameters, velocity = before.parameters.copy(), before.beside.copy()
     chosen = generator(run.seed, "hessian", number).choice(total, config.curvature_patterns, replace=False)
     h = curvature(parameters, inputs(SPEC, data.train_images[chosen]))
     eta = config.etas[number - 1]
@@ -214,7 +201,7 @@ def _one_pass(run: _Run, number: int, before: _State, progress: Callable[[Progre
         test_errors=int((test.argmin(1) != data.test_labels).sum()),
         seconds=time.perf_counter() - began,
     )
-    return _State(parameters, velocity, [*before.history, entry])
+    return State(parameters, velocity, [*before.history, entry])
 
 
 def _summed(
@@ -228,11 +215,3 @@ def _summed(
     summed.backward()
     gradient = torch.cat([p.grad.flatten() for p in net.parameters() if p.grad is not None]).numpy()
     return gradient, int((y.detach().numpy().argmin(1) != labels).sum()), float(summed.detach())
-
-
-def _load(path: Path, run: _Run) -> _State | None:
-    found = checkpoints.load(path, (run.config, run.seed))
-    if found is None:
-        return None
-    history, arrays = found
-    return _State(arrays["parameters"], arrays["velocity"], history)

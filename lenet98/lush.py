@@ -14,15 +14,15 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from lenet98 import checkpoint as checkpoints
+from lenet98 import passes
 from lenet98.curvature import diagonal
 from lenet98.data.mnist import MNIST
 from lenet98.online.engine import Engine
+from lenet98.passes import State
 from lenet98.randomness import generator
 from lenet98.readings import Reading, initial_parameters
 from lenet98.sdlm import MU, rates
@@ -84,15 +84,6 @@ class Config:
             raise ValueError(f"Config.curvature_patterns is {self.curvature_patterns}; it must be 1..train_size")
 
 
-class _State(NamedTuple):
-    """A run after some finished passes."""
-
-    parameters: NDArray[np.float32]
-    h: NDArray[np.float32]
-    """h_kk of the stage that the last of them belongs to."""
-    history: list[Pass]
-
-
 def train(
     config: Config,
     seed: int,
@@ -113,21 +104,16 @@ def train(
     if config.train_size > len(data.train_images):
         raise ValueError(f"Config.train_size is {config.train_size}; there are {len(data.train_images)} patterns")
     engine = Engine(SPEC, config.reading)
-    state = _load(checkpoint, config, seed) if checkpoint and checkpoint.exists() else None
-    if state is None:
-        parameters = initial_parameters(SPEC, config.reading, generator(seed, "init"))
-        state = _State(parameters, np.zeros_like(parameters), [])
-    for number in range(len(state.history) + 1, len(config.etas) * config.passes + 1):
-        after = _one_pass(config, engine, data, number, state, progress)
-        if after is None:
-            return Trained(
-                state.parameters, state.history, distances(config, engine, state.parameters, data.test_images), True
-            )
-        state = after
-        if checkpoint:
-            checkpoints.save(checkpoint, (config, seed), state.history, parameters=state.parameters, h=state.h)
+    parameters = initial_parameters(SPEC, config.reading, generator(seed, "init"))
+    state, diverged = passes.finished(
+        lambda number, before: _one_pass(config, engine, data, number, before, progress),
+        State(parameters, np.zeros_like(parameters), []),
+        len(config.etas) * config.passes,
+        (config, seed),
+        checkpoint,
+    )
     final = distances(config, engine, state.parameters, data.test_images)
-    return Trained(state.parameters, state.history, final, False)
+    return Trained(state.parameters, state.history, final, diverged)
 
 
 def inputs(images: NDArray[np.uint8], scale: float) -> NDArray[np.float32]:
@@ -145,12 +131,12 @@ def distances(
 
 
 def _one_pass(
-    config: Config, engine: Engine, data: MNIST, number: int, before: _State, progress: Callable[[Progress], None]
-) -> _State | None:
-    """The state after a pass, or None if its loss was not finite."""
+    config: Config, engine: Engine, data: MNIST, number: int, before: State, progress: Callable[[Progress], None]
+) -> State | None:
+    """The state after a pass, h_kk of its stage beside the parameters; None if its loss was not finite."""
     began = time.perf_counter()
     stage, pass_of_stage = divmod(number - 1, config.passes)
-    parameters, h = before.parameters.copy(), before.h
+    parameters, h = before.parameters.copy(), before.beside
     if pass_of_stage == 0:
         first = inputs(data.train_images[: config.curvature_patterns], config.scale)
         h = diagonal(SPEC, config.reading, parameters, first)
@@ -181,12 +167,4 @@ def _one_pass(
         test_errors=int((test.argmin(1) != data.test_labels).sum()),
         seconds=time.perf_counter() - began,
     )
-    return _State(parameters, h, [*before.history, entry])
-
-
-def _load(path: Path, config: Config, seed: int) -> _State | None:
-    found = checkpoints.load(path, (config, seed))
-    if found is None:
-        return None
-    history, arrays = found
-    return _State(arrays["parameters"], arrays["h"], history)
+    return State(parameters, h, [*before.history, entry])
