@@ -209,7 +209,7 @@ def _alone() -> tuple[Variant, ...]:
         ),
         Variant(
             "alone-wider-slow", f"wider, deeper{SLOW}", f"The same with {SLOWER:g} of the paper's eta.",
-            online(modern.WIDER, SLOWER), 9, LENET_5,
+            online(modern.WIDER, SLOWER), 10, LENET_5,
         ),
     )  # fmt: skip
 
@@ -229,7 +229,7 @@ REVERSE = (
     ),
     Variant(
         "reverse-sdlm", "today's network, SDLM", "SDLM, one pattern at a time, as in 1998.",
-        online(modern.TODAY), 8, "reverse-adamw",
+        online(modern.TODAY), 12, "reverse-adamw",
     ),
 )  # fmt: skip
 """Both networks learnt both ways, on undistorted patterns; SDLM's single patterns know no batch normalisation."""
