@@ -27,7 +27,7 @@ MINUTES = {
     "popular-relu": 1.2,
     "popular-sigmoid": 0.8,
     "popular-numpy": 3,
-    "popular-layer-rates": 2.5,
+    "popular-layer-rates": 2,
     "popular-lush": 1.5,
 }
 """Of one run on one core."""
