@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from itertools import pairwise
 from math import isfinite
 from statistics import mean, median
-from typing import Any
+from typing import Any, TypeVar
 
 from experiments import comparison, registry, tables
 from experiments.comparison import Against
@@ -85,6 +85,9 @@ SHARES = (0.125, SLOWER, 0.5, 1.0)
 """Shares that are tried on `FEW` patterns, in `SHORT`."""
 FEW = 15_000
 SHORT = (5e-4, 5e-4, 2e-4, 1e-4)
+
+AROUND = (0.25, 0.5, 1.0, 2.0)
+"""Shares of eta that are tried beside the paper's own, with which SDLM learns both networks of the reverse."""
 
 
 def online(spec: Spec, share: float = 1.0) -> training.Config:
@@ -258,16 +261,21 @@ registry.register_group(GROUP, dict.fromkeys((*(variant.experiment for variant i
 BY: Mapping[str, Callable[[Spec, float], minibatch.Config]] = {"sgd": by_sgd, "adamw": by_adamw}
 
 
+OfRun = TypeVar("OfRun", minibatch.Config, training.Config)
+
+
 @dataclass(frozen=True)
 class Choice:
     """Values of one setting that are compared on held-out patterns, by experiment."""
 
     title: str
     experiments: Mapping[str, tuple[float, minibatch.Config | training.Config]]
-    chosen: float
+    used: float
+    why: str = "chosen"
+    """Why that value is the one in use."""
 
 
-def _held_out(config: minibatch.Config) -> minibatch.Config:
+def _held_out(config: OfRun) -> OfRun:
     return replace(config, train_size=50_000, evaluate_on="held out")
 
 
@@ -312,11 +320,21 @@ def _choices() -> tuple[Choice, ...]:
         )
         for share in SHARES
     }
+    around = [
+        Choice(
+            f"{words}: share of eta",
+            {f"held-{name}-{share:g}": (share, _held_out(online(network, share))) for share in AROUND},
+            1.0,
+            "the paper's",
+        )
+        for name, network, words in (("1998", LENET5, "1998 by SDLM"), ("today", modern.TODAY, "today by SDLM"))
+    ]
     return (
         *of_rates,
         Choice("the ladder: share of dropout", shares, DROPOUT),
         Choice("the ladder: alpha of elastic distortions", strengths, STRENGTH),
         Choice(f"1998, wider, deeper: share of eta, {FEW:,} patterns", slower, SLOWER),
+        *around,
     )
 
 
@@ -333,7 +351,7 @@ def held_rates(load: Loader) -> Table:
     names = [name for choice in CHOICES for name in choice.experiments]
     used = load.there(names)
     records: list[Json] = [
-        {"setting": choice.title, "value": value, "chosen": value == choice.chosen, "experiment": name}
+        {"setting": choice.title, "value": value, "in_use": value == choice.used, "why": choice.why, "experiment": name}
         | tables.test_row(used[name], choice.title, None).as_json()
         for choice in CHOICES
         for name, (value, _) in choice.experiments.items()
@@ -342,7 +360,7 @@ def held_rates(load: Loader) -> Table:
     body = [
         [
             str(record["setting"]),
-            f"{record['value']:g}" + (" (chosen)" if record["chosen"] else ""),
+            f"{record['value']:g}" + (f" ({record['why']})" if record["in_use"] else ""),
             tables.number(record["mean"]),
             tables.number(record["sd"]),
             str(record["n"]) + (f" (+{record['diverged']} diverged)" if record["diverged"] else ""),
@@ -365,7 +383,7 @@ def _decided(records: Sequence[Json]) -> list[tuple[Json, Json]]:
     pairs = []
     for choice in CHOICES:
         of_choice = [record for record in records if record["setting"] == choice.title and record["mean"] is not None]
-        used = [record for record in of_choice if record["chosen"]]
+        used = [record for record in of_choice if record["in_use"]]
         if len(of_choice) > 1 and used:
             pairs.append((min(of_choice, key=lambda record: record["mean"]), used[0]))
     return pairs

@@ -47,6 +47,7 @@ READING = Reading(loss="eq8", loss_scale=0.5)
 WITHOUT_BIAS = "F6"
 """The layer whose biases the units do not add."""
 UNUSED = next(layer.biases for layer in SPEC.geometry if layer.name == WITHOUT_BIAS)
+"""The biases that the network is described with and has no use for."""
 PARAMETERS = SPEC.parameters - UNUSED
 
 

@@ -100,7 +100,7 @@ def test_settings_in_use_are_among_those_that_are_tried_on_held_out_patterns():
     for key, rate in RATES.items():
         assert rate in TRIED[key]
     for choice in CHOICES:
-        assert choice.chosen in [value for value, _ in choice.experiments.values()]
+        assert choice.used in [value for value, _ in choice.experiments.values()]
         for name in choice.experiments:
             config = registry.named(name).config
             learnt = 15_000 if name.startswith("held-wider") else 50_000

@@ -56,7 +56,8 @@ def test_every_classifier_of_fig_9_is_near_the_paper_or_errs_less(row):
 def test_settings_of_the_modern_networks_have_the_fewest_held_out_errors():
     notes = tables.named("held-rates")(tables.Loader(("reference",), ROOT / "results", REFERENCE)).notes
     for choice in modern.CHOICES:
-        assert f"{choice.title}: {choice.chosen:g}, in use, has the fewest errors." in notes
+        if choice.why == "chosen":
+            assert f"{choice.title}: {choice.used:g}, in use, has the fewest errors." in notes
 
 
 @pytest.mark.parametrize(
