@@ -91,7 +91,7 @@ def _judgement(name: str, marked: list[str]) -> str:
 
 def _of_1998(config: training.Config) -> Facts:
     spec = SPECS[config.spec]
-    return _online(
+    return _of_spec(
         spec,
         config.reading,
         preprocessing=_levels(WHITE, BLACK),
@@ -105,7 +105,7 @@ def _of_1998(config: training.Config) -> Facts:
 
 
 def _of_lush(config: lush.Config) -> Facts:
-    return _online(
+    return _of_spec(
         lush.SPEC,
         config.reading,
         preprocessing=_levels(0, 255 * config.scale),
@@ -118,7 +118,7 @@ def _of_lush(config: lush.Config) -> Facts:
 
 
 def _of_layer_rates(config: layer_rates.Config) -> Facts:
-    read = _online(
+    read = _of_spec(
         layer_rates.SPEC,
         layer_rates.READING,
         preprocessing=_levels(WHITE, BLACK),
@@ -137,7 +137,7 @@ def _of_layer_rates(config: layer_rates.Config) -> Facts:
     }
 
 
-def _online(
+def _of_spec(
     spec: Spec, reading: Reading, *, preprocessing: str, optimiser: str, passes: str, rate: str, order: str
 ) -> Facts:
     # A convolution at one place, such as C5, is a full layer.

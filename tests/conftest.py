@@ -11,6 +11,8 @@ from hypothesis import settings  # noqa: E402
 
 from lenet98.data.mnist import MNIST, load  # noqa: E402
 
+pytest.register_assert_rewrite("resumption")
+
 # The same cases on every run and machine: a failure is one that anybody can repeat.  `--hypothesis-profile explore`
 # draws others.
 settings.register_profile("repeatable", derandomize=True, deadline=None)

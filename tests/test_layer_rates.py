@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from resumption import interrupted, resumed, same
 from torch.nn import functional as F
 
 from lenet98 import accounting
@@ -14,7 +15,7 @@ from lenet98.modules import Net
 from lenet98.prototypes import prototypes
 from lenet98.randomness import generator
 from lenet98.specs import TABLE_I
-from lenet98.training import Progress, inputs
+from lenet98.training import inputs
 
 SMALL = Config(etas=(0.01, 0.005), batch=64, curvature_patterns=50, train_size=300)
 F6_BIASES = slice(SPEC.parameters - 84, SPEC.parameters)
@@ -28,12 +29,6 @@ def digits(mnist) -> MNIST:
 @pytest.fixture(scope="module")
 def whole(digits):
     return train(SMALL, 3, digits)
-
-
-def same(a, b):
-    assert a.parameters.tobytes() == b.parameters.tobytes()
-    assert a.distances.tobytes() == b.distances.tobytes()
-    assert [replace(entry, seconds=0) for entry in a.history] == [replace(entry, seconds=0) for entry in b.history]
 
 
 def test_settings_are_the_authors():
@@ -145,22 +140,12 @@ def test_it_learns(digits):
     assert run.history[-1].test_errors == (run.distances.argmin(1) != digits.test_labels).sum()
 
 
-class Interrupted(Exception):
-    pass
-
-
 def test_a_run_interrupted_goes_on_as_if_it_were_not(digits, whole, tmp_path):
-    def stop(report: Progress) -> None:
-        if report.pass_number == 2:
-            raise Interrupted
-
     checkpoint = tmp_path / "run.checkpoint"
-    with pytest.raises(Interrupted):
-        train(SMALL, 3, digits, progress=stop, checkpoint=checkpoint)
-    passes = []
-    resumed = train(SMALL, 3, digits, progress=lambda report: passes.append(report.pass_number), checkpoint=checkpoint)
+    interrupted(train, SMALL, 3, digits, checkpoint, 2)
+    run, passes = resumed(train, SMALL, 3, digits, checkpoint)
     assert set(passes) == {2}
-    same(resumed, whole)
+    same(run, whole)
     with pytest.raises(ValueError, match="state of another run"):
         train(SMALL, 4, digits, checkpoint=checkpoint)
     checkpoint.write_bytes(checkpoint.read_bytes()[:500])

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from resumption import interrupted, resumed, same
 
 from lenet98 import accounting
 from lenet98.curvature import diagonal
@@ -12,7 +13,6 @@ from lenet98.lush import READING, SPEC, Config, inputs, train
 from lenet98.online.engine import Engine
 from lenet98.randomness import generator
 from lenet98.readings import initial_parameters
-from lenet98.training import Progress
 
 SMALL = Config(etas=(5e-4, 5e-5), passes=2, curvature_patterns=50, train_size=300)
 
@@ -25,12 +25,6 @@ def digits(mnist) -> MNIST:
 @pytest.fixture(scope="module")
 def whole(digits):
     return train(SMALL, 3, digits)
-
-
-def same(a, b):
-    assert a.parameters.tobytes() == b.parameters.tobytes()
-    assert a.distances.tobytes() == b.distances.tobytes()
-    assert [replace(entry, seconds=0) for entry in a.history] == [replace(entry, seconds=0) for entry in b.history]
 
 
 def test_protocol_is_the_published_one():
@@ -94,23 +88,13 @@ def test_it_learns(digits):
     assert run.history[-1].train_errors < 0.4 * run.history[0].train_errors
 
 
-class Interrupted(Exception):
-    pass
-
-
 @pytest.mark.parametrize("last", [2, 4])
 def test_a_run_interrupted_between_or_within_stages_goes_on_as_if_it_were_not(digits, whole, tmp_path, last):
-    def stop(report: Progress) -> None:
-        if report.pass_number == last:
-            raise Interrupted
-
     checkpoint = tmp_path / "run.checkpoint"
-    with pytest.raises(Interrupted):
-        train(SMALL, 3, digits, progress=stop, checkpoint=checkpoint)
-    passes = []
-    resumed = train(SMALL, 3, digits, progress=lambda report: passes.append(report.pass_number), checkpoint=checkpoint)
+    interrupted(train, SMALL, 3, digits, checkpoint, last)
+    run, passes = resumed(train, SMALL, 3, digits, checkpoint)
     assert passes == list(range(last, 5))
-    same(resumed, whole)
+    same(run, whole)
     with pytest.raises(ValueError, match="state of another run"):
         train(SMALL, 4, digits, checkpoint=checkpoint)
     checkpoint.write_bytes(checkpoint.read_bytes()[:500])

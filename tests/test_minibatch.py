@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from resumption import interrupted, resumed
 from torch.nn import functional as F
 
 from lenet98 import minibatch
@@ -106,23 +107,13 @@ def test_a_run_depends_on_no_global_generator_and_no_number_of_threads_and_leave
     same(train(EVERYTHING, 0, digits), first)
 
 
-class Interrupted(Exception):
-    pass
-
-
 @pytest.mark.parametrize("config", [SMALL, EVERYTHING], ids=["plain", "everything"])
 def test_interrupted_run_resumed_equals_one_that_was_not(digits, config, tmp_path):
-    def stop_in_pass_three(report: Progress) -> None:
-        if report.pass_number == 3:
-            raise Interrupted
-
     checkpoint = tmp_path / "run.checkpoint"
-    with pytest.raises(Interrupted):
-        train(config, 7, digits, progress=stop_in_pass_three, checkpoint=checkpoint)
-    passes = []
-    resumed = train(config, 7, digits, progress=lambda report: passes.append(report.pass_number), checkpoint=checkpoint)
+    interrupted(train, config, 7, digits, checkpoint, 3)
+    run, passes = resumed(train, config, 7, digits, checkpoint)
     assert set(passes) == {3}
-    same(resumed, train(config, 7, digits))
+    same(run, train(config, 7, digits))
 
 
 def test_checkpoint_of_another_run_is_refused_and_a_damaged_one_ignored(digits, tmp_path):

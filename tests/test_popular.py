@@ -78,20 +78,23 @@ def test_outcome_of_a_mini_batch_run(tmp_path, monkeypatch, mnist):
     assert outcome.weights.shape == (config.network.parameters,)
 
 
-def test_outcome_of_lushs(tmp_path, monkeypatch, mnist):
-    config = lush.Config(etas=(1e-4,), passes=1, curvature_patterns=20, train_size=20)
-    outcome = train_by_stages(config, 0, context(tmp_path, monkeypatch, mnist))
+@pytest.mark.parametrize(
+    ("train", "config", "parameters"),
+    [
+        (train_by_stages, lush.Config(etas=(1e-4,), passes=1, curvature_patterns=20, train_size=20), 51_046),
+        (
+            train_by_layer_rates,
+            layer_rates.Config(etas=(0.01,), curvature_patterns=20, train_size=20),
+            layer_rates.SPEC.parameters,
+        ),
+    ],
+    ids=["lush", "layer rates"],
+)
+def test_outcome_of_a_network_of_distances(tmp_path, monkeypatch, mnist, train, config, parameters):
+    outcome = train(config, 0, context(tmp_path, monkeypatch, mnist))
     assert outcome.passes[0]["test_errors"] == (outcome.predictions != mnist.test_labels).sum()
     assert (outcome.scores >= 0).all()
-    assert outcome.weights.shape == (51_046,)
-
-
-def test_outcome_with_layer_rates(tmp_path, monkeypatch, mnist):
-    config = layer_rates.Config(etas=(0.01,), curvature_patterns=20, train_size=20)
-    outcome = train_by_layer_rates(config, 0, context(tmp_path, monkeypatch, mnist))
-    assert outcome.passes[0]["test_errors"] == (outcome.predictions != mnist.test_labels).sum()
-    assert (outcome.scores >= 0).all()
-    assert outcome.weights.shape == (layer_rates.SPEC.parameters,)
+    assert outcome.weights.shape == (parameters,)
 
 
 def test_overlap_is_of_our_interval_with_wilsons():

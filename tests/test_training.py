@@ -9,6 +9,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from resumption import interrupted, resumed, same
 
 from lenet98.curvature import diagonal
 from lenet98.data.distortions import FIG7, Magnitudes, distort
@@ -33,12 +34,6 @@ def digits(mnist) -> MNIST:
 def whole(digits):
     """A run that nobody interrupted."""
     return train(SMALL, 7, digits)
-
-
-def same(a, b):
-    assert a.parameters.tobytes() == b.parameters.tobytes()
-    assert a.distances.tobytes() == b.distances.tobytes()
-    assert [replace(entry, seconds=0) for entry in a.history] == [replace(entry, seconds=0) for entry in b.history]
 
 
 def test_it_learns(whole):
@@ -171,23 +166,13 @@ def test_other_processes_with_other_hash_seeds_give_the_same_bits(whole):
         assert done.stdout.strip() == expected
 
 
-class Interrupted(Exception):
-    pass
-
-
 def test_interrupted_run_resumed_equals_one_that_was_not(digits, whole, tmp_path):
-    def stop_in_pass_three(report: Progress) -> None:
-        if report.pass_number == 3:
-            raise Interrupted
-
     checkpoint = tmp_path / "run.checkpoint"
-    with pytest.raises(Interrupted):
-        train(SMALL, 7, digits, progress=stop_in_pass_three, checkpoint=checkpoint)
+    interrupted(train, SMALL, 7, digits, checkpoint, 3)
     assert len(load_state(checkpoint, SMALL, 7).history) == 2
-    passes = []
-    resumed = train(SMALL, 7, digits, progress=lambda report: passes.append(report.pass_number), checkpoint=checkpoint)
+    run, passes = resumed(train, SMALL, 7, digits, checkpoint)
     assert passes == [3]
-    same(resumed, whole)
+    same(run, whole)
 
 
 KILLED = (
