@@ -15,8 +15,8 @@ from typing import Any, NoReturn, get_args
 from tabulate import tabulate
 
 from experiments import comparison, documents, modern, paper, registry, runner, store, tables
-from lenet98 import minibatch
 from lenet98.cli import mute
+from lenet98.modern import minibatch
 
 
 class _Parser(argparse.ArgumentParser):

@@ -29,10 +29,11 @@ from lenet98 import accounting
 from lenet98.data.distortions import Showing
 from lenet98.data.mnist import MNIST
 from lenet98.files import atomic
+from lenet98.loop import Trained
+from lenet98.networks import named
 from lenet98.online.engine import Engine
 from lenet98.randomness import generator
-from lenet98.specs import named
-from lenet98.training import CHUNK, Config, Trained, shown, train
+from lenet98.training import CHUNK, Config, shown, train
 
 NETWORKS = 3
 SEEDS_APART = 10_000

@@ -18,7 +18,7 @@ from experiments.registry import Experiment
 from experiments.store import Json, Result, Runs
 from experiments.tables import Loader, NoResults, Table
 from lenet98 import accounting, evaluation
-from lenet98.specs import named
+from lenet98.networks import named
 
 GROUP = "fig9"
 """Name that stands for all classifiers of Fig. 9 where experiments are named."""

@@ -21,8 +21,9 @@ from experiments.judged import evaluated
 from experiments.registry import Context, Outcome, Report, Step
 from lenet98 import accounting
 from lenet98.modules import Net
+from lenet98.networks import named
 from lenet98.prototypes import place_codes
-from lenet98.specs import Geometry, Spec, named
+from lenet98.specs import Geometry, Spec
 from lenet98.training import CHUNK, Config, inputs, train
 
 CLASSES = 10

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from experiments.registry import Context, Outcome
 from experiments.trained import outcome
-from lenet98.layer_rates import Config, train
+from lenet98.modern.lenet_from_scratch import Config, train
 
 
 def train_by_layer_rates(config: Config, seed: int, context: Context) -> Outcome:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from experiments.registry import Context, Outcome
 from experiments.trained import outcome
-from lenet98.lush import Config, train
+from lenet98.modern.lush import Config, train
 
 
 def train_by_stages(config: Config, seed: int, context: Context) -> Outcome:

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from experiments.registry import Context, Outcome
-from lenet98.minibatch import Config, flat, train
+from lenet98.modern.minibatch import Config, flat, train
 
 
 def train_in_batches(config: Config, seed: int, context: Context) -> Outcome:

@@ -22,16 +22,17 @@ from experiments.networks import train_network
 from experiments.registry import Experiment, register
 from experiments.store import Json, Runs
 from experiments.tables import Loader, Row, Table
-from lenet98 import accounting, evaluation, layer_rates, lush, minibatch, modern, training
-from lenet98.convnets import ConvNet
+from lenet98 import accounting, evaluation, training
 from lenet98.data.distortions import FIG7
-from lenet98.data.elastic import Elastic
 from lenet98.data.fields import BLACK, WHITE
-from lenet98.minibatch import Optimizer
-from lenet98.popular import POPULAR
+from lenet98.modern import ladder, lenet_from_scratch, lush, minibatch
+from lenet98.modern.elastic import Elastic
+from lenet98.modern.minibatch import Optimizer
+from lenet98.modern.networks import ConvNet, SpecNet
+from lenet98.modern.popular import POPULAR
+from lenet98.networks import LENET5, named
 from lenet98.sdlm import ETAS
-from lenet98.specnets import SpecNet
-from lenet98.specs import LENET5, Spec, named
+from lenet98.specs import Spec
 
 SEEDS = tuple(range(5))
 LENET_5 = "lenet5"
@@ -51,7 +52,7 @@ DROPOUT = 0.25
 
 # --- what is run ------------------------------------------------------------------------------------------------------
 
-LAST = modern.LADDER[-1]
+LAST = ladder.LADDER[-1]
 """The network of the rung at which mini-batches begin: full C3, maximum, softmax, rectified units."""
 
 RATES: Mapping[tuple[str, str], float] = {
@@ -93,13 +94,13 @@ AROUND = (0.25, 0.5, 1.0, 2.0)
 def online(spec: Spec, share: float = 1.0) -> training.Config:
     """The network learnt as LeNet-5 is, or with a share of its eta."""
     etas = tuple(share * eta for eta in ETAS)
-    return training.Config(spec=spec.name, reading=modern.reading(spec), etas=etas)
+    return training.Config(spec=spec.name, reading=ladder.reading(spec), etas=etas)
 
 
 def by_sgd(spec: Spec, rate: float) -> minibatch.Config:
     """In mini-batches with momentum; the rate falls from pass to pass as the paper's eta does."""
     return minibatch.Config(
-        network=SpecNet(spec.name, modern.reading(spec)),
+        network=SpecNet(spec.name, ladder.reading(spec)),
         optimizer=Optimizer("sgd", rate, momentum=MOMENTUM),
         passes=PASSES,
         batch=BATCH,
@@ -136,7 +137,7 @@ class Variant:
 
 
 def _ladder() -> tuple[Variant, ...]:
-    full_c3, average, maximum, softmax, relu = modern.LADDER
+    full_c3, average, maximum, softmax, relu = ladder.LADDER
     sgd = by_sgd(relu, RATES[relu.name, "sgd"])
     adamw = by_adamw(relu, RATES[relu.name, "adamw"])
     norm = with_network(adamw, batch_norm=True)
@@ -166,7 +167,7 @@ def _ladder() -> tuple[Variant, ...]:
         Variant("ladder-elastic", "elastic distortions", "Elastic distortions after the affine ones.", elastic, 5.5),
         Variant(
             "ladder-today", "wider, deeper", "Three convolutions of 3x3 with 12, 32 and 64 maps for LeNet-5's layers.",
-            with_network(elastic, spec=modern.TODAY.name), 6.5,
+            with_network(elastic, spec=ladder.TODAY.name), 6.5,
         ),
     )  # fmt: skip
     return (rungs[0], *(replace(rung, against=last.experiment) for last, rung in pairwise(rungs)))
@@ -177,7 +178,7 @@ LADDER = _ladder()
 
 
 def _alone() -> tuple[Variant, ...]:
-    _, average, maximum, softmax, relu = modern.ALONE
+    _, average, maximum, softmax, relu = ladder.ALONE
     ideas = {rung.title: rung.idea for rung in LADDER}
     adamw = by_adamw(LENET5, RATES[LENET5.name, "adamw"])
 
@@ -207,12 +208,12 @@ def _alone() -> tuple[Variant, ...]:
             idea="Elastic distortions, new in every pass.",
         ),
         replace(
-            single("wider", "wider, deeper", online(modern.WIDER), 9),
+            single("wider", "wider, deeper", online(ladder.WIDER), 9),
             idea="Three convolutions of 3x3 with 12, 32 and 64 maps, with subsampling, tanh and RBF units as in 1998.",
         ),
         Variant(
             "alone-wider-slow", f"wider, deeper{SLOW}", f"The same with {SLOWER:g} of the paper's eta.",
-            online(modern.WIDER, SLOWER), 10, LENET_5,
+            online(ladder.WIDER, SLOWER), 10, LENET_5,
         ),
     )  # fmt: skip
 
@@ -228,11 +229,11 @@ REVERSE = (
     ),
     Variant(
         "reverse-adamw", "today's network, AdamW", "The ladder's last network without normalisation and dropout.",
-        by_adamw(modern.TODAY, RATES[LAST.name, "adamw"]), 3.5,
+        by_adamw(ladder.TODAY, RATES[LAST.name, "adamw"]), 3.5,
     ),
     Variant(
         "reverse-sdlm", "today's network, SDLM", "SDLM, one pattern at a time, as in 1998.",
-        online(modern.TODAY), 12, "reverse-adamw",
+        online(ladder.TODAY), 12, "reverse-adamw",
     ),
 )  # fmt: skip
 """Both networks learnt both ways, on undistorted patterns; SDLM's single patterns know no batch normalisation."""
@@ -247,7 +248,7 @@ def _title(variant: Variant) -> str:
 def _register(name: str, title: str, config: Any, minutes: float, seeds: tuple[int, ...]) -> None:
     run = train_in_batches if isinstance(config, minibatch.Config) else train_network
     # The layers of a network that a configuration only names are code of the outcome too.
-    register(Experiment(name, title, config, run, minutes, code=(run.__module__, "lenet98.modern"), seeds=seeds))
+    register(Experiment(name, title, config, run, minutes, code=(run.__module__, "lenet98.modern.ladder"), seeds=seeds))
 
 
 for variant in VARIANTS:
@@ -312,7 +313,7 @@ def _choices() -> tuple[Choice, ...]:
         f"held-wider-{share:g}": (
             share,
             replace(
-                online(modern.WIDER),
+                online(ladder.WIDER),
                 etas=tuple(share * eta for eta in SHORT),
                 train_size=FEW,
                 evaluate_on="held out",
@@ -327,7 +328,7 @@ def _choices() -> tuple[Choice, ...]:
             1.0,
             "the paper's",
         )
-        for name, network, words in (("1998", LENET5, "1998 by SDLM"), ("today", modern.TODAY, "today by SDLM"))
+        for name, network, words in (("1998", LENET5, "1998 by SDLM"), ("today", ladder.TODAY, "today by SDLM"))
     ]
     return (
         *of_rates,
@@ -505,8 +506,8 @@ def size(experiment: str) -> Size:
         return Size(network.parameters, products, config.passes)
     if isinstance(config, lush.Config):
         return Size(lush.SPEC.parameters, _multiply_accumulates(lush.SPEC), config.passes * len(config.etas))
-    if isinstance(config, layer_rates.Config):
-        return Size(layer_rates.PARAMETERS, _multiply_accumulates(layer_rates.SPEC), len(config.etas))
+    if isinstance(config, lenet_from_scratch.Config):
+        return Size(lenet_from_scratch.PARAMETERS, _multiply_accumulates(lenet_from_scratch.SPEC), len(config.etas))
     if isinstance(config, training.Config):
         spec = named(config.spec)
         return Size(spec.parameters, _multiply_accumulates(spec), len(config.etas))

@@ -1,4 +1,4 @@
-"""LeNet-5 as people write it (`lenet98.popular`), trained as its authors say, beside the network of 1998."""
+"""LeNet-5 as people write it (`lenet98.modern.popular`), trained as its authors say, beside the network of 1998."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from experiments.modern import seconds
 from experiments.registry import Context, Experiment, Outcome, register
 from experiments.store import Json, Runs
 from experiments.tables import Loader, Row, Table
-from lenet98 import layer_rates, lush, minibatch
-from lenet98.compare import PAPER, differences, facts
 from lenet98.evaluation import wilson
-from lenet98.popular import POPULAR, Popular
+from lenet98.modern import lenet_from_scratch, lush, minibatch
+from lenet98.modern.compare import PAPER, differences, facts
+from lenet98.modern.popular import POPULAR, Popular
 
 TEST_PATTERNS = 10_000
 
@@ -34,7 +34,7 @@ MINUTES = {
 
 TRAINERS: dict[type, Callable[[Any, int, Context], Outcome]] = {
     minibatch.Config: train_in_batches,
-    layer_rates.Config: train_by_layer_rates,
+    lenet_from_scratch.Config: train_by_layer_rates,
     lush.Config: train_by_stages,
 }
 """What trains a network, by its kind of configuration."""

@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 from experiments.registry import Context, Outcome
 from lenet98.data.fields import pad_and_scale
 from lenet98.modules import Net
+from lenet98.networks import named
 from lenet98.randomness import generator
 from lenet98.readings import Reading, initial_parameters
-from lenet98.specs import Spec, named
-from lenet98.squash import A
+from lenet98.specs import A, Spec
 from lenet98.training import Config, train
 
 PATTERNS = 500

@@ -7,7 +7,7 @@ from dataclasses import asdict
 import numpy as np
 
 from experiments.registry import Outcome
-from lenet98.training import Trained
+from lenet98.loop import Trained
 
 
 def outcome(trained: Trained) -> Outcome:

@@ -19,8 +19,7 @@ from torch.nn import functional as F
 from lenet98.prototypes import prototypes
 from lenet98.randomness import generator
 from lenet98.readings import DEFAULT, Reading, initial_parameters
-from lenet98.specs import Geometry, Spec
-from lenet98.squash import A, S
+from lenet98.specs import A, Geometry, S, Spec
 
 
 def squash(a: Tensor) -> Tensor:

@@ -13,7 +13,7 @@ from matplotlib.lines import Line2D
 from experiments import tables
 from experiments.modern import LADDER, LENET_5, seconds, size
 from experiments.tables import Loader
-from lenet98.popular import POPULAR
+from lenet98.modern.popular import POPULAR
 from paper_figures.style import PAPER, TEST, TRAIN, style
 
 TITLES = {rung.experiment: rung.title for rung in LADDER} | {name: name for name in POPULAR}

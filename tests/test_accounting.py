@@ -8,7 +8,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from lenet98.accounting import PAPER, connections, multiply_accumulates, stored, table
 from lenet98.modules import Net
-from lenet98.specs import LENET1, LENET4, LENET5, mlp, named
+from lenet98.networks import LENET1, LENET4, LENET5, mlp, named
 
 
 def links(layer):

@@ -29,11 +29,11 @@ from experiments.place_coded import training
 from experiments.registry import Context
 from experiments.tables import Loader
 from lenet98.data.distortions import FIG7
+from lenet98.networks import LENET4, named
 from lenet98.online.engine import Engine
 from lenet98.prototypes import place_codes
 from lenet98.randomness import generator
 from lenet98.readings import initial_parameters
-from lenet98.specs import LENET4, named
 from lenet98.training import Config, shown, train
 
 SMALL = training(

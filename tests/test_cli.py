@@ -13,9 +13,10 @@ from PIL import Image
 from lenet98 import cli, training, weights
 from lenet98.data import mnist as mnist_module
 from lenet98.evaluation import wilson
+from lenet98.loop import Trained
+from lenet98.networks import LENET5, named
 from lenet98.readings import DEFAULT, LITERAL, initial_parameters
-from lenet98.specs import LENET5, named
-from lenet98.training import Config, Trained
+from lenet98.training import Config
 
 SHORT = ["--spec", "28x28-300-10", "--passes", "2", "--train-size", "1000"]
 

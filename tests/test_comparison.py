@@ -36,7 +36,7 @@ def quick(config, seed, context):
 
 
 def fake(name, minutes=1.0):
-    return Experiment(name, name, {}, quick, minutes, code=("lenet98.squash",), data="none", deterministic=True)
+    return Experiment(name, name, {}, quick, minutes, code=("lenet98.specs",), data="none", deterministic=True)
 
 
 @pytest.fixture

@@ -9,10 +9,10 @@ from strategies import few
 from torch import nn
 
 from lenet98 import accounting
-from lenet98.convnets import KERAS, PLAIN, ConvNet, Initial, build, field
 from lenet98.data.fields import BLACK, WHITE, pad_and_scale
+from lenet98.modern.networks import KERAS, PLAIN, ConvNet, Initial, build, field
+from lenet98.networks import named
 from lenet98.randomness import generator
-from lenet98.specs import named
 
 
 def built(network, seed=0):

@@ -16,9 +16,10 @@ from lenet98.modules import Full as FullModule
 from lenet98.modules import Pooling as PoolingModule
 from lenet98.modules import Softmax as SoftmaxModule
 from lenet98.modules import Subsampling as SubsamplingModule
+from lenet98.networks import LENET5
 from lenet98.prototypes import bitmaps
 from lenet98.readings import DEFAULT, Reading
-from lenet98.specs import LENET5, RBF, Convolution, Full, Pooling, Softmax, Spec, Subsampling
+from lenet98.specs import RBF, Convolution, Full, Pooling, Softmax, Spec, Subsampling
 
 # torch.func itself still calls torch.jit.script.
 pytestmark = pytest.mark.filterwarnings("ignore:`torch.jit.script` is deprecated:DeprecationWarning")

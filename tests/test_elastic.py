@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from lenet98.data.elastic import Elastic, displacements, distort
+from lenet98.modern.elastic import Elastic, displacements, distort
 
 PATTERNS = np.arange(40)
 

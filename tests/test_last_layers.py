@@ -30,12 +30,12 @@ from experiments.last_layers import (
 from experiments.place_coded import MEAN_SQUARED_ERROR, training
 from experiments.registry import Context
 from experiments.tables import Loader
+from lenet98.networks import LENET4, LENET5
 from lenet98.online.engine import Engine
 from lenet98.prototypes import place_codes
 from lenet98.randomness import generator
 from lenet98.readings import initial_parameters
-from lenet98.specs import LENET4, LENET5
-from lenet98.squash import A, S
+from lenet98.specs import A, S
 from lenet98.training import Config, inputs, train
 
 SMALL = {"train_size": 1000, "curvature_patterns": 100, "etas": (5e-4,)}

@@ -10,11 +10,11 @@ from torch.nn import functional as F
 
 from lenet98 import accounting
 from lenet98.data.mnist import MNIST
-from lenet98.layer_rates import PARAMETERS, READING, SPEC, Config, curvature, initial_parameters, train
+from lenet98.modern.lenet_from_scratch import PARAMETERS, READING, SPEC, Config, curvature, initial_parameters, train
 from lenet98.modules import Net
+from lenet98.networks import TABLE_I
 from lenet98.prototypes import prototypes
 from lenet98.randomness import generator
-from lenet98.specs import TABLE_I
 from lenet98.training import inputs
 
 SMALL = Config(etas=(0.01, 0.005), batch=64, curvature_patterns=50, train_size=300)

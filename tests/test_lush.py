@@ -9,7 +9,7 @@ from resumption import interrupted, resumed, same
 from lenet98 import accounting
 from lenet98.curvature import diagonal
 from lenet98.data.mnist import MNIST
-from lenet98.lush import READING, SPEC, Config, inputs, train
+from lenet98.modern.lush import READING, SPEC, Config, inputs, train
 from lenet98.online.engine import Engine
 from lenet98.randomness import generator
 from lenet98.readings import initial_parameters

@@ -8,13 +8,13 @@ import torch
 from resumption import interrupted, resumed
 from torch.nn import functional as F
 
-from lenet98 import minibatch
-from lenet98.convnets import ConvNet, Initial, build
 from lenet98.data.distortions import FIG7, distort
-from lenet98.data.elastic import Elastic
 from lenet98.data.fields import BLACK, WHITE
 from lenet98.data.mnist import MNIST
-from lenet98.minibatch import Config, Optimizer, Progress, evaluate, flat, rate, shown, train
+from lenet98.modern import minibatch
+from lenet98.modern.elastic import Elastic
+from lenet98.modern.minibatch import Config, Optimizer, Progress, evaluate, flat, rate, shown, train
+from lenet98.modern.networks import ConvNet, Initial, build
 from lenet98.randomness import generator
 
 SMALL = Config(network=ConvNet(squashing="relu", pooling="max"), train_size=200, passes=3, batch=20)

@@ -14,9 +14,9 @@ from experiments.registry import Context
 from experiments.tables import Loader
 from lenet98.data.distortions import FIG7
 from lenet98.data.preprocessing import crop, deslant, in_form, middle, reduce
+from lenet98.networks import named
 from lenet98.readings import DEFAULT, LITERAL
 from lenet98.sdlm import ETAS, MU
-from lenet98.specs import named
 from lenet98.training import Config, inputs, train
 
 SMALL = {"train_size": 1000, "curvature_patterns": 100, "etas": (5e-4,)}

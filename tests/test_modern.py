@@ -11,18 +11,19 @@ import pytest
 import torch
 from torch import nn
 
-from lenet98 import accounting, modern, weights
+from lenet98 import accounting, weights
 from lenet98.curvature import diagonal
 from lenet98.data.fields import pad_and_scale
+from lenet98.modern import ladder
 from lenet98.modules import Net
+from lenet98.networks import LENET5, SPECS, named
 from lenet98.online.engine import Engine
 from lenet98.randomness import generator
 from lenet98.readings import DEFAULT, initial_parameters
 from lenet98.sdlm import ETAS, MU, rates
-from lenet98.specs import LENET5, SPECS, named
 from lenet98.training import Config, train
 
-NETWORKS = dict.fromkeys((*modern.LADDER, *modern.ALONE))
+NETWORKS = dict.fromkeys((*ladder.LADDER, *ladder.ALONE))
 
 # Layer by layer, from C1 to the output.
 KINDS = {
@@ -63,34 +64,34 @@ def test_every_network_has_the_layers_and_parameters_of_its_name(name):
 
 
 def test_the_ladder_and_the_single_changes_are_all_that_there_is():
-    assert [spec.name for spec in modern.LADDER] == [name for name in KINDS if "full-c3" in name]
+    assert [spec.name for spec in ladder.LADDER] == [name for name in KINDS if "full-c3" in name]
     assert {spec.name for spec in NETWORKS} == set(KINDS) - {"lenet5"}
 
 
 def test_todays_network_keeps_to_its_budget():
     """C1 12 x 10 parameters, C3 32 x 109, C5 64 x 289, F7 120 x 257, F8 84 x 121, output 10 x 85."""
-    assert modern.TODAY.parameters == 120 + 3_488 + 18_496 + 30_840 + 10_164 + 850 == 63_958
-    products, of_lenet5 = (accounting.table(spec)[-1]["multiply_accumulates"] for spec in (modern.TODAY, LENET5))
+    assert ladder.TODAY.parameters == 120 + 3_488 + 18_496 + 30_840 + 10_164 + 850 == 63_958
+    products, of_lenet5 = (accounting.table(spec)[-1]["multiply_accumulates"] for spec in (ladder.TODAY, LENET5))
     # 28x28 units of 9 products a map, 12x12 of 108, 4x4 of 288; full layers of 256, 120 and 84.
     assert products == 84_672 + 497_664 + 294_912 + 30_720 + 10_080 + 840
     assert products <= 3 * of_lenet5
-    assert modern.TODAY.parameters <= 1.1 * LENET5.parameters
+    assert ladder.TODAY.parameters <= 1.1 * LENET5.parameters
 
 
 def test_the_wider_network_of_1998_is_todays_with_the_layers_of_1998():
-    kinds = [layer.kind for layer in modern.WIDER.geometry]
+    kinds = [layer.kind for layer in ladder.WIDER.geometry]
     assert kinds == [*["convolution", "subsampling"] * 3, "full", "full", "rbf"]
-    assert [layer.out_shape for layer in modern.WIDER.hidden] == [layer.out_shape for layer in modern.TODAY.hidden]
-    assert (modern.WIDER.squashing, modern.TODAY.squashing) == ("tanh", "relu")
-    assert modern.reading(modern.WIDER) == DEFAULT
+    assert [layer.out_shape for layer in ladder.WIDER.hidden] == [layer.out_shape for layer in ladder.TODAY.hidden]
+    assert (ladder.WIDER.squashing, ladder.TODAY.squashing) == ("tanh", "relu")
+    assert ladder.reading(ladder.WIDER) == DEFAULT
     # Subsampling has two parameters a map; RBF units have none for the 850 of the outputs.
-    assert modern.WIDER.parameters == 63_958 - 850 + 2 * (12 + 32 + 64)
+    assert ladder.WIDER.parameters == 63_958 - 850 + 2 * (12 + 32 + 64)
 
 
 def test_the_last_rung_is_the_network_of_todays_tutorials():
     """Written anew with torch's own layers, with the same weights: the same logarithms of probabilities."""
-    spec = modern.LADDER[-1]
-    net = Net(spec, modern.HE, seed=3)
+    spec = ladder.LADDER[-1]
+    net = Net(spec, ladder.HE, seed=3)
     today = nn.Sequential(
         *(nn.Conv2d(1, 6, 5), nn.ReLU(), nn.MaxPool2d(2), nn.Conv2d(6, 16, 5), nn.ReLU(), nn.MaxPool2d(2)),
         *(nn.Flatten(), nn.Linear(400, 120), nn.ReLU(), nn.Linear(120, 84), nn.ReLU(), nn.Linear(84, 10)),
@@ -110,24 +111,24 @@ def test_names_are_known_wherever_specs_is():
 
 def test_rectified_units_start_as_he_has_them():
     """Variance 2 / F_i, F_i without the bias, and biases of zero."""
-    spec = modern.LADDER[-1]
-    reading = modern.reading(spec)
+    spec = ladder.LADDER[-1]
+    reading = ladder.reading(spec)
     parameters = initial_parameters(spec, reading, generator(0, "init"))
     for layer, fan_in in zip(spec.trainable, (25, 150, 400, 120, 84), strict=True):
         drawn = parameters[layer.weight_slice]
         assert drawn.std() == pytest.approx(np.sqrt(2 / fan_in), rel=0.1)
         assert np.abs(drawn).max() <= np.sqrt(6 / fan_in) * (1 + 1e-6)
         assert not parameters[layer.bias_slice].any()
-    assert modern.reading(modern.LADDER[-2]) == modern.reading(LENET5) == DEFAULT
+    assert ladder.reading(ladder.LADDER[-2]) == ladder.reading(LENET5) == DEFAULT
 
 
-@pytest.mark.parametrize("spec", [*NETWORKS, modern.TODAY, modern.WIDER], ids=lambda spec: spec.name)
+@pytest.mark.parametrize("spec", [*NETWORKS, ladder.TODAY, ladder.WIDER], ids=lambda spec: spec.name)
 def test_every_network_learns(mnist, spec):
     images, labels = (
         pad_and_scale(mnist.train_images[:1000], spec.input_shape[1]),
         mnist.train_labels[:1000].astype(int),
     )
-    reading = modern.reading(spec)
+    reading = ladder.reading(spec)
     parameters = initial_parameters(spec, reading, generator(0, "init"))
     engine, eps = Engine(spec, reading), rates(diagonal(spec, reading, parameters, images[:100]), ETAS[0], MU)
     (first, _), (second, _) = (engine.sweep(parameters, eps, images, labels) for _ in range(2))
@@ -137,8 +138,8 @@ def test_every_network_learns(mnist, spec):
 
 def test_a_look_alike_is_trained_saved_and_evaluated_as_lenet5_is(mnist, tmp_path):
     few = replace(mnist, test_images=mnist.test_images[:200], test_labels=mnist.test_labels[:200])
-    spec = modern.LADDER[-1]
-    config = Config(spec.name, modern.HE, etas=(0.0005,), train_size=1000, curvature_patterns=50)
+    spec = ladder.LADDER[-1]
+    config = Config(spec.name, ladder.HE, etas=(0.0005,), train_size=1000, curvature_patterns=50)
     trained = train(config, 0, few)
     # Pooling has no parameters, and no curvature.
     assert list(trained.history[0].curvature) == ["C1", "C3", "C5", "F6", "output"]

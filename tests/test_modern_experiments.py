@@ -17,7 +17,7 @@ from experiments.modern import ALONE, CHOICES, LADDER, RATES, TRIED, VARIANTS, c
 from experiments.runner import Job
 from experiments.tables import Loader, NoResults
 from lenet98.evaluation import holm
-from lenet98.popular import POPULAR
+from lenet98.modern.popular import POPULAR
 from paper_figures import costs_today, ladder
 
 
@@ -88,7 +88,7 @@ def test_mini_batches_keep_the_network_its_reading_and_the_grey_levels_of_the_ru
 def test_every_variant_can_be_shown_and_its_layers_are_part_of_its_key(variant, capsys):
     experiment = registry.named(variant.experiment)
     if variant.config is not None:
-        assert "lenet98.modern" in experiment.identity().code.modules
+        assert "lenet98.modern.ladder" in experiment.identity().code.modules
         assert experiment.seeds == (0, 1, 2, 3, 4)
     assert variant.idea.endswith(".")
     assert main(["show", variant.experiment]) == 0

@@ -13,10 +13,11 @@ from torch.nn import functional as F
 
 from lenet98.losses import loss
 from lenet98.modules import Net, squash
+from lenet98.networks import LENET5
 from lenet98.prototypes import prototypes
 from lenet98.randomness import generator
 from lenet98.readings import DEFAULT, LITERAL, Reading, initial_parameters
-from lenet98.specs import LENET5, RBF, Convolution, Full, Pooling, Softmax, Spec, Subsampling
+from lenet98.specs import RBF, Convolution, Full, Pooling, Softmax, Spec, Subsampling
 
 readings = st.builds(Reading, subsampling=st.sampled_from(["average", "sum"]), loss=st.sampled_from(["eq8", "eq9"]))
 

@@ -13,16 +13,16 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from strategies import any_specs, tables
 
-from lenet98 import modern
 from lenet98.data.fields import pad_and_scale
 from lenet98.losses import loss
+from lenet98.modern import ladder
 from lenet98.modules import Net, unflatten
+from lenet98.networks import LENET5, mlp
 from lenet98.online.engine import Engine
 from lenet98.online.kernels import squash
 from lenet98.randomness import generator
 from lenet98.readings import DEFAULT, Reading, initial_parameters
-from lenet98.specs import LENET5, RBF, Convolution, Full, Pooling, Softmax, Spec, Subsampling, mlp
-from lenet98.squash import A, S
+from lenet98.specs import RBF, A, Convolution, Full, Pooling, S, Softmax, Spec, Subsampling
 
 # Initial distances of LeNet-5 are about 100, so that only the larger j lets the classes compete in eq. 9.
 READINGS = [
@@ -76,7 +76,7 @@ def assert_gradient(spec, ours, expected):
 
 
 @pytest.mark.parametrize("reading", READINGS)
-@pytest.mark.parametrize("spec", [LENET5, MLP, SHUFFLED, *modern.LADDER], ids=lambda spec: spec.name)
+@pytest.mark.parametrize("spec", [LENET5, MLP, SHUFFLED, *ladder.LADDER], ids=lambda spec: spec.name)
 def test_gradient_of_every_parameter(spec, reading):
     engine = Engine(spec, reading)
     for seed in range(3):
@@ -189,7 +189,7 @@ def test_eq9_where_every_exponential_vanishes():
 TWO_HUNDRED = {
     "eq8": (LENET5, Reading(loss="eq8")),
     "eq9": (LENET5, Reading(loss="eq9", j=100.0)),
-    **{spec.name: (spec, modern.reading(spec)) for spec in (*modern.LADDER[1:], modern.ALONE[-1])},
+    **{spec.name: (spec, ladder.reading(spec)) for spec in (*ladder.LADDER[1:], ladder.ALONE[-1])},
 }
 
 
@@ -251,7 +251,7 @@ def test_softmax_of_outputs_that_overflow_every_exponential():
     np.testing.assert_allclose(gradient, 0.5 * np.array([1, 0, -1, 0, 0, 0, 1, -1, 0]))
 
 
-@pytest.mark.parametrize("spec", [LENET5, modern.LADDER[-1]], ids=lambda spec: spec.name)
+@pytest.mark.parametrize("spec", [LENET5, ladder.LADDER[-1]], ids=lambda spec: spec.name)
 @pytest.mark.parametrize("rate", [1e30, np.inf])
 def test_divergence_is_seen_in_the_loss(rate, spec):
     parameters, images, labels = case(spec, DEFAULT, patterns=20)
@@ -260,7 +260,7 @@ def test_divergence_is_seen_in_the_loss(rate, spec):
     assert not np.isfinite(losses)
 
 
-@pytest.mark.parametrize("spec", [LENET5, MLP, modern.LADDER[1], modern.LADDER[-1]], ids=lambda spec: spec.name)
+@pytest.mark.parametrize("spec", [LENET5, MLP, ladder.LADDER[1], ladder.LADDER[-1]], ids=lambda spec: spec.name)
 @pytest.mark.parametrize("reading", READINGS)
 def test_one_parameter_that_is_not_a_number_is_seen_in_the_loss(spec, reading):
     engine, (parameters, images, labels) = Engine(spec, reading), case(spec, reading)

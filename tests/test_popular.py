@@ -13,9 +13,9 @@ from experiments.minibatch import train_in_batches
 from experiments.popular import overlap
 from experiments.registry import Context
 from experiments.tables import Loader, NoResults, summarise
-from lenet98 import layer_rates, lush, minibatch
-from lenet98.convnets import ConvNet
-from lenet98.popular import POPULAR, STANDARDISED
+from lenet98.modern import lenet_from_scratch, lush, minibatch
+from lenet98.modern.networks import ConvNet
+from lenet98.modern.popular import POPULAR, STANDARDISED
 
 IN_BATCHES = [name for name, popular in POPULAR.items() if isinstance(popular.config, minibatch.Config)]
 
@@ -58,7 +58,7 @@ def test_experiments(name):
     identity = experiment.identity()
     modules = set(identity.code.modules)
     # What is told of a network is no part of the key of its results.
-    assert not modules & {"lenet98.popular", "lenet98.compare", "experiments.popular"}
+    assert not modules & {"lenet98.modern.popular", "lenet98.modern.compare", "experiments.popular"}
     if name in IN_BATCHES:
         assert identity.config["device"] == "cpu"
         assert not modules & {"lenet98.online.engine", "lenet98.training", "lenet98.curvature"}
@@ -84,8 +84,8 @@ def test_outcome_of_a_mini_batch_run(tmp_path, monkeypatch, mnist):
         (train_by_stages, lush.Config(etas=(1e-4,), passes=1, curvature_patterns=20, train_size=20), 51_046),
         (
             train_by_layer_rates,
-            layer_rates.Config(etas=(0.01,), curvature_patterns=20, train_size=20),
-            layer_rates.SPEC.parameters,
+            lenet_from_scratch.Config(etas=(0.01,), curvature_patterns=20, train_size=20),
+            lenet_from_scratch.SPEC.parameters,
         ),
     ],
     ids=["lush", "layer rates"],

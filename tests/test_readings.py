@@ -8,9 +8,9 @@ import sys
 import numpy as np
 import pytest
 
+from lenet98.networks import LENET5
 from lenet98.randomness import generator
 from lenet98.readings import DEFAULT, LITERAL, Reading, initial_parameters
-from lenet98.specs import LENET5
 
 LAYERS = {layer.name: layer for layer in LENET5.geometry}
 

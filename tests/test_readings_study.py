@@ -15,9 +15,9 @@ from experiments.readings import VARIATIONS
 from experiments.saturation import look
 from experiments.tables import Loader, NoResults
 from lenet98.data.fields import pad_and_scale
+from lenet98.networks import LENET5
 from lenet98.randomness import generator
 from lenet98.readings import DEFAULT, LITERAL, Reading, initial_parameters
-from lenet98.specs import LENET5
 from lenet98.training import Config
 from paper_figures import readings as drawing
 

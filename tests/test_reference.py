@@ -10,8 +10,8 @@ from experiments import __main__ as experiments
 from experiments import modern, paper, store, tables
 from lenet98 import weights
 from lenet98.evaluation import predict, rejection_score
+from lenet98.networks import named
 from lenet98.online.engine import Engine
-from lenet98.specs import named
 from lenet98.training import distances
 
 ROOT = Path(__file__).parents[1]

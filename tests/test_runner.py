@@ -43,7 +43,7 @@ FAKE = Experiment(
     {"passes": 2, "fails": 1, "diverges": 3},
     count,
     minutes=0.1,
-    code=("lenet98.squash",),
+    code=("lenet98.specs",),
     data="none",
 )
 
@@ -111,7 +111,7 @@ def test_two_processes_with_a_failing_and_a_diverging_seed(tmp_path, fakes, capf
 
 
 def test_code_edited_after_the_key_was_taken_fails_the_run(tmp_path, fakes, capfd, monkeypatch):
-    changed = Identity(FAKE.config, "none", CodeVersion({"lenet98.squash": "as it was"}))
+    changed = Identity(FAKE.config, "none", CodeVersion({"lenet98.specs": "as it was"}))
     with monkeypatch.context() as patch:
         patch.setattr(Experiment, "identity", lambda self: changed)
         jobs = runner.plan([FAKE], (0,), tmp_path).jobs
@@ -174,10 +174,10 @@ def test_why_after_a_change_of_configuration(tmp_path):
 
 def test_why_after_a_change_of_code_and_data(tmp_path, monkeypatch):
     finish(tmp_path)
-    changed = Identity(FAKE.config, "none-2", CodeVersion({"lenet98.squash": "new"}))
+    changed = Identity(FAKE.config, "none-2", CodeVersion({"lenet98.specs": "new"}))
     monkeypatch.setattr(Experiment, "identity", lambda self: changed)
     (job,) = planned(tmp_path).jobs
-    assert job.reason == "run again: data changed from none to none-2; code changed in lenet98.squash"
+    assert job.reason == "run again: data changed from none to none-2; code changed in lenet98.specs"
 
 
 def test_why_after_damage(tmp_path):
@@ -316,7 +316,7 @@ SLOW = """
 
     if __name__ == "__main__":
         registry._import_all = lambda: None
-        registry.register(Experiment("slow", "Slow", {}, slow, 1, code=("lenet98.squash",), data="none"))
+        registry.register(Experiment("slow", "Slow", {}, slow, 1, code=("lenet98.specs",), data="none"))
         sys.exit(main())
 """
 

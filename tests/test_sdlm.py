@@ -10,9 +10,9 @@ from lenet98.curvature import diagonal
 from lenet98.data.fields import pad_and_scale
 from lenet98.losses import loss
 from lenet98.modules import Net
+from lenet98.networks import LENET5, mlp
 from lenet98.readings import DEFAULT
 from lenet98.sdlm import CURVATURE_PATTERNS, ETAS, MU, SDLM, rates
-from lenet98.specs import LENET5, mlp
 
 SPEC = mlp(3, input_shape=(1, 2, 2), classes=2)
 IMAGES = torch.tensor([[[[0.0, 1.0], [0.5, -0.1]]], [[[1.0, 0.2], [-0.1, 0.3]]]])

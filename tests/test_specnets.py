@@ -9,17 +9,18 @@ import pytest
 import torch
 from torch import nn
 
-from lenet98 import losses, modern
+from lenet98 import losses
 from lenet98.data.fields import BLACK, WHITE
-from lenet98.minibatch import Config, Optimizer, flat, train
+from lenet98.modern import ladder
+from lenet98.modern.minibatch import Config, Optimizer, flat, train
+from lenet98.modern.networks import Scoring, SpecNet
 from lenet98.modules import Net
 from lenet98.randomness import generator
 from lenet98.readings import DEFAULT, LITERAL
-from lenet98.specnets import Scoring, SpecNet
 from lenet98.training import inputs
 
-RELU = modern.LADDER[-1]
-SPECS = [("lenet5", DEFAULT), (RELU.name, modern.HE), ("today", modern.HE), ("lenet1", LITERAL)]
+RELU = ladder.LADDER[-1]
+SPECS = [("lenet5", DEFAULT), (RELU.name, ladder.HE), ("today", ladder.HE), ("lenet1", LITERAL)]
 CONFIG = Config(
     SpecNet(), Optimizer("sgd", 0.002, momentum=0.9), passes=2, batch=32, levels=(WHITE, BLACK), train_size=150
 )
@@ -49,7 +50,7 @@ def test_without_additions_it_is_the_net_with_its_signs_turned(mnist, name, read
 
 def test_todays_rung_with_everything_is_the_network_written_out(mnist):
     """Full C3, maximum, ReLU, normalised sums and dropout, by torch's own layers with the same weights."""
-    model = Scoring(SpecNet(RELU.name, modern.HE, batch_norm=True, dropout=0.5), 1)
+    model = Scoring(SpecNet(RELU.name, ladder.HE, batch_norm=True, dropout=0.5), 1)
     half = nn.Dropout(0.5)
     today = nn.Sequential(
         *(nn.Conv2d(1, 6, 5), nn.BatchNorm2d(6), nn.ReLU(), nn.MaxPool2d(2)),
@@ -117,7 +118,7 @@ class Interrupted(Exception):
 
 
 @pytest.mark.parametrize(
-    "network", [SpecNet(), SpecNet("today", modern.HE, batch_norm=True, dropout=0.3)], ids=["1998", "today"]
+    "network", [SpecNet(), SpecNet("today", ladder.HE, batch_norm=True, dropout=0.3)], ids=["1998", "today"]
 )
 def test_interrupted_run_resumed_equals_one_that_was_not(digits, network, tmp_path):
     config, checkpoint = replace(CONFIG, network=network), tmp_path / "run.checkpoint"
@@ -136,7 +137,7 @@ def test_interrupted_run_resumed_equals_one_that_was_not(digits, network, tmp_pa
 def test_it_learns(mnist):
     """Today's network gets most of 500 new digits right after 600."""
     few = replace(mnist, test_images=mnist.test_images[:500], test_labels=mnist.test_labels[:500])
-    network = SpecNet("today", modern.HE, batch_norm=True, dropout=0.25)
+    network = SpecNet("today", ladder.HE, batch_norm=True, dropout=0.25)
     config = replace(CONFIG, network=network, optimizer=Optimizer("adamw", 0.003), passes=3, train_size=600)
     assert train(config, 0, few).history[-1].test_errors < 100
 

@@ -7,7 +7,8 @@ from hypothesis import given
 from strategies import any_specs, few
 
 from lenet98.accounting import connections
-from lenet98.specs import LENET5, RBF, SPECS, Convolution, Full, Pooling, Softmax, Spec, Subsampling, add, mlp, named
+from lenet98.networks import LENET5, SPECS, add, mlp, named
+from lenet98.specs import RBF, Convolution, Full, Pooling, Softmax, Spec, Subsampling
 
 # Table I column by column: the S2 maps that feed C3 maps 0 to 15, transcribed apart from the module.
 TABLE_I = "012 123 234 345 045 015 0123 1234 2345 0345 0145 0125 0134 1245 0235 012345"

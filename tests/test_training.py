@@ -15,11 +15,12 @@ from lenet98.curvature import diagonal
 from lenet98.data.distortions import FIG7, Magnitudes, distort
 from lenet98.data.fields import pad_and_scale
 from lenet98.data.mnist import MNIST
+from lenet98.loop import Progress
+from lenet98.networks import LENET5, named
 from lenet98.online.engine import Engine
 from lenet98.randomness import generator
 from lenet98.readings import DEFAULT, initial_parameters
-from lenet98.specs import LENET5, named
-from lenet98.training import Config, Progress, effective_rates, load_state, showing, shown, train
+from lenet98.training import Config, effective_rates, load_state, showing, shown, train
 
 SMALL = Config(train_size=600, curvature_patterns=100, etas=(5e-4, 2e-4, 1e-4))
 

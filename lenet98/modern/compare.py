@@ -7,14 +7,15 @@ from textwrap import fill
 
 from tabulate import tabulate
 
-from lenet98 import accounting, layer_rates, lush, minibatch, modern, training
-from lenet98.convnets import ConvNet, Initial
+from lenet98 import accounting, training
 from lenet98.data.fields import BLACK, WHITE
-from lenet98.minibatch import Optimizer
-from lenet98.popular import POPULAR
+from lenet98.modern import ladder, lenet_from_scratch, lush, minibatch
+from lenet98.modern.minibatch import Optimizer
+from lenet98.modern.networks import ConvNet, Initial
+from lenet98.modern.popular import POPULAR
+from lenet98.networks import SPECS, TABLE_I
 from lenet98.readings import Reading
-from lenet98.specs import SPECS, TABLE_I, Geometry, Spec
-from lenet98.squash import A
+from lenet98.specs import A, Geometry, Spec
 
 PAPER = "lenet5"
 
@@ -42,14 +43,14 @@ WIDTH = 28
 
 
 def facts(name: str) -> Facts:
-    """The points of a network of `lenet98.specs` or of `lenet98.popular`; ValueError lists what exists."""
+    """The points of a network of `lenet98.specs` or of `lenet98.modern.popular`; ValueError lists what exists."""
     if name in POPULAR:
         config = POPULAR[name].config
-        if isinstance(config, layer_rates.Config):
+        if isinstance(config, lenet_from_scratch.Config):
             return _of_layer_rates(config)
         return _of_today(config) if isinstance(config, minibatch.Config) else _of_lush(config)
     if name in SPECS:
-        return _of_1998(training.Config(spec=name, reading=modern.reading(SPECS[name])))
+        return _of_1998(training.Config(spec=name, reading=ladder.reading(SPECS[name])))
     raise ValueError(f"no network called {name!r}; there are {', '.join([*SPECS, *POPULAR])}")
 
 
@@ -117,10 +118,11 @@ def _of_lush(config: lush.Config) -> Facts:
     )
 
 
-def _of_layer_rates(config: layer_rates.Config) -> Facts:
+def _of_layer_rates(config: lenet_from_scratch.Config) -> Facts:
+    connections = sum(map(accounting.connections, lenet_from_scratch.SPEC.geometry))
     read = _of_spec(
-        layer_rates.SPEC,
-        layer_rates.READING,
+        lenet_from_scratch.SPEC,
+        lenet_from_scratch.READING,
         preprocessing=_levels(WHITE, BLACK),
         optimiser=f"SDLM, a rate per layer by the sum of its h_kk, on {config.curvature_patterns} patterns before "
         f"every pass, momentum {config.momentum:g}",
@@ -129,11 +131,11 @@ def _of_layer_rates(config: layer_rates.Config) -> Facts:
         order="a new random order every pass",
     )
     return read | {
-        "full layers": f"{read['full layers']}, {layer_rates.WITHOUT_BIAS} without biases",
+        "full layers": f"{read['full layers']}, {lenet_from_scratch.WITHOUT_BIAS} without biases",
         "batch": str(config.batch),
         "initial weights": f"normal, deviation {config.deviation:g}, biases {config.bias:g}",
-        "parameters": f"{layer_rates.PARAMETERS:,}",
-        "connections": f"{sum(map(accounting.connections, layer_rates.SPEC.geometry)) - layer_rates.UNUSED:,}",
+        "parameters": f"{lenet_from_scratch.PARAMETERS:,}",
+        "connections": f"{connections - lenet_from_scratch.UNUSED:,}",
     }
 
 
@@ -188,7 +190,7 @@ def _convolution(layer: Geometry) -> str:
 
 def _of_today(config: minibatch.Config) -> Facts:
     network = config.network
-    assert isinstance(network, ConvNet)  # as all networks of `lenet98.popular` are
+    assert isinstance(network, ConvNet)  # as all networks of `lenet98.modern.popular` are
     return _in_order(
         size=network.size,
         preprocessing=_levels(*config.levels),

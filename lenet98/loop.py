@@ -1,10 +1,13 @@
-"""Pass after pass from one state to the next, saved after each, so that an interrupted run goes on after the last."""
+"""The loop of passes (Section III.B): from one state to the next, saved after each, and what passes and runs report.
+
+An interrupted run goes on after the last pass that was saved.
+"""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import NamedTuple
 from zipfile import BadZipFile
@@ -13,7 +16,51 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lenet98.files import atomic
-from lenet98.training import Pass
+
+
+@dataclass(frozen=True)
+class Pass:
+    """What one pass did."""
+
+    number: int
+    eta: float
+    rate_min: float
+    rate_max: float
+    """Least and greatest effective rate eps_k of the pass."""
+    curvature: dict[str, float]
+    """Median h_kk of each layer's parameters."""
+    train_patterns: int
+    train_errors: int
+    """Patterns misclassified on the fly, just before their update."""
+    train_loss: float
+    """Mean loss on the fly."""
+    test_patterns: int
+    test_errors: int
+    """Patterns misclassified after the pass, of those that `Config.evaluate_on` names."""
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Progress:
+    """Where a run stands: `done` of `total` patterns of the pass, `errors` among them so far."""
+
+    pass_number: int
+    passes: int
+    done: int
+    total: int
+    errors: int
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A run that has ended."""
+
+    parameters: NDArray[np.float32]
+    history: list[Pass]
+    distances: NDArray[np.float32]
+    """y_i of every evaluated pattern after the last pass, shape (n, classes)."""
+    diverged: bool
+    """Whether the loss stopped being finite; the history then ends with the last pass before that."""
 
 
 class State(NamedTuple):

@@ -24,15 +24,14 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from lenet98.convnets import PLAIN, ConvNet, build, field
-from lenet98.data import elastic as elastically
 from lenet98.data.distortions import FIELD, Magnitudes, distort
-from lenet98.data.elastic import Elastic
 from lenet98.data.fields import BLACK, WHITE
 from lenet98.data.mnist import MNIST
 from lenet98.files import atomic
+from lenet98.modern import elastic as elastically
+from lenet98.modern.elastic import Elastic
+from lenet98.modern.networks import PLAIN, ConvNet, Scoring, SpecNet, build, field
 from lenet98.randomness import generator
-from lenet98.specnets import Scoring, SpecNet
 
 CHUNK = 1000
 """Patterns between two reports of progress, or a batch if that is more; patterns that are evaluated at once."""

@@ -1,6 +1,6 @@
 """LeNet-5 as people write it: networks published under that name, with the settings that their authors state.
 
-None of them is the network of 1998; `lenet98.compare` says in what each differs.  What an author does not state is the
+None of them is the network of 1998; `lenet98.modern.compare` says in what each differs.  What an author does not state is the
 default of the framework used, and is named in `unstated`.
 """
 
@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from lenet98 import layer_rates, lush, minibatch
-from lenet98.convnets import KERAS, ConvNet, Initial
-from lenet98.minibatch import Optimizer
+from lenet98.modern import lenet_from_scratch, lush, minibatch
+from lenet98.modern.minibatch import Optimizer
+from lenet98.modern.networks import KERAS, ConvNet, Initial
 
-Config = minibatch.Config | lush.Config | layer_rates.Config
+Config = minibatch.Config | lush.Config | lenet_from_scratch.Config
 
 
 @dataclass(frozen=True)
@@ -122,7 +122,7 @@ POPULAR = {
         Popular(
             "popular-layer-rates",
             "32x32, tanh, average pooling, RBF units, SDLM by layers",
-            layer_rates.Config(),
+            lenet_from_scratch.Config(),
             "mattwang44, LeNet-from-Scratch (github.com/mattwang44), NumPy",
             1.52,
             "of the test set after the last pass, 1.38 in the best one",

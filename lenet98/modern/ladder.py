@@ -3,7 +3,7 @@
 What is called LeNet-5 today differs from Section II.B in every part: C3 reads all maps, plain pooling stands where
 subsampling had coefficients, biases and a squashing function, a softmax where the RBF units were, rectified units where
 f was a tanh.  Each change is a function from spec to spec; `LADDER` makes them one after the other, `ALONE` makes each
-to the paper's network.  A network's name lists its changes, and `specs.named` knows them all.  At the end of the ladder
+to the paper's network.  A network's name lists its changes, and `networks.named` knows them all.  At the end of the ladder
 stands `TODAY`, another network.
 """
 
@@ -14,8 +14,9 @@ from dataclasses import replace
 from math import sqrt
 from typing import Literal
 
+from lenet98.networks import LENET5, add
 from lenet98.readings import DEFAULT, Reading
-from lenet98.specs import LENET5, RBF, Convolution, Full, Layer, Pooling, Softmax, Spec, Subsampling, add
+from lenet98.specs import RBF, Convolution, Full, Layer, Pooling, Softmax, Spec, Subsampling
 
 
 def full_c3(spec: Spec) -> Spec:

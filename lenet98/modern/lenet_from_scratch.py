@@ -27,19 +27,20 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from lenet98 import passes
+from lenet98 import loop
 from lenet98.curvature import diagonal
 from lenet98.data.mnist import MNIST
+from lenet98.loop import Pass, Progress, State, Trained
 from lenet98.losses import loss
-from lenet98.modern import pooled
+from lenet98.modern.ladder import pooled
 from lenet98.modules import Net
+from lenet98.networks import LENET5
 from lenet98.online.engine import Engine
-from lenet98.passes import State
 from lenet98.randomness import generator
 from lenet98.readings import Reading
 from lenet98.sdlm import CURVATURE_PATTERNS, ETAS, MU, rates
-from lenet98.specs import LENET5, Geometry
-from lenet98.training import CHUNK, Pass, Progress, Trained, distances, inputs
+from lenet98.specs import Geometry
+from lenet98.training import CHUNK, distances, inputs
 
 SPEC = pooled(LENET5, "average")
 READING = Reading(loss="eq8", loss_scale=0.5)
@@ -117,7 +118,7 @@ def train(
         raise ValueError(f"Config.train_size is {config.train_size}; there are {len(data.train_images)} patterns")
     run = _Run(config, seed, data, Net(SPEC, READING), Engine(SPEC, READING))
     parameters = initial_parameters(config, seed)
-    state, diverged = passes.finished(
+    state, diverged = loop.finished(
         lambda number, before: _one_pass(run, number, before, progress),
         State(parameters, np.zeros_like(parameters), []),
         len(config.etas),

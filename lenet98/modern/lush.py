@@ -18,16 +18,17 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from lenet98 import passes
+from lenet98 import loop
 from lenet98.curvature import diagonal
 from lenet98.data.mnist import MNIST
+from lenet98.loop import Pass, Progress, State, Trained
+from lenet98.networks import LENET5
 from lenet98.online.engine import Engine
-from lenet98.passes import State
 from lenet98.randomness import generator
 from lenet98.readings import Reading, initial_parameters
 from lenet98.sdlm import MU, rates
-from lenet98.specs import LENET5, RBF, Full, Spec
-from lenet98.training import CHUNK, Pass, Progress, Trained
+from lenet98.specs import RBF, Full, Spec
+from lenet98.training import CHUNK
 
 SPEC = Spec(
     "lush",
@@ -62,7 +63,7 @@ class Config:
     reading: Reading = READING
     etas: tuple[float, ...] = (1e-4, 1e-5, 1e-6)
     """eta of each stage; its length is the number of stages."""
-    passes: int = 10
+    loop: int = 10
     """Of each stage."""
     mu: float = MU
     curvature_patterns: int = 1000
@@ -105,7 +106,7 @@ def train(
         raise ValueError(f"Config.train_size is {config.train_size}; there are {len(data.train_images)} patterns")
     engine = Engine(SPEC, config.reading)
     parameters = initial_parameters(SPEC, config.reading, generator(seed, "init"))
-    state, diverged = passes.finished(
+    state, diverged = loop.finished(
         lambda number, before: _one_pass(config, engine, data, number, before, progress),
         State(parameters, np.zeros_like(parameters), []),
         len(config.etas) * config.passes,

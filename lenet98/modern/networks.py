@@ -1,8 +1,14 @@
-"""Convolutional networks as they are written today, as data: what LeNet-5 is usually taken for, and its successors.
+"""Networks as the mini-batch trainer takes them, as data: those that are written today, and those of `lenet98.specs`.
 
-They have no table of connections, no trainable subsampling and no RBF units: convolutions that read every map, 2x2
-pooling without parameters, full layers, and as many linear outputs as classes, which a softmax turns to probabilities.
-The PyTorch module, the counts and `lenet98.compare` all read the one description.
+A `ConvNet` is what LeNet-5 is usually taken for, and its successors.  It has no table of connections, no trainable
+subsampling and no RBF units: convolutions that read every map, 2x2 pooling without parameters, full layers, and as many
+linear outputs as classes, which a softmax turns to probabilities.  The PyTorch module, the counts and
+`lenet98.modern.compare` all read the one description.
+
+A `SpecNet` is a network of `lenet98.specs`, with what is added to networks today.  The network of 1998 is learnt here
+one pattern at a time (`lenet98.training`); this lets the very same layers, from the same initial weights and on the
+same loss, be learnt in batches (`lenet98.modern.minibatch`), with batch normalisation and dropout, which have no
+meaning for a single pattern or no place in the online engine.
 """
 
 from __future__ import annotations
@@ -18,6 +24,14 @@ import torch
 from numpy.typing import NDArray
 from scipy.stats import truncnorm
 from torch import Tensor, nn
+
+from lenet98 import losses, modules
+from lenet98.modules import Net
+from lenet98.networks import named
+from lenet98.readings import DEFAULT, Reading
+from lenet98.specs import Geometry, Spec
+
+# --- networks of today ------------------------------------------------------------------------------------------------
 
 Squashing = Literal["tanh", "sigmoid", "relu"]
 Pooling = Literal["average", "max"]
@@ -270,3 +284,83 @@ def field(images: Tensor, size: int, levels: tuple[float, float]) -> Tensor:
     top, left = (size - images.shape[1]) // 2, (size - images.shape[2]) // 2
     margins = (left, size - images.shape[2] - left, top, size - images.shape[1] - top)
     return nn.functional.pad(scaled, margins, value=white)
+
+
+# --- networks of `lenet98.specs` --------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class SpecNet:
+    """A network of `lenet98.specs` by its name, and what is added to it.
+
+    Raises ValueError, naming the field, for a network that cannot be.
+    """
+
+    spec: str = "lenet5"
+    reading: Reading = DEFAULT
+    """Decides the initial weights, the subsampling and the loss."""
+    batch_norm: bool = False
+    """Whether the sums of convolutions and full layers are normalised over the batch before they are squashed."""
+    dropout: float = 0.0
+    """Share of a full layer's inputs that are dropped in training; never of RBF units, whose inputs are compared."""
+
+    def __post_init__(self) -> None:
+        maps, height, width = named(self.spec).input_shape
+        if maps != 1 or height != width:
+            raise ValueError(f"SpecNet.spec is {self.spec!r}; its input must be one square map, not {maps} maps")
+        if not 0 <= self.dropout < 1:
+            raise ValueError(f"SpecNet.dropout is {self.dropout!r}; it must be a share below 1")
+
+    @property
+    def described(self) -> Spec:
+        """The layers."""
+        return named(self.spec)
+
+    @property
+    def size(self) -> int:
+        """Height and width of the input field."""
+        return self.described.input_shape[1]
+
+    @property
+    def parameters(self) -> int:
+        """Trainable parameters; those of batch normalisation, two a map or unit, among them."""
+        added = sum(2 * layer.out_shape[0] for layer in self.described.hidden if self.batch_norm and normalised(layer))
+        return self.described.parameters + added
+
+
+def normalised(layer: Geometry) -> bool:
+    """Whether batch normalisation stands after the sums of such a layer."""
+    return layer.kind in ("convolution", "full")
+
+
+def reads_all(layer: Geometry) -> bool:
+    """Whether the layer is full, C5 among them, whose kernel covers its input."""
+    return layer.positions == 1 and layer.kind in ("convolution", "full", "softmax")
+
+
+class Scoring(nn.Module):
+    """A spec's `Net` with outputs of which the greatest is the answer, as those of other networks of today: -y_i.
+
+    Of a softmax these are log p_i.  Initial weights are those of `Net` with that seed; batch normalisation starts as
+    the identity on normalised sums.
+    """
+
+    def __init__(self, network: SpecNet, seed: int) -> None:
+        super().__init__()
+        self.net = Net(network.described, network.reading, seed)
+        self.dropout = nn.Dropout(network.dropout)
+        shaped = [layer for layer in network.described.hidden if network.batch_norm and normalised(layer)]
+        self.norms = nn.ModuleDict({layer.name: nn.BatchNorm2d(layer.out_shape[0]) for layer in shaped})
+
+    def forward(self, images: Tensor) -> Tensor:
+        spec, x = self.net.spec, images
+        for geometry, layer in zip(spec.hidden, self.net.layers, strict=True):
+            a = layer(self.dropout(x) if reads_all(geometry) else x)
+            if geometry.name in self.norms:
+                a = self.norms[geometry.name](a)
+            x = modules.SQUASHING[geometry.squashing](a)
+        return -torch.flatten(self.net.output(self.dropout(x) if reads_all(spec.output) else x), 1)
+
+    def loss(self, outputs: Tensor, labels: Tensor) -> Tensor:
+        """Mean loss of a batch, the reading's or the cross-entropy (`lenet98.losses.loss`)."""
+        return losses.loss(-outputs, labels, self.net.reading, self.net.spec.output.kind)
