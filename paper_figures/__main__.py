@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import NoReturn
 
 import paper_figures
-from experiments.tables import Loader, NoResults, sources
-from paper_figures.style import save
+from experiments.harness.loader import Loader, NoResults, sources
+from paper_figures._style import save
 
 
 class _Parser(argparse.ArgumentParser):

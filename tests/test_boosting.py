@@ -11,8 +11,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from strategies import few
 
-from experiments import boosted, registry, tables
-from experiments.boosted import (
+from experiments.harness import registry, tables
+from experiments.harness.loader import Loader
+from experiments.harness.registry import Context
+from experiments.paper import boosting
+from experiments.paper.boosting import (
     BoostedConfig,
     boost,
     by_share,
@@ -25,9 +28,7 @@ from experiments.boosted import (
     together,
     tossed,
 )
-from experiments.place_coded import training
-from experiments.registry import Context
-from experiments.tables import Loader
+from experiments.trainers import training
 from lenet98.data.distortions import FIG7
 from lenet98.networks import LENET4, named
 from lenet98.online.engine import Engine
@@ -119,7 +120,7 @@ def test_filters_on_real_digits(mnist):
 
 
 def test_a_filter_that_nothing_passes_gives_up(mnist, monkeypatch):
-    monkeypatch.setattr(boosted, "HOPELESS", 5)
+    monkeypatch.setattr(boosting, "HOPELESS", 5)
     same = [initial_parameters(LENET4, SMALL.reading, generator(0, "init"))] * 2
     with pytest.raises(ValueError, match=r"only 0 of 2000 patterns pass the filter; lower BoostedConfig.filtered"):
         filtered(SMALL, 20_000, mnist, same, disagreement, 0, lambda *_: None)

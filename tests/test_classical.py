@@ -6,11 +6,12 @@ import numpy as np
 import pytest
 from fakes import publish
 
-from experiments import classical, paper, registry, tables
-from experiments.classical import CHOICES, ROWS
-from experiments.fitting import OTHER_FORMS, Config, binary, fit_and_test, patterns
-from experiments.registry import Context
-from experiments.tables import Loader, NoResults
+from experiments.harness import registry, tables
+from experiments.harness.loader import Loader, NoResults
+from experiments.harness.registry import Context
+from experiments.paper import classical
+from experiments.paper import numbers as paper
+from experiments.paper.classical import CHOICES, OTHER_FORMS, ROWS, Config, binary, fit_and_test, patterns
 from lenet98.data.preprocessing import FORMS, middle
 
 

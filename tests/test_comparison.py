@@ -8,13 +8,15 @@ import pytest
 from fakes import IDENTITY, publish
 from test_runner import finish
 
-from experiments import comparison, paper, registry, tables
 from experiments.__main__ import main
-from experiments.comparison import Line
-from experiments.registry import Experiment, Outcome, Step
-from experiments.tables import Loader, NoResults
+from experiments.harness import documents, registry, tables
+from experiments.harness.loader import Loader, NoResults
+from experiments.harness.registry import Experiment, Outcome, Step
+from experiments.paper import comparison
+from experiments.paper import numbers as paper
+from experiments.paper.comparison import Line
 from paper_figures import fig09_error_rates, fig10_rejection, fig11_operations, fig12_memory
-from paper_figures.bars import Bar, Scale, draw_bars
+from paper_figures._bars import Bar, Scale, draw_bars
 
 NAMES = [row.experiment for row in paper.ROWS]
 MISSING = [name for name in NAMES if name not in registry.load()]
@@ -316,19 +318,19 @@ def test_documents_show_the_tables_once_there_is_a_comparison(load, mnist, monke
     monkeypatch.setattr(tables, "TABLES", wanted)
     result(load, mnist, "lenet5", 95)
     text = "# Results\n<!-- table fig9 -->\n<!-- end table -->\n"
-    assert "## Fig." not in tables.results_page(load)
+    assert "## Fig." not in documents.results_page(load)
     with pytest.raises(NoResults, match="no classifier but LeNet-5"):
-        tables.with_block(text, "fig9", load)
+        documents.with_block(text, "fig9", load)
     assert tables.named("fig9")(load).body  # it is there for who asks for it
     result(load, mnist, "deslant_knn", 240)
-    captions = [line for line in tables.results_page(load).splitlines() if line.startswith("## ")]
+    captions = [line for line in documents.results_page(load).splitlines() if line.startswith("## ")]
     assert [caption.partition(":")[0] for caption in captions] == [
         "## Fig. 9",
         "## Fig. 10",
         "## Fig. 11",
         "## Fig. 12",
     ]
-    assert "| [deslant] K-NN Euclidean " in tables.with_block(text, "fig9", load)
+    assert "| [deslant] K-NN Euclidean " in documents.with_block(text, "fig9", load)
 
 
 # --- figures

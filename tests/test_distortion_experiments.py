@@ -7,10 +7,12 @@ import pytest
 from fakes import publish
 from scipy import stats
 
-from experiments import fresh, registry, tables
-from experiments.distortion import CHOSEN, HELD_OUT, READINGS, difference
-from experiments.registry import Context
-from experiments.tables import Loader, NoResults
+from experiments import trainers
+from experiments.harness import registry, tables
+from experiments.harness.loader import Loader, NoResults
+from experiments.harness.registry import Context
+from experiments.harness.statistics import difference
+from experiments.paper.distortions import CHOSEN, HELD_OUT, READINGS
 from lenet98.data.distortions import FIG7
 from lenet98.training import Config
 
@@ -44,9 +46,9 @@ def test_fresh_distortions_are_never_shown_twice(mnist, tmp_path, monkeypatch):
         seen.extend((shows(number).patterns, shows(number).copies) for number in (1, 2, 3))
         raise InterruptedError
 
-    monkeypatch.setattr(fresh, "train", train)
+    monkeypatch.setattr(trainers, "train", train)
     with pytest.raises(InterruptedError):
-        fresh.train_on_fresh(
+        trainers.train_on_fresh(
             Config(train_size=50, curvature_patterns=5, distortions=FIG7),
             3,
             Context(lambda _: None, tmp_path / "state"),

@@ -5,14 +5,14 @@ from pathlib import Path
 import pytest
 from fakes import publish
 
-from experiments import documents
-from experiments.tables import Loader
+from experiments.harness import documents
+from experiments.harness.loader import Loader
 
 
 @pytest.fixture
 def load(tmp_path, monkeypatch):
     """A checkout with this project's two texts and no results."""
-    root = Path(documents.__file__).parents[1]
+    root = Path(documents.__file__).parents[2]
     for path in documents.BLOCKS:
         (tmp_path / path).parent.mkdir(exist_ok=True)
         (tmp_path / path).write_text((root / path).read_text(encoding="utf-8"), encoding="utf-8")

@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 from test_tables import save
 
-from experiments import paper
-from experiments.tables import Loader, NoResults
+from experiments.harness.loader import Loader, NoResults
+from experiments.paper import numbers as paper
 from paper_figures import fig05_learning_curve as fig05
 from paper_figures import fig08_errors as fig08
 from paper_figures.__main__ import main
-from paper_figures.style import save as save_figure
+from paper_figures._style import save as save_figure
 
 
 @pytest.fixture

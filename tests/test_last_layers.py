@@ -12,8 +12,10 @@ from sklearn.linear_model import Ridge
 from sklearn.neighbors import KNeighborsClassifier
 from strategies import few
 
-from experiments import registry, tables
-from experiments.last_layers import (
+from experiments.harness import registry, tables
+from experiments.harness.loader import Loader
+from experiments.harness.registry import Context
+from experiments.paper.lenet1_lenet4 import (
     GridConfig,
     Linear,
     LocalConfig,
@@ -27,9 +29,7 @@ from experiments.last_layers import (
     states_below,
     votes,
 )
-from experiments.place_coded import MEAN_SQUARED_ERROR, training
-from experiments.registry import Context
-from experiments.tables import Loader
+from experiments.trainers import MEAN_SQUARED_ERROR, training
 from lenet98.networks import LENET4, LENET5
 from lenet98.online.engine import Engine
 from lenet98.prototypes import place_codes

@@ -6,11 +6,12 @@ import numpy as np
 import pytest
 from fakes import publish
 
-from experiments import registry, support_vectors, svm, tables, tangent, tangent_neighbours
-from experiments.registry import Context
-from experiments.support_vectors import Config, run_machines
-from experiments.tables import Loader, NoResults
-from experiments.tangent_neighbours import run_tangents
+from experiments.harness import registry, tables
+from experiments.harness.loader import Loader, NoResults
+from experiments.harness.registry import Context
+from experiments.paper import svm, tangent_distance
+from experiments.paper.svm import Config, run_machines
+from experiments.paper.tangent_distance import run_tangents
 from lenet98.classifiers import svm as classifiers
 
 SMALL = Config(degree=5, directions=4, reduced=5, steps=3, train_size=200, evaluate_on="held out")
@@ -36,8 +37,8 @@ def context(tmp_path, after=None):
 def few_judge():
     """The last 500 training patterns, so that the tests are quick."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(support_vectors, "HELD_OUT", 500)
-        patch.setattr(tangent_neighbours, "HELD_OUT", 500)
+        patch.setattr(svm, "HELD_OUT", 500)
+        patch.setattr(tangent_distance, "HELD_OUT", 500)
         yield
 
 
@@ -66,7 +67,7 @@ def test_reduced_set_costs_what_fig_11_shows():
 
 def test_tangent_distance_costs_what_fig_11_shows():
     """20 million: 60,000 prototypes of 256 pixels, and the candidates' planes."""
-    config = tangent.CHOSEN
+    config = tangent_distance.CHOSEN
     assert 256 * (60_000 + config.candidates * 63) == pytest.approx(20e6, rel=0.02)
 
 
@@ -75,7 +76,7 @@ def test_choices_are_made_on_training_patterns():
         ("svm_poly4", svm.CHOICES),
         ("rs_svm_poly5", svm.CHOICES),
         ("dist_vsvm_poly9", svm.CHOICES),
-        ("16x16_tangent_distance", tangent.CHOICES),
+        ("16x16_tangent_distance", tangent_distance.CHOICES),
     ):
         config = registry.named(row).config
         size = choices[f"choice-{row}"][1].train_size
@@ -125,11 +126,11 @@ def test_more_patterns_than_there_are_is_refused(tmp_path):
     with pytest.raises(ValueError, match="train_size is 60000; there are 59500 patterns to learn"):
         run_machines(replace(SMALL, train_size=60_000), 0, context(tmp_path)[0])
     with pytest.raises(ValueError, match="train_size is 60001; there are 60000 patterns to learn"):
-        run_tangents(replace(tangent.CHOSEN, train_size=60_001), 0, context(tmp_path)[0])
+        run_tangents(replace(tangent_distance.CHOSEN, train_size=60_001), 0, context(tmp_path)[0])
 
 
 def test_tangent_distance_runs_and_says_how_far_it_is(tmp_path):
-    config = replace(tangent.CHOSEN, train_size=300, candidates=10, evaluate_on="held out")
+    config = replace(tangent_distance.CHOSEN, train_size=300, candidates=10, evaluate_on="held out")
     given, reports = context(tmp_path)
     outcome = run_tangents(config, 0, given)
     assert [report.done for report in reports] == [0, *range(100, 501, 100)]

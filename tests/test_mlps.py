@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 from fakes import publish
 
-from experiments import paper, registry, store, tables
-from experiments.forms import FormConfig, train_on_form
-from experiments.mlps import EXPERIMENTS, HELD_OUT_MU, RANGES
-from experiments.place_coded import MEAN_SQUARED_ERROR, training
-from experiments.registry import Context
-from experiments.tables import Loader
+from experiments.harness import registry, store, tables
+from experiments.harness.loader import Loader
+from experiments.harness.registry import Context
+from experiments.paper import numbers as paper
+from experiments.paper.fully_connected import EXPERIMENTS, HELD_OUT_MU, RANGES
+from experiments.trainers import MEAN_SQUARED_ERROR, FormConfig, train_on_form, training
 from lenet98.data.distortions import FIG7
 from lenet98.data.preprocessing import crop, deslant, in_form, middle, reduce
 from lenet98.networks import named

@@ -11,19 +11,25 @@ import pytest
 import torch
 from fakes import publish
 
-from experiments import comparison, modern, registry, store, tables
 from experiments.__main__ import _reproduced, main
-from experiments.modern import ALONE, CHOICES, LADDER, RATES, TRIED, VARIANTS, change, size
-from experiments.runner import Job
-from experiments.tables import Loader, NoResults
+from experiments.harness import registry, store, tables
+from experiments.harness.identity import _leaves, plain
+from experiments.harness.loader import Loader, NoResults
+from experiments.harness.plan import Job
+from experiments.harness.statistics import change
+from experiments.modern import ladder
+from experiments.modern.held_out import CHOICES, TRIED
+from experiments.modern.ladder import ALONE, LADDER, RATES, VARIANTS, size
+from experiments.paper import comparison
 from lenet98.evaluation import holm
 from lenet98.modern.popular import POPULAR
-from paper_figures import costs_today, ladder
+from paper_figures import costs_today
+from paper_figures import ladder as drawing
 
 
 def leaves(config):
     """The fields of a configuration with their dotted names."""
-    return dict(store._leaves(store.plain(config)))
+    return dict(_leaves(plain(config)))
 
 
 def changed(experiment, against):
@@ -92,7 +98,7 @@ def test_every_variant_can_be_shown_and_its_layers_are_part_of_its_key(variant, 
         assert experiment.seeds == (0, 1, 2, 3, 4)
     assert variant.idea.endswith(".")
     assert main(["show", variant.experiment]) == 0
-    assert json.loads(capsys.readouterr().out)["config"] == store.plain(experiment.config)
+    assert json.loads(capsys.readouterr().out)["config"] == plain(experiment.config)
 
 
 def test_settings_in_use_are_among_those_that_are_tried_on_held_out_patterns():
@@ -108,9 +114,9 @@ def test_settings_in_use_are_among_those_that_are_tried_on_held_out_patterns():
 
 
 def test_held_out_runs_differ_from_their_rungs_in_what_is_learnt_alone():
-    for name, rung in ((f"held-ladder-adamw-{RATES[modern.LAST.name, 'adamw']:g}", "ladder-adamw"),
+    for name, rung in ((f"held-ladder-adamw-{RATES[ladder.LAST.name, 'adamw']:g}", "ladder-adamw"),
                        (f"held-alone-sgd-{RATES['lenet5', 'sgd']:g}", "alone-sgd"),
-                       (f"held-ladder-dropout-{modern.DROPOUT:g}", "ladder-dropout")):  # fmt: skip
+                       (f"held-ladder-dropout-{ladder.DROPOUT:g}", "ladder-dropout")):  # fmt: skip
         assert changed(name, rung) == {"train_size", "evaluate_on"}
 
 
@@ -131,7 +137,7 @@ def test_reproducing_the_group_shows_its_tables_first_the_ladder(tmp_path):
         assert [name for name, _ in _reproduced(Namespace(names=names))] == shown.split()
     publish(tmp_path, "ladder-relu", 0, predictions=np.zeros(10_000))
     load = Loader(("reference",), tmp_path, tmp_path)
-    assert modern.status(load) == "The ladder: 1 of 13 rungs"
+    assert ladder.status(load) == "The ladder: 1 of 13 rungs"
 
 
 # --- devices
@@ -250,8 +256,8 @@ def test_alone_and_reverse_name_what_they_are_against(load):
 
 
 def test_held_rates_says_whether_the_best_is_in_use(tmp_path):
-    used = RATES[modern.LAST.name, "sgd"]
-    others = [rate for rate in TRIED[modern.LAST.name, "sgd"] if rate != used]
+    used = RATES[ladder.LAST.name, "sgd"]
+    others = [rate for rate in TRIED[ladder.LAST.name, "sgd"] if rate != used]
     publish(tmp_path, f"held-ladder-sgd-{used:g}", 0, test=100)
     publish(tmp_path, f"held-ladder-sgd-{others[0]:g}", 0, test=120)
     load = Loader(("reference",), tmp_path, tmp_path)
@@ -282,7 +288,7 @@ def test_sizes_of_all_kinds_of_networks():
 
 
 def test_figure_of_the_ladder(load):
-    left, right = ladder.figure(load).axes
+    left, right = drawing.figure(load).axes
     assert [text.get_text() for text in left.get_yticklabels()][:3] == [
         "LeNet-5 (1998)", "+ full C3", "+ average pooling"
     ]  # fmt: skip
@@ -295,7 +301,7 @@ def test_ladder_writes_a_change_that_is_beyond_its_axis(load, mnist):
     for name, errors in (("alone-wider", 9026), ("alone-wider-slow", 103)):
         predictions = answers(mnist.test_labels, np.arange(errors))
         publish(load.reference, name, 0, test=errors, predictions=predictions)
-    _, right = ladder.figure(load).axes
+    _, right = drawing.figure(load).axes
     assert [text.get_text() for text in right.texts] == ["+89"]
     assert max(right.get_xlim()) < 2
     # Both are of the same rung; what is learnt with a share of eta has a mark of its own.
@@ -315,7 +321,7 @@ def test_figure_of_costs(load):
     assert {container.lines[0].get_xdata()[0] for container in right.containers} == {60}
 
 
-@pytest.mark.parametrize("figure", [ladder, costs_today])
+@pytest.mark.parametrize("figure", [drawing, costs_today])
 def test_figures_without_results(figure, tmp_path):
     publish(tmp_path, "lenet5", 0)
     with pytest.raises(NoResults):

@@ -7,7 +7,8 @@ import pytest
 from fakes import publish
 from scipy.stats import fisher_exact
 
-from experiments.overlap import (
+from experiments.harness.loader import Loader, NoResults
+from experiments.paper.fig8_errors import (
     Part,
     agreement,
     by_writer,
@@ -19,7 +20,6 @@ from experiments.overlap import (
     shared,
     split,
 )
-from experiments.tables import Loader, NoResults
 from lenet98.data.fig8 import Writers, fig8, writers
 
 

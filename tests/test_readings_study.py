@@ -10,10 +10,11 @@ import numpy as np
 import pytest
 from fakes import LAYERS, publish
 
-from experiments import paper, readings, registry, tables
-from experiments.readings import VARIATIONS
-from experiments.saturation import look
-from experiments.tables import Loader, NoResults
+from experiments.harness import registry, tables
+from experiments.harness.loader import Loader, NoResults
+from experiments.paper import numbers as paper
+from experiments.paper import readings
+from experiments.paper.readings import VARIATIONS, look
 from lenet98.data.fields import pad_and_scale
 from lenet98.networks import LENET5
 from lenet98.randomness import generator

@@ -7,7 +7,10 @@ import numpy as np
 import pytest
 
 from experiments import __main__ as experiments
-from experiments import modern, paper, store, tables
+from experiments.harness import store, tables
+from experiments.harness.loader import Loader
+from experiments.modern import held_out
+from experiments.paper import numbers as paper
 from lenet98 import weights
 from lenet98.evaluation import predict, rejection_score
 from lenet98.networks import named
@@ -54,8 +57,8 @@ def test_every_classifier_of_fig_9_is_near_the_paper_or_errs_less(row):
 
 
 def test_settings_of_the_modern_networks_have_the_fewest_held_out_errors():
-    notes = tables.named("held-rates")(tables.Loader(("reference",), ROOT / "results", REFERENCE)).notes
-    for choice in modern.CHOICES:
+    notes = tables.named("held-rates")(Loader(("reference",), ROOT / "results", REFERENCE)).notes
+    for choice in held_out.CHOICES:
         if choice.why == "chosen":
             assert f"{choice.title}: {choice.used:g}, in use, has the fewest errors." in notes
 

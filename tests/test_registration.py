@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.linalg import expm
 
-from experiments.registration import (
+from experiments.paper.fig7_registration import (
     FIG7_STATISTICS,
     INSTANCES,
     PATTERNS,

@@ -15,10 +15,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from experiments import progress, registry, runner, store
 from experiments.__main__ import main
-from experiments.registry import Experiment, Outcome, Step
-from experiments.store import CodeVersion, Identity
+from experiments.harness import plan, progress, registry, runner, store
+from experiments.harness.identity import CodeVersion, Identity
+from experiments.harness.registry import Experiment, Outcome, Step
 
 ROOT = Path(__file__).parents[1]
 
@@ -114,7 +114,7 @@ def test_code_edited_after_the_key_was_taken_fails_the_run(tmp_path, fakes, capf
     changed = Identity(FAKE.config, "none", CodeVersion({"lenet98.specs": "as it was"}))
     with monkeypatch.context() as patch:
         patch.setattr(Experiment, "identity", lambda self: changed)
-        jobs = runner.plan([FAKE], (0,), tmp_path).jobs
+        jobs = plan.plan([FAKE], (0,), tmp_path).jobs
     assert runner.execute(jobs, 1).failed == 1
     assert "its code was edited while the command ran" in capfd.readouterr().err
     assert not made(tmp_path)
@@ -133,7 +133,7 @@ def test_arrays_hold_predictions_weights_and_the_configuration(tmp_path, fakes):
 
 
 def planned(tmp_path, experiment=FAKE, seeds=(0,), **options):
-    return runner.plan([experiment], seeds, tmp_path, **options)
+    return plan.plan([experiment], seeds, tmp_path, **options)
 
 
 def finish(tmp_path, experiment=FAKE, seed=0, **changes):
@@ -212,8 +212,8 @@ def test_plan_estimates_the_time(tmp_path):
 
 def test_plan_names_the_slowest_of_all_their_runs(tmp_path):
     others = [replace(FAKE, name="once", minutes=5), replace(FAKE, name="never", minutes=1)]
-    plan = runner.plan([replace(FAKE, minutes=4), *others], (0, 1), tmp_path)
-    assert plan.slowest(2) == [("once", 10), ("fake", 8)]
+    made = plan.plan([replace(FAKE, minutes=4), *others], (0, 1), tmp_path)
+    assert made.slowest(2) == [("once", 10), ("fake", 8)]
     assert planned(tmp_path, seeds=()).total(1) == "0 runs, about 0 minutes with --jobs 1"
 
 
@@ -221,8 +221,8 @@ def test_plan_names_the_slowest_of_all_their_runs(tmp_path):
     ("text", "seeds"), [("4", (4,)), ("0-3", (0, 1, 2, 3)), ("0,3,5", (0, 3, 5)), ("7, 0-1", (7, 0, 1))]
 )
 def test_seeds(text, seeds):
-    assert runner.parse_seeds(text) == seeds
-    assert runner.parse_seeds(runner.format_seeds(seeds)) == tuple(sorted(seeds))
+    assert plan.parse_seeds(text) == seeds
+    assert plan.parse_seeds(plan.format_seeds(seeds)) == tuple(sorted(seeds))
 
 
 @pytest.mark.parametrize(
@@ -230,11 +230,11 @@ def test_seeds(text, seeds):
 )
 def test_seeds_that_are_none(text):
     with pytest.raises(ValueError, match="seed"):
-        runner.parse_seeds(text)
+        plan.parse_seeds(text)
 
 
 def test_seeds_are_written_short():
-    assert runner.format_seeds([9, 0, 1, 2, 5]) == "0-2,5,9"
+    assert plan.format_seeds([9, 0, 1, 2, 5]) == "0-2,5,9"
 
 
 @pytest.mark.parametrize("entry", [(101, 100), (-1, 100), (0, 0)])

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from fakes import publish
 
-from experiments import registry, tables
-from experiments.tables import Loader, NoResults
+from experiments.harness import registry, tables
+from experiments.harness.loader import Loader, NoResults
 from paper_figures import fig06_training_set_size as fig06
 
 

@@ -9,8 +9,9 @@ from dataclasses import dataclass
 import numpy as np
 import pytest
 
-from experiments import store
-from experiments.store import CodeVersion, Identity, Runs
+from experiments.harness import provenance, store
+from experiments.harness.identity import CodeVersion, Identity, differences, plain
+from experiments.harness.store import Runs
 
 CODE = CodeVersion({"lenet98.specs": "aaaa"})
 CONFIG = {"reading": {"j": 1.0, "loss": "eq9"}, "etas": [0.0005, 0.0002]}
@@ -73,7 +74,7 @@ def test_key_does_not_depend_on_field_order_or_on_how_a_number_is_written():
 
 def test_key_does_not_depend_on_the_hash_seed():
     program = (
-        "from experiments.store import *; "
+        "from experiments.harness.identity import *; from experiments.harness.provenance import code_version; "
         "print(Identity({'b': [1, 2], 'a': {'x': 0.1, 'y': None}}, 'd', code_version(['lenet98.readings'])).key)"
     )
     keys = {
@@ -97,13 +98,13 @@ def test_dataclasses_and_tuples_become_json():
         etas: tuple[float, ...] = (1e-4, 1e-5)
         size: np.int64 = np.int64(3)  # noqa: RUF009
 
-    assert store.plain(Config()) == {"inner": {"j": 0.5}, "etas": [1e-4, 1e-5], "size": 3}
+    assert plain(Config()) == {"inner": {"j": 0.5}, "etas": [1e-4, 1e-5], "size": 3}
 
 
 @pytest.mark.parametrize(("value", "error"), [(float("nan"), ValueError), ({1, 2}, TypeError), (np.ones(2), TypeError)])
 def test_what_json_cannot_hold_is_refused(value, error):
     with pytest.raises(error, match="configuration"):
-        store.plain({"x": value})
+        plain({"x": value})
 
 
 # --- code versions
@@ -128,7 +129,7 @@ def package(tmp_path):
 
 
 def version(package):
-    return store.code_version(["toy.top"], {"toy": package})
+    return provenance.code_version(["toy.top"], {"toy": package})
 
 
 def test_code_follows_imports_also_inside_functions(package):
@@ -159,12 +160,12 @@ def test_an_init_counts_where_a_name_is_taken_from_it(package):
 
 def test_unknown_root_is_refused():
     with pytest.raises(ValueError, match=r"'lenet98\.lenet6' is not a module"):
-        store.code_version(["lenet98.lenet6"])
+        provenance.code_version(["lenet98.lenet6"])
 
 
 def test_the_harness_never_enters():
     # The store imports lenet98 and is imported by every experiment; neither it nor the command line may count.
-    modules = store.code_version(["lenet98.readings", "experiments.store", "experiments.__main__"]).modules
+    modules = provenance.code_version(["lenet98.readings", "experiments.harness.store", "experiments.__main__"]).modules
     assert list(modules) == ["lenet98.readings", "lenet98.specs"]
 
 
@@ -177,13 +178,13 @@ def test_differences_name_what_changed():
         "mnist-2",
         CodeVersion({"lenet98.specs": "bbbb", "lenet98.sdlm": "cccc"}),
     )
-    assert store.differences(record(), other) == [
+    assert differences(record(), other) == [
         "config reading.j changed from 1.0 to 3.0",
         "config mu changed from null to 0.02",
         "data changed from mnist-1 to mnist-2",
         "code changed in lenet98.sdlm, lenet98.specs",
     ]
-    assert store.differences(record(), IDENTITY) == []
+    assert differences(record(), IDENTITY) == []
 
 
 # --- files
@@ -206,7 +207,7 @@ def test_a_crash_while_saving_leaves_the_old_file(tmp_path, monkeypatch, moment)
     def crash(*_):
         raise OSError("disk full")
 
-    monkeypatch.setattr(store.os, "fsync" if moment == "write" else "replace", crash)
+    monkeypatch.setattr(os, "fsync" if moment == "write" else "replace", crash)
     with pytest.raises(OSError, match="disk full"):
         store.write_text(path, "new and longer")
     assert path.read_text() == "old"
@@ -306,17 +307,17 @@ def test_checkout_tells_clean_from_dirty(tmp_path):
         identity = ["-c", "user.name=a", "-c", "user.email=a@b"]
         subprocess.run(["git", "-C", str(tmp_path), *identity, *arguments], check=True, capture_output=True)
 
-    assert store.checkout(tmp_path) is None
+    assert provenance.checkout(tmp_path) is None
     (tmp_path / "lenet98").mkdir()
     (tmp_path / "lenet98" / "__init__.py").touch()
     git("init")
-    assert store.checkout(tmp_path) is None  # not tracked: somebody else's repository
+    assert provenance.checkout(tmp_path) is None  # not tracked: somebody else's repository
     git("add", ".")
     git("commit", "-m", "first")
-    clean = store.checkout(tmp_path)
+    clean = provenance.checkout(tmp_path)
     assert len(clean["commit"]) == 40
     assert clean["dirty"] is False
     (tmp_path / "notes.md").touch()
-    assert store.checkout(tmp_path)["dirty"] is False
+    assert provenance.checkout(tmp_path)["dirty"] is False
     (tmp_path / "lenet98" / "new.py").touch()
-    assert store.checkout(tmp_path)["dirty"] is True
+    assert provenance.checkout(tmp_path)["dirty"] is True

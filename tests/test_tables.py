@@ -9,10 +9,11 @@ from pathlib import Path
 import pytest
 from fakes import IDENTITY, record
 
-from experiments import documents, paper, registry, store, tables
 from experiments.__main__ import main
-from experiments.registry import Experiment
-from experiments.tables import Loader
+from experiments.harness import documents, registry, store, tables
+from experiments.harness.loader import Loader, NoResults, sources
+from experiments.harness.registry import Experiment
+from experiments.paper import numbers as paper
 
 # Ten seeds whose mean is 0.95% exactly.
 ERRORS = (85, 90, 92, 94, 95, 95, 96, 98, 100, 105)
@@ -45,7 +46,7 @@ def load(tmp_path, monkeypatch):
         def identity(self):
             return IDENTITY
 
-    lenet5 = Known("lenet5", "LeNet-5", {}, lambda *_: None, minutes=1, data="none")
+    lenet5 = Known("lenet5", "LeNet-5", {}, lambda *_: None, minutes=1, data="none", paper_error=0.95)
     monkeypatch.setattr(registry, "_import_all", lambda: None)
     monkeypatch.setattr(registry, "_experiments", {"lenet5": lenet5})
     monkeypatch.chdir(tmp_path)
@@ -147,7 +148,7 @@ def test_lenet5_in_latex(reference):
 
 def test_both_sources_stand_side_by_side(reference):
     save(reference.results / "lenet5" / IDENTITY.key, 0, 110)
-    both = Loader(tables.sources("both"), reference.results, reference.reference)
+    both = Loader(sources("both"), reference.results, reference.reference)
     made = tables.named("lenet5")(both)
     assert [(row["source"], row["n"]) for row in made.records] == [("reference", 10), ("results", 1)]
     assert [line[0] for line in made.body] == ["LeNet-5 (reference)", "LeNet-5 (results)"]
@@ -192,7 +193,7 @@ def test_when_every_run_diverged_there_is_a_row_without_a_mean(load):
     save(load.reference / "lenet5", 0, 9000, status="diverged", passes=0)
     (row,) = tables.named("lenet5")(load).records
     assert (row["mean"], row["n"], row["diverged"]) == (None, 0, 1)
-    with pytest.raises(tables.NoResults, match="diverged"):
+    with pytest.raises(NoResults, match="diverged"):
         tables.named("fig5")(load)
 
 

@@ -3,8 +3,8 @@
 What is called LeNet-5 today differs from Section II.B in every part: C3 reads all maps, plain pooling stands where
 subsampling had coefficients, biases and a squashing function, a softmax where the RBF units were, rectified units where
 f was a tanh.  Each change is a function from spec to spec; `LADDER` makes them one after the other, `ALONE` makes each
-to the paper's network.  A network's name lists its changes, and `networks.named` knows them all.  At the end of the ladder
-stands `TODAY`, another network.
+to the paper's network.  A network's name lists its changes, and `networks.named` knows them all.  At the end of the
+ladder stands `TODAY`, another network.
 """
 
 from __future__ import annotations

@@ -63,7 +63,7 @@ class Config:
     reading: Reading = READING
     etas: tuple[float, ...] = (1e-4, 1e-5, 1e-6)
     """eta of each stage; its length is the number of stages."""
-    loop: int = 10
+    passes: int = 10
     """Of each stage."""
     mu: float = MU
     curvature_patterns: int = 1000

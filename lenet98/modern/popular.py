@@ -1,7 +1,7 @@
 """LeNet-5 as people write it: networks published under that name, with the settings that their authors state.
 
-None of them is the network of 1998; `lenet98.modern.compare` says in what each differs.  What an author does not state is the
-default of the framework used, and is named in `unstated`.
+None of them is the network of 1998; `lenet98.modern.compare` says in what each differs.  What an author does not state
+is the default of the framework used, and is named in `unstated`.
 """
 
 from __future__ import annotations
