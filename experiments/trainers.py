@@ -140,7 +140,7 @@ C = TypeVar("C", bound=Config)
 
 
 def training(kind: type[C], spec: str, *, distorted: bool = False, **more: Any) -> C:
-    """The recipe of III.B for a network of `lenet98.specs`, with the distortions of Fig. 7 or without any.
+    """The recipe of III.B for a network of `lenet98.networks`, with the distortions of Fig. 7 or without any.
 
     `kind` is the class of the configuration, and `more` its further fields.
     """

@@ -130,7 +130,7 @@ class Net(nn.Module):
     Parameters
     ----------
     spec
-        The layers, for example `lenet98.specs.LENET5`.
+        The layers, for example `lenet98.networks.LENET5`.
     reading
         How the paper's open points are read; decides the initial weights and the subsampling.
     seed

@@ -43,7 +43,7 @@ WIDTH = 28
 
 
 def facts(name: str) -> Facts:
-    """The points of a network of `lenet98.specs` or of `lenet98.modern.popular`; ValueError lists what exists."""
+    """The points of a network of `lenet98.networks` or of `lenet98.modern.popular`; ValueError lists what exists."""
     if name in POPULAR:
         config = POPULAR[name].config
         if isinstance(config, lenet_from_scratch.Config):

@@ -165,7 +165,7 @@ class Trained:
     history: list[Pass]
     outputs: NDArray[np.float32]
     """Outputs of every evaluated pattern, the greatest the answer, shape (n, classes): linear ones, of which the
-    softmax makes probabilities, or -y_i of a network of `lenet98.specs`."""
+    softmax makes probabilities, or -y_i of a network of `lenet98.networks`."""
     diverged: bool
     """Whether the loss stopped being finite; the history then ends with the last pass before that."""
 

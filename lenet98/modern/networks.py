@@ -1,11 +1,11 @@
-"""Networks as the mini-batch trainer takes them, as data: those that are written today, and those of `lenet98.specs`.
+"""Networks as the mini-batch trainer takes them, as data: those that are written today, and those of `lenet98.networks`.
 
 A `ConvNet` is what LeNet-5 is usually taken for, and its successors.  It has no table of connections, no trainable
 subsampling and no RBF units: convolutions that read every map, 2x2 pooling without parameters, full layers, and as many
 linear outputs as classes, which a softmax turns to probabilities.  The PyTorch module, the counts and
 `lenet98.modern.compare` all read the one description.
 
-A `SpecNet` is a network of `lenet98.specs`, with what is added to networks today.  The network of 1998 is learnt here
+A `SpecNet` is one of `lenet98.networks`, with what is added to networks today.  The network of 1998 is learnt here
 one pattern at a time (`lenet98.training`); this lets the very same layers, from the same initial weights and on the
 same loss, be learnt in batches (`lenet98.modern.minibatch`), with batch normalisation and dropout, which have no
 meaning for a single pattern or no place in the online engine.
@@ -286,12 +286,12 @@ def field(images: Tensor, size: int, levels: tuple[float, float]) -> Tensor:
     return nn.functional.pad(scaled, margins, value=white)
 
 
-# --- networks of `lenet98.specs` --------------------------------------------------------------------------------------
+# --- networks of `lenet98.networks` -----------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
 class SpecNet:
-    """A network of `lenet98.specs` by its name, and what is added to it.
+    """A network of `lenet98.networks` by its name, and what is added to it.
 
     Raises ValueError, naming the field, for a network that cannot be.
     """
