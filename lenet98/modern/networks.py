@@ -1,4 +1,4 @@
-"""Networks as the mini-batch trainer takes them, as data: those that are written today, and those of `lenet98.networks`.
+"""Networks that the mini-batch trainer takes, as data: those that are written today, and those of `lenet98.networks`.
 
 A `ConvNet` is what LeNet-5 is usually taken for, and its successors.  It has no table of connections, no trainable
 subsampling and no RBF units: convolutions that read every map, 2x2 pooling without parameters, full layers, and as many
