@@ -37,11 +37,11 @@ from lenet98.data.fields import pad_and_scale
 from lenet98.data.mnist import MNIST, load
 from lenet98.losses import loss
 from lenet98.modules import Net, unflatten
+from lenet98.networks import LENET5, TABLE_I
 from lenet98.online.engine import Engine
 from lenet98.prototypes import bitmaps
 from lenet98.randomness import generator
 from lenet98.readings import Reading, initial_parameters
-from lenet98.specs import LENET5, TABLE_I
 from lenet98.training import Config, train
 
 REPETITIONS = 15

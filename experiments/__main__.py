@@ -14,9 +14,13 @@ from typing import Any, NoReturn, get_args
 
 from tabulate import tabulate
 
-from experiments import comparison, documents, modern, paper, registry, runner, store, tables
-from lenet98 import minibatch
+from experiments.harness import documents, plan, registry, runner, store, tables
+from experiments.harness.identity import Json
+from experiments.harness.loader import Loader, NoResults, sources
+from experiments.modern import ladder
+from experiments.paper import comparison
 from lenet98.cli import mute
+from lenet98.modern import minibatch
 
 
 class _Parser(argparse.ArgumentParser):
@@ -66,7 +70,7 @@ def _parser() -> argparse.ArgumentParser:
     ):
         sub = command(name, function, help)
         sub.add_argument("names", nargs="+", metavar="NAME", help="an experiment, or a group: fig9 or modern")
-        sub.add_argument("--seeds", type=_argument(runner.parse_seeds), help="0-9, 0,3,5 or 4; else each one's own")
+        sub.add_argument("--seeds", type=_argument(plan.parse_seeds), help="0-9, 0,3,5 or 4; else each one's own")
         sub.add_argument("--jobs", type=_argument(_jobs), default=1, help="runs side by side, one core each")
         sub.add_argument("--force", action="store_true", help="run again what is there")
         sub.add_argument("--data-dir", type=Path, help="folder of MNIST's files")
@@ -81,7 +85,7 @@ def _parser() -> argparse.ArgumentParser:
     device(sub)
     sub = command("publish", _publish, "copy an experiment's results into the reference")
     sub.add_argument("name")
-    sub.add_argument("--seeds", type=_argument(runner.parse_seeds), help="seeds that must be there")
+    sub.add_argument("--seeds", type=_argument(plan.parse_seeds), help="seeds that must be there")
     sub.add_argument("--weights", action="store_true", help="with the final weights")
     sub.add_argument("--force", action="store_true", help="even if incomplete or not of a clean checkout")
     sub = command("readme", _readme, "write the tables into README.md and docs/")
@@ -107,18 +111,18 @@ def _jobs(text: str) -> int:
     return int(text)
 
 
-def _made_plan(chosen: argparse.Namespace) -> runner.Plan:
+def _made_plan(chosen: argparse.Namespace) -> plan.Plan:
     if chosen.device not in minibatch.devices():
         raise ValueError(f"--device is {chosen.device!r}; this machine has {', '.join(minibatch.devices())}")
     experiments = [registry.on_device(found, chosen.device) for found in comparison.experiments(chosen.names)]
     for experiment in experiments:
         if experiment.deterministic and chosen.seeds not in (None, (0,)):
             print(f"{experiment.name} does not depend on the seed: seed 0 is all there is")
-    plan = runner.plan(experiments, chosen.seeds, chosen.results, force=chosen.force)
-    for line in plan.lines():
+    made = plan.plan(experiments, chosen.seeds, chosen.results, force=chosen.force)
+    for line in made.lines():
         print(line, flush=True)
-    print(plan.total(chosen.jobs), flush=True)
-    return plan
+    print(made.total(chosen.jobs), flush=True)
+    return made
 
 
 def _plan(chosen: argparse.Namespace) -> int:
@@ -127,10 +131,10 @@ def _plan(chosen: argparse.Namespace) -> int:
 
 
 def _run(chosen: argparse.Namespace, after: Callable[[], str] | None = None) -> int:
-    plan = _made_plan(chosen)
-    if not plan.jobs:
+    made = _made_plan(chosen)
+    if not made.jobs:
         return 0
-    summary = runner.execute(plan.jobs, chosen.jobs, chosen.data_dir, after=after)
+    summary = runner.execute(made.jobs, chosen.jobs, chosen.data_dir, after=after)
     if summary.interrupted:
         print("interrupted; the same command resumes each run after its last finished pass", file=sys.stderr)
         return 130
@@ -145,15 +149,15 @@ def _reproduce(chosen: argparse.Namespace) -> int:
     for name, source in _reproduced(chosen):
         try:
             print(f"\n{tables.named(name)(_loader(chosen, source)).render('md')}", end="")
-        except tables.NoResults as error:
+        except NoResults as error:
             print(f"\n{name}: {error}", file=sys.stderr)
     return status
 
 
 def _reproduced(chosen: argparse.Namespace) -> list[tuple[str, str]]:
     """The tables of what is reproduced, and their sources; the first is written anew after every run."""
-    if chosen.names == [modern.GROUP]:
-        return [(name, "results") for name in modern.TABLES]
+    if chosen.names == [ladder.GROUP]:
+        return [(name, "results") for name in ladder.TABLES]
     return [("fig9", "results"), ("fig5", "results"), ("lenet5", "both")]
 
 
@@ -164,14 +168,14 @@ def _refresh(chosen: argparse.Namespace) -> str:
     loader = _loader(chosen, source)
     try:
         store.write_text(path, tables.named(name)(loader).render("md"))
-        return f"{comparison.status(loader) if name == 'fig9' else modern.status(loader)} in {path}"
+        return f"{comparison.status(loader) if name == 'fig9' else ladder.status(loader)} in {path}"
     except (ValueError, OSError) as error:  # the runs go on
         return f"{path} is not written: {error}"
 
 
 def _list(chosen: argparse.Namespace) -> int:
     rows = [
-        (e.name, e.title, runner.format_seeds(e.seeds), f"{e.minutes:g}", paper.TEST_ERROR.get(e.name, ""))
+        (e.name, e.title, plan.format_seeds(e.seeds), f"{e.minutes:g}", "" if e.paper_error is None else e.paper_error)
         for e in registry.load().values()
     ]
     print(tabulate(rows, ("experiment", "row", "seeds", "minutes a run", "paper, %"), disable_numparse=True))
@@ -198,16 +202,16 @@ def _show(chosen: argparse.Namespace) -> int:
     return 0
 
 
-def _where(runs: store.Runs, key: str) -> store.Json:
+def _where(runs: store.Runs, key: str) -> Json:
     return {
         "folder": str(runs.folder),
-        "seeds": runner.format_seeds(result.seed for result in runs.results),
+        "seeds": plan.format_seeds(result.seed for result in runs.results),
         "of the present key": all(result.record["key"] == key for result in runs.results),
     }
 
 
-def _loader(chosen: argparse.Namespace, source: str) -> tables.Loader:
-    return tables.Loader(tables.sources(source), chosen.results, chosen.reference, getattr(chosen, "device", "cpu"))
+def _loader(chosen: argparse.Namespace, source: str) -> Loader:
+    return Loader(sources(source), chosen.results, chosen.reference, getattr(chosen, "device", "cpu"))
 
 
 def _table(chosen: argparse.Namespace) -> int:
@@ -226,11 +230,11 @@ def _publish(chosen: argparse.Namespace) -> int:
     identity = experiment.identity()
     runs = store.latest(experiment.name, identity, chosen.results)
     if not runs.results:
-        raise tables.NoResults(f"no results of {chosen.name} yet; `python -m experiments run {chosen.name}` makes them")
+        raise NoResults(f"no results of {chosen.name} yet; `python -m experiments run {chosen.name}` makes them")
     folder = store.publish(
         runs, identity, chosen.seeds or experiment.seeds, chosen.reference, weights=chosen.weights, force=chosen.force
     )
-    print(f"{experiment.name} seeds {runner.format_seeds(r.seed for r in runs.results)} published in {folder}")
+    print(f"{experiment.name} seeds {plan.format_seeds(r.seed for r in runs.results)} published in {folder}")
     return 0
 
 

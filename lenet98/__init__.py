@@ -2,7 +2,6 @@
 
 from importlib.metadata import version
 
-import lenet98.modern as _modern  # noqa: F401, so that `specs.named` finds its networks
 from lenet98.data.fig8 import fig8
 
 __all__ = ["__version__", "fig8"]

@@ -14,7 +14,8 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from lenet98.training import Config, Progress, Trained
+    from lenet98.loop import Progress, Trained
+    from lenet98.training import Config
 
 QUANTITIES = {
     "parameters": "parameters",
@@ -134,7 +135,7 @@ def describe(chosen: argparse.Namespace) -> None:
     from tabulate import tabulate
 
     from lenet98 import accounting
-    from lenet98.specs import named
+    from lenet98.networks import named
 
     spec = named(chosen.spec)
     printed = accounting.PAPER.get(spec.name, {})
@@ -157,7 +158,7 @@ def describe(chosen: argparse.Namespace) -> None:
 
 
 def compare(chosen: argparse.Namespace) -> None:
-    from lenet98.compare import side_by_side
+    from lenet98.modern.compare import side_by_side
 
     print(side_by_side(chosen.names))
 
@@ -317,8 +318,8 @@ def predict(chosen: argparse.Namespace) -> None:
 
 def _distances(parameters: NDArray[np.float32], config: Config, images: NDArray[np.uint8]) -> NDArray[np.float32]:
     """y_i of every image, shape (n, classes)."""
+    from lenet98.networks import named
     from lenet98.online.engine import Engine
-    from lenet98.specs import named
     from lenet98.training import distances
 
     return distances(Engine(named(config.spec), config.reading), parameters, images)

@@ -20,8 +20,7 @@ from torch.nn.grad import conv2d_weight
 
 from lenet98.modules import Convolution, Full, Net, Pooling, Softmax, Subsampling
 from lenet98.readings import Reading
-from lenet98.specs import Spec, Squashing
-from lenet98.squash import A, S
+from lenet98.specs import A, S, Spec, Squashing
 
 CHUNK = 100
 """Patterns that are propagated at once, which bounds the memory."""

@@ -19,8 +19,7 @@ from torch.nn import functional as F
 from lenet98.prototypes import prototypes
 from lenet98.randomness import generator
 from lenet98.readings import DEFAULT, Reading, initial_parameters
-from lenet98.specs import Geometry, Spec
-from lenet98.squash import A, S
+from lenet98.specs import A, Geometry, S, Spec
 
 
 def squash(a: Tensor) -> Tensor:
@@ -131,7 +130,7 @@ class Net(nn.Module):
     Parameters
     ----------
     spec
-        The layers, for example `lenet98.specs.LENET5`.
+        The layers, for example `lenet98.networks.LENET5`.
     reading
         How the paper's open points are read; decides the initial weights and the subsampling.
     seed

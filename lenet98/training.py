@@ -23,11 +23,13 @@ from lenet98.data.distortions import FIELD, Magnitudes, Pool, Showing, distort
 from lenet98.data.fields import pad_and_scale
 from lenet98.data.mnist import MNIST
 from lenet98.files import atomic
+from lenet98.loop import Pass, Progress, Trained
+from lenet98.networks import named
 from lenet98.online.engine import Engine
 from lenet98.randomness import generator
 from lenet98.readings import DEFAULT, Reading, initial_parameters
 from lenet98.sdlm import CURVATURE_PATTERNS, ETAS, MU, rates
-from lenet98.specs import Spec, named
+from lenet98.specs import Spec
 
 CHUNK = 1000
 """Patterns between two reports of progress."""
@@ -64,51 +66,6 @@ class Config:
             raise ValueError(f"Config.curvature_patterns is {self.curvature_patterns}; it must be 1..train_size")
         if self.evaluate_on not in ("test", "held out"):
             raise ValueError(f"Config.evaluate_on is {self.evaluate_on!r}; it must be 'test' or 'held out'")
-
-
-@dataclass(frozen=True)
-class Pass:
-    """What one pass did."""
-
-    number: int
-    eta: float
-    rate_min: float
-    rate_max: float
-    """Least and greatest effective rate eps_k of the pass."""
-    curvature: dict[str, float]
-    """Median h_kk of each layer's parameters."""
-    train_patterns: int
-    train_errors: int
-    """Patterns misclassified on the fly, just before their update."""
-    train_loss: float
-    """Mean loss on the fly."""
-    test_patterns: int
-    test_errors: int
-    """Patterns misclassified after the pass, of those that `Config.evaluate_on` names."""
-    seconds: float
-
-
-@dataclass(frozen=True)
-class Progress:
-    """Where a run stands: `done` of `total` patterns of the pass, `errors` among them so far."""
-
-    pass_number: int
-    passes: int
-    done: int
-    total: int
-    errors: int
-
-
-@dataclass(frozen=True)
-class Trained:
-    """A run that has ended."""
-
-    parameters: NDArray[np.float32]
-    history: list[Pass]
-    distances: NDArray[np.float32]
-    """y_i of every evaluated pattern after the last pass, shape (n, classes)."""
-    diverged: bool
-    """Whether the loss stopped being finite; the history then ends with the last pass before that."""
 
 
 @dataclass(frozen=True)

@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 
 from lenet98.data.distortions import Magnitudes
 from lenet98.files import atomic
+from lenet98.networks import named
 from lenet98.readings import Reading
-from lenet98.specs import named
 from lenet98.training import Config
 
 PUBLISHED = (

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import NoReturn
 
 import paper_figures
-from experiments.tables import Loader, NoResults, sources
-from paper_figures.style import save
+from experiments.harness.loader import Loader, NoResults, sources
+from paper_figures._style import save
 
 
 class _Parser(argparse.ArgumentParser):
@@ -24,7 +24,7 @@ class _Parser(argparse.ArgumentParser):
 def modules() -> dict[str, str]:
     """Names of the figures' modules by the figure's number: "fig05" gives "fig05_learning_curve"."""
     names = (module.name for module in pkgutil.iter_modules(paper_figures.__path__))
-    return {name.partition("_")[0]: name for name in names if name not in ("__main__", "style", "bars")}
+    return {name.partition("_")[0]: name for name in names if not name.startswith("_")}
 
 
 def main(arguments: list[str] | None = None) -> int:

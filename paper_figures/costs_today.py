@@ -10,11 +10,11 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from experiments import tables
-from experiments.modern import LADDER, LENET_5, seconds, size
-from experiments.tables import Loader
-from lenet98.popular import POPULAR
-from paper_figures.style import PAPER, TEST, TRAIN, style
+from experiments.harness import tables
+from experiments.harness.loader import Loader
+from experiments.modern.ladder import LADDER, LENET_5, seconds, size
+from lenet98.modern.popular import POPULAR
+from paper_figures._style import PAPER, TEST, TRAIN, style
 
 TITLES = {rung.experiment: rung.title for rung in LADDER} | {name: name for name in POPULAR}
 """All that are drawn, by experiment."""

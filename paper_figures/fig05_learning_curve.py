@@ -9,10 +9,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from experiments import paper
-from experiments.store import Runs
-from experiments.tables import Loader, NoResults
-from paper_figures.style import COLUMN, PAPER, TEST, TRAIN, style
+from experiments.harness.loader import Loader, NoResults
+from experiments.harness.store import Runs
+from experiments.paper import numbers as paper
+from paper_figures._style import COLUMN, PAPER, TEST, TRAIN, style
 
 PASSES = 20
 """The paper's axis; its 21st marker has no pass."""

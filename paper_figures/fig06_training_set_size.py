@@ -12,9 +12,10 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MultipleLocator
 
-from experiments.size import POINTS, Measured, measured
-from experiments.tables import Loader, Row
-from paper_figures.style import COLUMN, PAPER, TEST, TRAIN, style
+from experiments.harness.loader import Loader
+from experiments.harness.tables import Row
+from experiments.paper.training_size import POINTS, Measured, measured
+from paper_figures._style import COLUMN, PAPER, TEST, TRAIN, style
 
 DISTORTED = "#2e7d32"
 HIGHEST = 1.8

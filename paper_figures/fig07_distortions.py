@@ -6,11 +6,11 @@ import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from experiments.registration import samples
-from experiments.registry import load_mnist
-from experiments.tables import Loader
+from experiments.harness.loader import Loader
+from experiments.harness.registry import load_mnist
+from experiments.paper.fig7_registration import samples
 from lenet98.data.fields import BLACK, WHITE
-from paper_figures.style import COLUMN, style
+from paper_figures._style import COLUMN, style
 
 
 def figure(load: Loader) -> Figure:

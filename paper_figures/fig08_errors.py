@@ -14,10 +14,10 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from numpy.typing import NDArray
 
-from experiments.registry import load_mnist
-from experiments.tables import Loader
+from experiments.harness.loader import Loader
+from experiments.harness.registry import load_mnist
 from lenet98.data.fig8 import fig8
-from paper_figures.style import COLUMN, TRAIN, style
+from paper_figures._style import COLUMN, TRAIN, style
 
 EXPERIMENT = "dist_lenet5"
 """Our networks trained as that of Fig. 8 was."""

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 
 from matplotlib.figure import Figure
 
-from experiments.comparison import Line, compared
-from experiments.tables import Loader
-from paper_figures.bars import ROW, Bar, Scale, draw_bars
-from paper_figures.style import style
+from experiments.harness.loader import Loader
+from experiments.paper.comparison import Line, compared
+from paper_figures._bars import ROW, Bar, Scale, draw_bars
+from paper_figures._style import style
 
 HIGHEST = 5.0
 """Percent; the few bars beyond are cut."""

@@ -11,10 +11,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from experiments.comparison import REJECTION_ROWS, REST, Line, compared, rejected, rejection_curve
-from experiments.tables import Loader
-from paper_figures.bars import ROW, Bar, Scale, draw_bars
-from paper_figures.style import PAPER, style
+from experiments.harness.loader import Loader
+from experiments.paper.comparison import REJECTION_ROWS, REST, Line, compared, rejected, rejection_curve
+from paper_figures._bars import ROW, Bar, Scale, draw_bars
+from paper_figures._style import PAPER, style
 
 HIGHEST = 10.0
 """Share rejected that is shown, percent."""

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from matplotlib.figure import Figure
 
-from experiments.comparison import compared, costs
-from experiments.tables import Loader
-from paper_figures.bars import draw_costs
+from experiments.harness.loader import Loader
+from experiments.paper.comparison import compared, costs
+from paper_figures._bars import draw_costs
 
 
 def figure(load: Loader) -> Figure:

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from experiments.modern import ALONE, LADDER, LENET_5, SLOW, SLOWER, Line, lines
-from experiments.tables import Loader, NoResults
-from paper_figures.style import PAPER, TEST, TRAIN, style
+from experiments.harness.loader import Loader, NoResults
+from experiments.modern.ladder import ALONE, LADDER, LENET_5, SLOW, SLOWER, Line, lines
+from paper_figures._style import PAPER, TEST, TRAIN, style
 
 ROW = 0.28
 """Height of a rung, inches."""

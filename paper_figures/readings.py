@@ -11,12 +11,12 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from experiments import paper
-from experiments.readings import Variation, curvatures, of_the_study, training_curves, varied
-from experiments.store import Runs
-from experiments.tables import Loader
+from experiments.harness.loader import Loader
+from experiments.harness.store import Runs
+from experiments.paper import numbers as paper
+from experiments.paper.readings import Variation, curvatures, of_the_study, training_curves, varied
 from lenet98.sdlm import MU
-from paper_figures.style import PAPER, TRAIN, style
+from paper_figures._style import PAPER, TRAIN, style
 
 GROUPS: Mapping[str, tuple[str, ...]] = {
     "Initial weights": ("all", "init", "fan_in_counts_bias", "bias_init"),

@@ -11,7 +11,7 @@ from hypothesis import settings  # noqa: E402
 
 from lenet98.data.mnist import MNIST, load  # noqa: E402
 
-pytest.register_assert_rewrite("resumption")
+pytest.register_assert_rewrite("tests.resumption")
 
 # The same cases on every run and machine: a failure is one that anybody can repeat.  `--hypothesis-profile explore`
 # draws others.

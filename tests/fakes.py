@@ -2,8 +2,9 @@
 
 import numpy as np
 
-from experiments import paper, store
-from experiments.store import CodeVersion, Identity
+from experiments.harness import store
+from experiments.harness.identity import CodeVersion, Identity
+from experiments.paper import numbers as paper
 
 IDENTITY = Identity({}, "mnist-1", CodeVersion({"lenet98.specs": "aaaa"}))
 LAYERS = ("C1", "S2", "C3", "S4", "C5", "F6")

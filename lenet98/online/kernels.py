@@ -15,7 +15,7 @@ import numba
 import numpy as np
 
 from lenet98.online.plan import AVERAGE, CONVOLUTION, FULL, MAX, RELU, SUBSAMPLING, TANH, Plan, Workspace
-from lenet98.squash import A, S
+from lenet98.specs import A, S
 
 # Sums may be reordered (that is what vectorises them); NaN and infinity keep their meaning, divergence must be seen.
 # No kernel allocates memory, so nothing needs Numba's reference counts (nrt), which take a tenth of the time.

@@ -1,0 +1,1 @@
+"""Runs experiments, keeps their results and shows them in tables; it knows no experiment."""

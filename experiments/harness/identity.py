@@ -1,0 +1,103 @@
+"""A result's key: a digest of everything that changes the outcome of a run besides its seed."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+Json = dict[str, Any]
+
+
+def plain(value: Any) -> Any:
+    """`value` as JSON types: dataclasses become objects, tuples lists.
+
+    Raises TypeError for what JSON cannot hold and ValueError for NaN and infinities.
+    """
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return {f.name: plain(getattr(value, f.name)) for f in dataclasses.fields(value)}
+    if isinstance(value, Mapping):
+        return {str(name): plain(item) for name, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(item) for item in value]
+    if isinstance(value, np.generic):
+        return plain(value.item())
+    if isinstance(value, float) and not math.isfinite(value):
+        raise ValueError(f"{value} cannot be part of a configuration")
+    if value is None or isinstance(value, bool | int | float | str):
+        return value
+    raise TypeError(f"{value!r} of type {type(value).__name__} cannot be part of a configuration")
+
+
+def canonical_json(value: Any) -> str:
+    """One text for equal values: fields sorted, 1.0 written as 1."""
+
+    def whole(item: Any) -> Any:
+        if isinstance(item, dict):
+            return {name: whole(part) for name, part in item.items()}
+        if isinstance(item, list):
+            return [whole(part) for part in item]
+        return int(item) if isinstance(item, float) and item.is_integer() else item
+
+    return json.dumps(whole(plain(value)), sort_keys=True, separators=(",", ":"), allow_nan=False)
+
+
+def digest(text: str) -> str:
+    """The first 16 hexadecimal digits of the text's SHA-256."""
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+@dataclass(frozen=True)
+class CodeVersion:
+    """The version of some modules and of all that they import; `modules` maps each name to its digest."""
+
+    modules: dict[str, str]
+
+    @property
+    def version(self) -> str:
+        return digest(canonical_json(self.modules))
+
+
+@dataclass(frozen=True)
+class Identity:
+    """What changes the outcome of a run besides its seed."""
+
+    config: Json
+    data: str
+    code: CodeVersion
+
+    @property
+    def key(self) -> str:
+        return digest(canonical_json({"config": self.config, "data": self.data, "code": self.code.version}))
+
+
+def differences(before: Json, identity: Identity) -> list[str]:
+    """Why a run of `identity` is not the run of the record `before`, in words."""
+    old, new = dict(_leaves(before["config"])), dict(_leaves(identity.config))
+    words = [
+        f"config {name} changed from {json.dumps(old.get(name))} to {json.dumps(new.get(name))}"
+        for name in {**old, **new}
+        if old.get(name) != new.get(name)
+    ]
+    if before["data"] != identity.data:
+        words.append(f"data changed from {before['data']} to {identity.data}")
+    if before["code"]["version"] != identity.code.version:
+        was, now = before["code"]["modules"], identity.code.modules
+        changed = sorted(name for name in was.keys() | now.keys() if was.get(name) != now.get(name))
+        words.append(f"code changed in {', '.join(changed)}")
+    return words
+
+
+def _leaves(value: Any, name: str = "") -> Iterator[tuple[str, Any]]:
+    """The fields of nested objects with their dotted names; lists are fields."""
+    if isinstance(value, dict):
+        for part, item in value.items():
+            yield from _leaves(item, f"{name}.{part}" if name else part)
+    else:
+        yield name, value

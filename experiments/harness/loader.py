@@ -1,0 +1,70 @@
+"""Where tables and figures take their results from."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from experiments.harness import registry, store
+from experiments.harness.store import Runs, Source
+
+
+class NoResults(ValueError):
+    """There is nothing to make a table or figure of."""
+
+
+@dataclass(frozen=True)
+class Loader:
+    """Where tables and figures take their results from."""
+
+    sources: tuple[Source, ...] = ("reference",)
+    results: Path = Path("results")
+    reference: Path = Path("reference")
+    device: str = "cpu"
+    """Where experiments that know devices were computed: results of two are never read together."""
+
+    def __call__(self, experiment: str) -> list[Runs]:
+        """The runs of an experiment, one item per source that has any; NoResults, with the remedy, if none has."""
+        found = list(self.every(experiment))
+        if not found:
+            if self.sources == ("reference",):
+                raise NoResults(
+                    f"nothing is published of {experiment} in {self.reference}; run "
+                    f"`python -m experiments run {experiment}` and ask for --source results"
+                )
+            raise NoResults(f"no results of {experiment} yet; `python -m experiments run {experiment}` makes them")
+        return found
+
+    def one(self, experiment: str) -> Runs:
+        """The runs of an experiment from the first source that has any."""
+        return self(experiment)[0]
+
+    def there(self, experiments: Iterable[str], needed: Iterable[str] | None = None) -> dict[str, Runs]:
+        """Those of the experiments that have results, each as `one` gives it.
+
+        NoResults, with the remedy for the first, if none of those `needed` has any: all of them unless told.
+        """
+        first = {name: next(self.every(name), None) for name in experiments}
+        found = {name: runs for name, runs in first.items() if runs is not None}
+        wanted = list(first if needed is None else needed)
+        if wanted and found.keys().isdisjoint(wanted):
+            self.one(wanted[0])
+        return found
+
+    def every(self, experiment: str) -> Iterator[Runs]:
+        """The runs of an experiment, one item per source that has any, perhaps none."""
+        for source in self.sources:
+            if (runs := self._from(experiment, source)).results:
+                yield runs
+
+    def _from(self, experiment: str, source: Source) -> Runs:
+        if source == "reference":
+            return store.published(experiment, self.reference)
+        identity = registry.on_device(registry.named(experiment), self.device).identity()
+        return store.latest(experiment, identity, self.results)
+
+
+def sources(choice: str) -> tuple[Source, ...]:
+    """The sources that a `--source` names."""
+    return ("reference", "results") if choice == "both" else ("results",) if choice == "results" else ("reference",)

@@ -1,0 +1,153 @@
+"""What must run, and why: the jobs of some experiments and seeds whose results are not there."""
+
+from __future__ import annotations
+
+import dataclasses
+import heapq
+import operator
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from pathlib import Path
+
+from experiments.harness import store
+from experiments.harness.identity import Identity, Json, differences
+from experiments.harness.registry import Experiment
+
+LARGEST_SEED = 9999
+"""Four digits in a file's name."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """One run to make, with the reason why."""
+
+    experiment: Experiment
+    seed: int
+    identity: Identity
+    folder: Path
+    reason: str = ""
+    afresh: bool = False
+    """Whether an earlier checkpoint is thrown away."""
+
+    @property
+    def label(self) -> str:
+        return f"{self.experiment.name} seed {self.seed}"
+
+    @property
+    def path(self) -> Path:
+        return store.result_path(self.folder, self.seed)
+
+    @property
+    def checkpoint(self) -> Path:
+        return self.path.with_suffix(".checkpoint")
+
+    @property
+    def log(self) -> Path:
+        return self.path.with_suffix(".log")
+
+    @property
+    def command(self) -> str:
+        """What makes this very run anew."""
+        device = getattr(self.experiment.config, "device", "cpu")
+        elsewhere = "" if device == "cpu" else f" --device {device}"
+        return f"python -m experiments run {self.experiment.name} --seeds {self.seed}{elsewhere}"
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The runs to make and those that are there."""
+
+    jobs: tuple[Job, ...]
+    there: tuple[Job, ...]
+
+    def lines(self) -> Iterator[str]:
+        """What runs and why, and what does not, a line for all seeds alike."""
+        for (name, folder), there in groupby(self.there, lambda job: (job.experiment.name, job.folder)):
+            seeds = format_seeds(job.seed for job in there)
+            yield f"{name} seeds {seeds}: there already, in {folder}; --force runs them again"
+        for (name, reason), group in groupby(self.jobs, lambda job: (job.experiment.name, job.reason)):
+            jobs = list(group)
+            minutes = sum(job.experiment.minutes for job in jobs)
+            yield f"{name} seeds {format_seeds(job.seed for job in jobs)}: {reason}, about {minutes:.2g} minutes"
+
+    def minutes(self, jobs: int) -> float:
+        """Estimated time with that many jobs side by side, each run begun, in order, as soon as one is free."""
+        free = [0.0] * max(1, jobs)
+        for job in self.jobs:
+            heapq.heapreplace(free, free[0] + job.experiment.minutes)
+        return max(free)
+
+    def slowest(self, number: int) -> list[tuple[str, float]]:
+        """The experiments whose runs take longest in all, with their minutes on one core, first the slowest."""
+        minutes: dict[str, float] = {}
+        for job in self.jobs:
+            minutes[job.experiment.name] = minutes.get(job.experiment.name, 0) + job.experiment.minutes
+        return heapq.nlargest(number, minutes.items(), key=operator.itemgetter(1))
+
+    def total(self, jobs: int) -> str:
+        """How many runs, how long with that many jobs side by side, and which are the slowest."""
+        text = f"{len(self.jobs)} runs, about {self.minutes(jobs):.0f} minutes with --jobs {jobs}"
+        slowest = ", ".join(f"{name} ({minutes:.2g})" for name, minutes in self.slowest(3))
+        return f"{text}; the slowest, in minutes: {slowest}" if slowest else text
+
+
+def plan(experiments: Sequence[Experiment], seeds: Sequence[int] | None, results: Path, *, force: bool = False) -> Plan:
+    """Decide which runs are to be made; `seeds` None means each experiment's own."""
+    to_do, there = [], []
+    for experiment in experiments:
+        identity = experiment.identity()
+        folder = results / experiment.name / identity.key
+        before = [record for record in store.records(results / experiment.name) if record["key"] != identity.key]
+        for seed in experiment.seeds if seeds is None or experiment.deterministic else seeds:
+            job = Job(experiment, seed, identity, folder, afresh=force)
+            reason = _reason(job, before)
+            if reason is None:
+                there.append(job)
+            else:
+                to_do.append(dataclasses.replace(job, reason=reason))
+    return Plan(tuple(to_do), tuple(there))
+
+
+def _reason(job: Job, before: Sequence[Json]) -> str | None:
+    """Why `job` has to run, None if its result is there; `before` are the records under other keys."""
+    there = store.load(job.path)
+    if there and not job.afresh:
+        return None
+    if there:
+        return "run again: --force"
+    if job.path.exists():
+        return "run again: the result could not be read"
+    if job.checkpoint.exists() and not job.afresh:
+        return "continues after its last finished pass"
+    same_seed = [record for record in before if record["seed"] == job.seed]
+    if same_seed:
+        newest = max(same_seed, key=lambda record: record["finished"])
+        return f"run again: {'; '.join(differences(newest, job.identity))}"
+    return "no result yet"
+
+
+def parse_seeds(text: str) -> tuple[int, ...]:
+    """Seeds from "0-9", "0,3,5" or "4"; ValueError with the remedy for anything else."""
+    seeds: list[int] = []
+    for part in text.split(","):
+        first, dash, last = part.strip().partition("-")
+        if not first.isdecimal() or (dash and not last.isdecimal()):
+            raise ValueError(f"{text!r} are no seeds; write them as 0-9, as 0,3,5 or as 4")
+        if max(int(first), int(last or 0)) > LARGEST_SEED:
+            raise ValueError(f"{text!r} holds a seed above {LARGEST_SEED}, which is the largest")
+        seeds += range(int(first), int(last if dash else first) + 1)
+    if len(set(seeds)) < len(seeds) or not seeds:
+        raise ValueError(f"{text!r} names a seed twice or none at all; write seeds as 0-9, as 0,3,5 or as 4")
+    return tuple(seeds)
+
+
+def format_seeds(seeds: Iterable[int]) -> str:
+    """The shortest text for some seeds, "0-4,7"."""
+    runs: list[list[int]] = []
+    for seed in sorted(seeds):
+        if runs and seed == runs[-1][-1] + 1:
+            runs[-1].append(seed)
+        else:
+            runs.append([seed])
+    return ",".join(str(run[0]) if len(run) == 1 else f"{run[0]}-{run[-1]}" for run in runs)

@@ -1,0 +1,217 @@
+"""Results on disk: one JSON and one .npz a run, found by what made them, written atomically, never edited.
+
+`results/<experiment>/<key>/seed-0007.json` holds what a run was and what came out, `seed-0007.npz` its arrays.  The key
+hashes everything that changes the outcome: the configuration, the data and the code that computes it.  Results that
+are published lie flat in `reference/<experiment>/`, with the command that made them as their header.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from experiments.harness.identity import Identity, Json, canonical_json, differences
+from lenet98.files import atomic
+
+log = logging.getLogger("experiments")
+Source = Literal["results", "reference"]
+
+
+class Unreadable(ValueError):
+    """A result file that is damaged or only half there."""
+
+
+# --- files ------------------------------------------------------------------------------------------------------------
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write `text` atomically."""
+    with atomic(path) as file:
+        file.write(text.encode())
+
+
+@dataclass(frozen=True)
+class Result:
+    """One run's record (the JSON) and where it lies."""
+
+    path: Path
+    record: Json = field(repr=False)
+
+    @property
+    def seed(self) -> int:
+        return int(self.record["seed"])
+
+    @property
+    def diverged(self) -> bool:
+        return bool(self.record["status"] == "diverged")
+
+    @property
+    def passes(self) -> list[Json]:
+        return list(self.record["passes"])
+
+    @property
+    def last(self) -> Json:
+        """The last pass, which is the headline: never the best one."""
+        return self.passes[-1]
+
+    @property
+    def extra(self) -> Json:
+        """What the experiment recorded besides its passes."""
+        return dict(self.record["extra"])
+
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        """predictions, and `scores` and `weights` where the experiment gave them, by name."""
+        with np.load(self.path.with_suffix(".npz"), allow_pickle=False) as file:
+            return dict(file)
+
+
+def result_path(folder: Path, seed: int) -> Path:
+    """Where the record of run `seed` lies: seed-0007.json."""
+    return folder / f"seed-{seed:04d}.json"
+
+
+def write(path: Path, record: Json, arrays: Mapping[str, NDArray[Any]]) -> Result:
+    """Write a record and its arrays; the record last, since it is what says that the run is complete."""
+    with atomic(path.with_suffix(".npz")) as file:
+        np.savez_compressed(file, allow_pickle=False, **dict(arrays))
+    record = {**record, "arrays_sha256": _sha256(path.with_suffix(".npz"))}
+    write_text(path, json.dumps(record, indent=1, allow_nan=False) + "\n")
+    return Result(path, record)
+
+
+def _sha256(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+REQUIRED = ("experiment", "seed", "key", "status", "config", "data", "code", "machine", "versions", "passes", "extra")
+
+
+def read(path: Path) -> Result:
+    """The result at `path`; FileNotFoundError if there is none, Unreadable if it is damaged or half written."""
+    try:
+        record = json.loads(path.read_text(encoding="utf-8"))
+        missing = [name for name in REQUIRED if name not in record]
+        if missing:
+            raise Unreadable(f"{path} lacks {', '.join(missing)}")
+    except (UnicodeDecodeError, json.JSONDecodeError, TypeError) as error:
+        raise Unreadable(f"{path} is not a result file ({error})") from None
+    arrays = path.with_suffix(".npz")
+    if not arrays.is_file() or _sha256(arrays) != record.get("arrays_sha256"):
+        raise Unreadable(f"{arrays} is missing or not the file that {path.name} was written with")
+    return Result(path, record)
+
+
+def load(path: Path) -> Result | None:
+    """The result at `path`, or None if there is none that can be read; says so if it is unreadable."""
+    try:
+        return read(path)
+    except FileNotFoundError:
+        return None
+    except Unreadable as error:
+        log.warning("%s; treated as absent", error)
+        return None
+
+
+# --- the runs of an experiment ----------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Runs:
+    """All runs of one experiment that belong together, by seed, and where they came from."""
+
+    experiment: str
+    source: Source
+    folder: Path
+    results: tuple[Result, ...]
+
+    @property
+    def finished(self) -> tuple[Result, ...]:
+        return tuple(result for result in self.results if not result.diverged)
+
+    @property
+    def diverged(self) -> tuple[Result, ...]:
+        return tuple(result for result in self.results if result.diverged)
+
+
+def read_folder(folder: Path) -> tuple[Result, ...]:
+    """Every readable result in `folder`, by seed."""
+    loaded = (load(path) for path in sorted(folder.glob("seed-*.json")))
+    return tuple(sorted((result for result in loaded if result), key=lambda result: result.seed))
+
+
+def published(experiment: str, reference: Path) -> Runs:
+    """The published runs of an experiment."""
+    folder = reference / experiment
+    return Runs(experiment, "reference", folder, read_folder(folder))
+
+
+def latest(experiment: str, identity: Identity, results: Path) -> Runs:
+    """The runs under the present key, or else the newest ones of the present configuration made by older code."""
+    folder = results / experiment / identity.key
+    runs = read_folder(folder)
+    if not runs:
+        wanted = canonical_json(identity.config)
+        others = [record for record in records(results / experiment) if canonical_json(record["config"]) == wanted]
+        if others:
+            folder = results / experiment / max(others, key=lambda record: record["finished"])["key"]
+            runs = read_folder(folder)
+    return Runs(experiment, "results", folder, runs)
+
+
+def records(folder: Path) -> list[Json]:
+    """The records of an experiment under whatever key, without their arrays; unreadable ones left out."""
+    found = []
+    for path in sorted(folder.glob("*/seed-*.json")):
+        try:
+            record = json.loads(path.read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            continue
+        if isinstance(record, dict) and all(name in record for name in (*REQUIRED, "finished")):
+            found.append(record)
+    return found
+
+
+def publish(
+    runs: Runs, identity: Identity, seeds: Sequence[int], reference: Path, *, weights: bool = False, force: bool = False
+) -> Path:
+    """Copy `runs` into `reference/`, in place of what was published before, and return their folder there.
+
+    Weights are left out unless `weights`: tables and figures need predictions and scores only.  Raises ValueError,
+    unless `force`, if a seed of `seeds` is missing, or if a run was made by other than the present, committed code.
+    """
+    problem = _against_publishing(runs, identity, seeds)
+    if problem and not force:
+        raise ValueError(f"{runs.experiment} is not published: {problem}; --force publishes all the same")
+    folder = reference / runs.experiment
+    for result in runs.results:
+        arrays = {name: array for name, array in result.arrays().items() if weights or name != "weights"}
+        record = {"header": f"Made by: {result.record['command']}", **result.record}
+        write(result_path(folder, result.seed), record, arrays)
+    for path in folder.glob("seed-*"):
+        if path.stem not in {result.path.stem for result in runs.results}:
+            path.unlink()
+    return folder
+
+
+def _against_publishing(runs: Runs, identity: Identity, seeds: Sequence[int]) -> str:
+    """What stands against publishing `runs`, or nothing."""
+    missing = sorted(set(seeds) - {result.seed for result in runs.results})
+    if missing:
+        return f"no result for seed {', '.join(map(str, missing))}"
+    for result in runs.results:
+        git = result.record["versions"]["git"]
+        if result.record["key"] != identity.key:
+            return f"seed {result.seed} is not of the present code ({'; '.join(differences(result.record, identity))})"
+        if git is None:
+            return f"seed {result.seed} was not made in a git checkout, so nobody could say by which code"
+        if git["dirty"]:
+            return f"seed {result.seed} was made with uncommitted changes"
+    return ""

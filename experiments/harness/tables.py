@@ -1,0 +1,252 @@
+"""Tables: results joined with the paper's numbers, as Markdown, CSV, LaTeX or JSON.
+
+A table is a function from a `Loader` to a `Table`, registered under its name.  The headline is the last pass of a run,
+never its best one.  An error over several seeds has its mean, standard deviation and Student's 95% interval; that of a
+single run has Wilson's interval.  Diverged runs are counted beside the mean, never in it.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Callable, Container, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from tabulate import tabulate
+
+from experiments.harness import registry
+from experiments.harness.identity import Json
+from experiments.harness.loader import Loader
+from experiments.harness.plan import format_seeds
+from experiments.harness.store import Result, Runs
+from lenet98 import evaluation
+
+Format = Literal["md", "csv", "latex", "json"]
+FORMATS: tuple[Format, ...] = ("md", "csv", "latex", "json")
+
+
+def made_from(*used: Runs) -> str:
+    """From which files, seeds, code and machine the numbers of some runs come; experiments alike in that together."""
+    machines = {runs.folder: _distinct(map(_machine, runs.results)) for runs in used}
+    one = len(set(machines.values())) == 1
+    alike: dict[tuple[str, Path], list[str]] = {}
+    for runs in used:
+        made = _made_by(runs) + ("" if one else f", on {machines[runs.folder]}")
+        alike.setdefault((made, runs.folder.parent), []).append(runs.folder.name)
+    origins = [
+        f"`{folder.as_posix()}/{names[0] if len(names) == 1 else '{' + ','.join(names) + '}'}`, {made}"
+        for (made, folder), names in alike.items()
+    ]
+    everywhere = f"{'; all on ' if len(origins) > 1 else ', on '}{next(iter(machines.values()))}" if one else ""
+    return "; ".join(origins) + everywhere
+
+
+def _made_by(runs: Runs) -> str:
+    """Seeds and code of some runs, and how many of them diverged."""
+    seeds = format_seeds({result.seed for result in runs.results})
+    code = _distinct(result.record["code"]["version"] for result in runs.results)
+    diverged = f", {len(runs.diverged)} diverged and left out of the mean" if runs.diverged else ""
+    return f"seeds {seeds}, code {code}{diverged}"
+
+
+def _machine(result: Result) -> str:
+    return f"{result.record['machine']['cpu']}, {result.record['machine']['cores']} cores"
+
+
+def _distinct(texts: Iterable[str]) -> str:
+    return " and ".join(dict.fromkeys(texts))
+
+
+# --- numbers ----------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Row:
+    """One quantity in percent over the seeds of an experiment, beside the paper's.
+
+    `errors` are the counts, one a run; `mean`, `sd`, `interval` and `paper` are in percent, None where undefined.
+    """
+
+    row: str
+    paper: float | None
+    mean: float | None
+    sd: float | None
+    n: int
+    interval: tuple[float, float] | None
+    errors: tuple[int, ...]
+    patterns: int
+    diverged: int = 0
+    source: str = ""
+
+    @property
+    def difference(self) -> float | None:
+        """Ours less the paper's, percentage points."""
+        return None if self.mean is None or self.paper is None else self.mean - self.paper
+
+    def as_json(self) -> Json:
+        """All of it, of JSON types."""
+        return {
+            "row": self.row,
+            "paper": self.paper,
+            "mean": self.mean,
+            "sd": self.sd,
+            "n": self.n,
+            "interval": None if self.interval is None else list(self.interval),
+            "errors": list(self.errors),
+            "patterns": self.patterns,
+            "difference": self.difference,
+            "diverged": self.diverged,
+            "source": self.source,
+        }
+
+
+def summarise(
+    title: str, theirs: float | None, errors: Sequence[int], patterns: int, *, diverged: int = 0, source: str = ""
+) -> Row:
+    """The row of some error counts, one a run, each on `patterns` patterns."""
+    mean = sd = interval = None
+    if errors:
+        found = evaluation.summary([count / patterns for count in errors], patterns)
+        mean, interval = 100 * found.mean, (100 * found.interval.low, 100 * found.interval.high)
+        sd = 100 * found.sd if len(errors) > 1 else None
+    return Row(title, theirs, mean, sd, len(errors), interval, tuple(errors), patterns, diverged, source)
+
+
+def counts(results: Sequence[Result], part: str = "test", number: int | None = None) -> tuple[list[int], int]:
+    """Errors of every run on the `part` ("test" or "train") patterns and the number of those.
+
+    Of the last pass, or of pass `number`, 1 for the first.  Raises ValueError if the runs differ in their patterns.
+    """
+    passes = [result.last if number is None else result.passes[number - 1] for result in results]
+    patterns = {entry[f"{part}_patterns"] for entry in passes}
+    if len(patterns) > 1:
+        raise ValueError(f"runs on {sorted(patterns)} {part} patterns cannot share a row")
+    return [entry[f"{part}_errors"] for entry in passes], patterns.pop() if patterns else 0
+
+
+def test_row(runs: Runs, title: str, theirs: float | None) -> Row:
+    """Test error after the last pass."""
+    errors, patterns = counts(runs.finished)
+    return summarise(title, theirs, errors, patterns, diverged=len(runs.diverged), source=runs.source)
+
+
+# --- tables -----------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Table:
+    """`header` and `body` are what is read, `records` the same numbers for machines, `notes` go below."""
+
+    name: str
+    caption: str
+    header: Sequence[str]
+    body: Sequence[Sequence[str]]
+    records: Sequence[Json]
+    notes: Sequence[str]
+    pending: str = ""
+    """Why documents do not show it yet, if they do not."""
+
+    def render(self, form: Format) -> str:
+        """The table as text that ends in a newline."""
+        match form:
+            case "md":
+                table = tabulate(self.body, self.header, tablefmt="github", disable_numparse=True)
+                return "\n\n".join([table, *self.notes]) + "\n"
+            case "latex":
+                table = tabulate(
+                    [[_latex(cell) for cell in row] for row in self.body],
+                    [_latex(cell) for cell in self.header],
+                    tablefmt="latex_booktabs",
+                    disable_numparse=True,
+                )
+                # tabulate escapes what LaTeX reads specially, and would escape our own commands too.
+                return "".join(f"% {note}\n" for note in [self.caption, *self.notes]) + table + "\n"
+            case "csv":
+                return _csv(self.records)
+            case "json":
+                return json.dumps(list(self.records), indent=1, allow_nan=False) + "\n"
+
+
+def _latex(cell: str) -> str:
+    """Signs that LaTeX's default fonts lack."""
+    return cell.replace("–", "--").replace("−", "-").replace("±", "+-")
+
+
+def _csv(records: Sequence[Json]) -> str:
+    text = io.StringIO()
+    writer = csv.DictWriter(text, list(records[0]), lineterminator="\n")
+    writer.writeheader()
+    for record in records:
+        writer.writerow({name: " ".join(map(str, v)) if isinstance(v, list) else v for name, v in record.items()})
+    return text.getvalue()
+
+
+TABLES: dict[str, Callable[[Loader], Table]] = {}
+"""Every table by name; other modules add theirs with `table`."""
+
+
+def table(name: str) -> Callable[[Callable[[Loader], Table]], Callable[[Loader], Table]]:
+    """Register a table under `name`."""
+
+    def register(function: Callable[[Loader], Table]) -> Callable[[Loader], Table]:
+        TABLES[name] = function
+        return function
+
+    return register
+
+
+def named(name: str) -> Callable[[Loader], Table]:
+    """The table of that name; ValueError lists what exists."""
+    registry.load()  # modules of experiments may bring tables
+    if name not in TABLES:
+        raise ValueError(f"no table called {name!r}; there are {', '.join(TABLES)}")
+    return TABLES[name]
+
+
+def comparison(name: str, caption: str, rows: Sequence[Row], used: Sequence[Runs], *remarks: str) -> Table:
+    """The usual table: test error of each row beside the paper's."""
+    header = ["", "paper, %", "ours, %", "sd", "n", "95% interval", "difference"]
+    body = [
+        [
+            f"{row.row} ({row.source})" if len({other.source for other in rows}) > 1 else row.row,
+            *cells(row),
+        ]
+        for row in rows
+    ]
+    return Table(name, caption, header, body, [row.as_json() for row in rows], notes(name, used, *remarks))
+
+
+def cells(row: Row) -> list[str]:
+    """Paper, mean, sd, n, interval and difference of a row, as they are read."""
+    return [
+        number(row.paper),
+        number(row.mean),
+        number(row.sd),
+        str(row.n) + (f" (+{row.diverged} diverged)" if row.diverged else ""),
+        "" if row.interval is None else f"{row.interval[0]:.2f}–{row.interval[1]:.2f}",
+        number(row.difference, signed=True),
+    ]
+
+
+def number(value: float | None, *, signed: bool = False) -> str:
+    """A percentage to two decimals, blank for None, with a true minus."""
+    if value is None:
+        return ""
+    rounded = round(value, 2) + 0.0  # adding zero takes the sign off a zero
+    return f"{rounded:{'+' if signed else ''}.2f}".replace("-", "−")
+
+
+def notes(name: str, used: Sequence[Runs], *remarks: str) -> list[str]:
+    """The lines below a table: remarks, and what it was generated from and by."""
+    places = {runs.source for runs in used}
+    source = f" --source {'both' if len(places) > 1 else 'results'}" if "results" in places else ""
+    return [*remarks, f"Generated by `python -m experiments table {name}{source}` from {made_from(*used)}."]
+
+
+def lacking(experiments: Iterable[str], there: Container[str]) -> list[str]:
+    """The remark that some experiments of a table have no results yet; none if all have."""
+    names = [name for name in experiments if name not in there]
+    return [f"Without results yet: {', '.join(names)}."] if names else []

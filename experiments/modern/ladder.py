@@ -1,0 +1,423 @@
+"""From LeNet-5 of 1998 to a network of today, one change at a time; each change alone; both learnt the other way.
+
+None of it is in the paper.  The rungs up to the rectified units are learnt as LeNet-5 is, one pattern at a time with
+SDLM; those from SGD on in mini-batches, the same layers from initial weights drawn alike.  docs/modern.md tells how the
+rates were chosen.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import pairwise
+from statistics import median
+from typing import Any
+
+from experiments.harness import registry, statistics, tables
+from experiments.harness.identity import Json
+from experiments.harness.loader import Loader
+from experiments.harness.registry import Experiment, register
+from experiments.harness.statistics import Against, Change, change, span
+from experiments.harness.store import Runs
+from experiments.harness.tables import Row, Table
+from experiments.paper import comparison
+from experiments.trainers import train_in_batches, train_network
+from lenet98 import accounting, evaluation, training
+from lenet98.data.distortions import FIG7
+from lenet98.data.fields import BLACK, WHITE
+from lenet98.modern import ladder, lenet_from_scratch, lush, minibatch
+from lenet98.modern.elastic import Elastic
+from lenet98.modern.minibatch import Optimizer
+from lenet98.modern.networks import ConvNet, SpecNet
+from lenet98.modern.popular import POPULAR
+from lenet98.networks import LENET5, named
+from lenet98.sdlm import ETAS
+from lenet98.specs import Spec
+
+SEEDS = tuple(range(5))
+LENET_5 = "lenet5"
+"""The experiment at the foot of the ladder."""
+
+GROUP = "modern"
+"""Name that stands for all experiments of the tables `TABLES` where experiments are named."""
+
+TABLES = ("ladder", "alone", "reverse", "popular")
+
+PASSES = len(ETAS)
+"""As many as the paper's, however they are learnt."""
+BATCH = 64
+MOMENTUM = 0.9
+WEIGHT_DECAY = 0.01
+DROPOUT = 0.25
+
+# --- what is run ------------------------------------------------------------------------------------------------------
+
+LAST = ladder.LADDER[-1]
+"""The network of the rung at which mini-batches begin: full C3, maximum, softmax, rectified units."""
+
+RATES: Mapping[tuple[str, str], float] = {
+    (LAST.name, "sgd"): 0.1,
+    (LAST.name, "adamw"): 0.003,
+    (LENET5.name, "sgd"): 0.002,
+    (LENET5.name, "adamw"): 0.003,
+}
+"""Rate by network and method: of `held_out.TRIED`, the one with the fewest errors on held-out training patterns."""
+
+STRENGTH = 8.5
+"""alpha of the elastic distortions, pixels."""
+
+SLOWER = 0.25
+"""Share of eta for the wider, deeper network of 1998, which eta itself does not train (docs/modern.md)."""
+SLOW = f", {SLOWER:g} eta"
+"""What the title of an idea ends with that is learnt with that share."""
+
+
+def online(spec: Spec, share: float = 1.0) -> training.Config:
+    """The network learnt as LeNet-5 is, or with a share of its eta."""
+    etas = tuple(share * eta for eta in ETAS)
+    return training.Config(spec=spec.name, reading=ladder.reading(spec), etas=etas)
+
+
+def by_sgd(spec: Spec, rate: float) -> minibatch.Config:
+    """In mini-batches with momentum; the rate falls from pass to pass as the paper's eta does."""
+    return minibatch.Config(
+        network=SpecNet(spec.name, ladder.reading(spec)),
+        optimizer=Optimizer("sgd", rate, momentum=MOMENTUM),
+        passes=PASSES,
+        batch=BATCH,
+        factors=tuple(eta / ETAS[0] for eta in ETAS),
+        levels=(WHITE, BLACK),
+    )
+
+
+def by_adamw(spec: Spec, rate: float) -> minibatch.Config:
+    """In mini-batches by AdamW, whose rate falls to zero along a cosine."""
+    optimizer = Optimizer("adamw", rate, weight_decay=WEIGHT_DECAY)
+    return replace(by_sgd(spec, rate), optimizer=optimizer, schedule="cosine", factors=())
+
+
+def with_network(config: minibatch.Config, **changes: Any) -> minibatch.Config:
+    """The same training of the network with other fields."""
+    return replace(config, network=replace(config.network, **changes))
+
+
+@dataclass(frozen=True)
+class Variant:
+    """A network with its training: one change to another's."""
+
+    experiment: str
+    title: str
+    idea: str
+    """What changes, in one sentence."""
+    config: training.Config | minibatch.Config | None = None
+    """None for an experiment of another module."""
+    minutes: float = 0
+    """Of one run on one core."""
+    against: str | None = None
+    """Experiment that it is the one change to."""
+
+
+def _ladder() -> tuple[Variant, ...]:
+    full_c3, average, maximum, softmax, relu = ladder.LADDER
+    sgd = by_sgd(relu, RATES[relu.name, "sgd"])
+    adamw = by_adamw(relu, RATES[relu.name, "adamw"])
+    norm = with_network(adamw, batch_norm=True)
+    dropped = with_network(norm, dropout=DROPOUT)
+    affine = replace(dropped, affine=FIG7)
+    elastic = replace(affine, elastic=Elastic(STRENGTH))
+    rungs = (
+        Variant(LENET_5, "LeNet-5 (1998)", "The paper's network and training."),
+        Variant("ladder-full-c3", "full C3", "Every map of C3 reads all of S2, not Table I's.", online(full_c3), 1.5),
+        Variant(
+            "ladder-average", "average pooling",
+            "Plain averages for subsampling with coefficient, bias and squashing.", online(average), 1.5,
+        ),
+        Variant("ladder-max", "max pooling", "The maximum of a field for its average.", online(maximum), 1.5),
+        Variant(
+            "ladder-softmax", "softmax", "A trained linear layer and cross-entropy for RBF units on bitmaps.",
+            online(softmax), 1.5,
+        ),
+        Variant("ladder-relu", "ReLU", "max(0, a) for A tanh(S a), from He's initial weights.", online(relu), 1.5),
+        Variant(
+            "ladder-sgd", "SGD", f"Mini-batches of {BATCH} and momentum for SDLM, one rate for all weights.", sgd, 2
+        ),
+        Variant("ladder-adamw", "AdamW", "AdamW, its rate along a cosine, for SGD.", adamw, 2),
+        Variant("ladder-batch-norm", "batch normalisation", "Sums normalised over the batch.", norm, 2.5),
+        Variant("ladder-dropout", "dropout", f"{DROPOUT:.0%} of the full layers' inputs dropped.", dropped, 3),
+        Variant("ladder-affine", "affine distortions", "The paper's distortions, new in every pass.", affine, 3.5),
+        Variant("ladder-elastic", "elastic distortions", "Elastic distortions after the affine ones.", elastic, 5.5),
+        Variant(
+            "ladder-today", "wider, deeper", "Three convolutions of 3x3 with 12, 32 and 64 maps for LeNet-5's layers.",
+            with_network(elastic, spec=ladder.TODAY.name), 6.5,
+        ),
+    )  # fmt: skip
+    return (rungs[0], *(replace(rung, against=last.experiment) for last, rung in pairwise(rungs)))
+
+
+LADDER = _ladder()
+"""The rungs, each against the one before."""
+
+
+def _alone() -> tuple[Variant, ...]:
+    _, average, maximum, softmax, relu = ladder.ALONE
+    ideas = {rung.title: rung.idea for rung in LADDER}
+    adamw = by_adamw(LENET5, RATES[LENET5.name, "adamw"])
+
+    def single(name: str, title: str, config: Any, minutes: float, against: str = LENET_5) -> Variant:
+        return Variant(f"alone-{name}", title, ideas[title], config, minutes, against)
+
+    return (
+        LADDER[0],
+        LADDER[1],
+        single("average", "average pooling", online(average), 1),
+        replace(
+            single("max", "max pooling", online(maximum), 1.5),
+            idea="Plain maxima for subsampling with coefficient, bias and squashing.",
+        ),
+        single("softmax", "softmax", online(softmax), 1),
+        single("relu", "ReLU", online(relu), 1),
+        single("sgd", "SGD", by_sgd(LENET5, RATES[LENET5.name, "sgd"]), 3),
+        replace(single("adamw", "AdamW", adamw, 3), idea="AdamW in mini-batches, its rate along a cosine, for SDLM."),
+        single("batch-norm", "batch normalisation", with_network(adamw, batch_norm=True), 3.5, "alone-adamw"),
+        single("dropout", "dropout", with_network(adamw, dropout=DROPOUT), 4.5, "alone-adamw"),
+        Variant(
+            "dist_default", "affine distortions", "The paper's distortions, a tenth of its pool a pass.",
+            against=LENET_5,
+        ),
+        replace(
+            single("elastic", "elastic distortions", replace(adamw, elastic=Elastic(STRENGTH)), 6, "alone-adamw"),
+            idea="Elastic distortions, new in every pass.",
+        ),
+        replace(
+            single("wider", "wider, deeper", online(ladder.WIDER), 9),
+            idea="Three convolutions of 3x3 with 12, 32 and 64 maps, with subsampling, tanh and RBF units as in 1998.",
+        ),
+        Variant(
+            "alone-wider-slow", f"wider, deeper{SLOW}", f"The same with {SLOWER:g} of the paper's eta.",
+            online(ladder.WIDER, SLOWER), 10, LENET_5,
+        ),
+    )  # fmt: skip
+
+
+ALONE = _alone()
+"""Each idea by itself: to 1998's network and training, or, where the online engine has no place for it, to 1998's
+network learnt by AdamW."""
+
+REVERSE = (
+    replace(LADDER[0], title="1998's network, SDLM"),
+    replace(
+        next(variant for variant in ALONE if variant.experiment == "alone-adamw"), title="1998's network, AdamW"
+    ),
+    Variant(
+        "reverse-adamw", "today's network, AdamW", "The ladder's last network without normalisation and dropout.",
+        by_adamw(ladder.TODAY, RATES[LAST.name, "adamw"]), 3.5,
+    ),
+    Variant(
+        "reverse-sdlm", "today's network, SDLM", "SDLM, one pattern at a time, as in 1998.",
+        online(ladder.TODAY), 12, "reverse-adamw",
+    ),
+)  # fmt: skip
+"""Both networks learnt both ways, on undistorted patterns; SDLM's single patterns know no batch normalisation."""
+
+VARIANTS = tuple({variant.experiment: variant for variant in (*LADDER, *ALONE, *REVERSE)}.values())
+
+
+def _title(variant: Variant) -> str:
+    return f"{variant.title} ({variant.experiment.partition('-')[0]})"
+
+
+def register_training(name: str, title: str, config: Any, minutes: float, seeds: tuple[int, ...]) -> None:
+    run = train_in_batches if isinstance(config, minibatch.Config) else train_network
+    # The layers of a network that a configuration only names are code of the outcome too.
+    register(Experiment(name, title, config, run, minutes, code=(run.__module__, "lenet98.modern.ladder"), seeds=seeds))
+
+
+for variant in VARIANTS:
+    if variant.config is not None:
+        register_training(variant.experiment, _title(variant), variant.config, variant.minutes, SEEDS)
+
+registry.register_group(GROUP, dict.fromkeys((*(variant.experiment for variant in VARIANTS), *POPULAR)))
+
+
+@dataclass(frozen=True)
+class Line:
+    """A variant with its results."""
+
+    variant: Variant
+    runs: Runs
+    change: Change | None
+    test: Against | None
+    """McNemar's, of the median runs of both, Holm-corrected over the table."""
+
+    @property
+    def row(self) -> Row:
+        """Test error after the last pass."""
+        return tables.test_row(self.runs, self.variant.title, None)
+
+    @property
+    def seconds(self) -> float | None:
+        """Median time of a run."""
+        return seconds(self.runs)
+
+
+def seconds(runs: Runs) -> float | None:
+    """Median time of the runs that did not diverge, None without any: what else the machine did slows some of them."""
+    return median(float(result.record["seconds"]) for result in runs.finished) if runs.finished else None
+
+
+def lines(load: Loader, variants: Sequence[Variant]) -> list[Line]:
+    """The variants that have results, each beside the one that it is against.
+
+    Raises NoResults, with the remedy, if none has that is registered here.
+    """
+    ours = [variant.experiment for variant in variants if variant.config is not None]
+    there = load.there((variant.experiment for variant in variants), needed=ours)
+    tests = _tests(there, variants)
+    return [
+        Line(
+            variant,
+            there[variant.experiment],
+            change(there[variant.experiment], there[variant.against]) if variant.against in there else None,
+            tests.get(variant.experiment),
+        )
+        for variant in variants
+        if variant.experiment in there
+    ]
+
+
+def _tests(there: Mapping[str, Runs], variants: Sequence[Variant]) -> dict[str, Against]:
+    medians = {name: found for name, runs in there.items() if (found := statistics.median(runs))}
+    answers = {name: result.arrays()["predictions"] for name, result in medians.items()}
+    pairs = {v.experiment: v.against for v in variants if v.experiment in answers and v.against in answers}
+    labels = comparison.labels()
+    p = [evaluation.mcnemar(answers[name], answers[against], labels) for name, against in pairs.items() if against]
+    return {name: Against(*both) for name, *both in zip(pairs, p, evaluation.holm(p), strict=True)}
+
+
+@dataclass(frozen=True)
+class Size:
+    """What a network costs."""
+
+    parameters: int
+    multiply_accumulates: int
+    """Of one recognition."""
+    passes: int
+
+
+def size(experiment: str) -> Size:
+    """Of the network that an experiment trains; ValueError for one that trains no network of a known kind."""
+    config = registry.named(experiment).config
+    if isinstance(config, minibatch.Config):
+        network = config.network
+        products = (
+            network.multiply_accumulates if isinstance(network, ConvNet) else _multiply_accumulates(network.described)
+        )
+        return Size(network.parameters, products, config.passes)
+    if isinstance(config, lush.Config):
+        return Size(lush.SPEC.parameters, _multiply_accumulates(lush.SPEC), config.passes * len(config.etas))
+    if isinstance(config, lenet_from_scratch.Config):
+        return Size(lenet_from_scratch.PARAMETERS, _multiply_accumulates(lenet_from_scratch.SPEC), len(config.etas))
+    if isinstance(config, training.Config):
+        spec = named(config.spec)
+        return Size(spec.parameters, _multiply_accumulates(spec), len(config.etas))
+    raise ValueError(f"{experiment} trains no network whose size is known")
+
+
+def _multiply_accumulates(spec: Spec) -> int:
+    return int(accounting.table(spec)[-1]["multiply_accumulates"])
+
+
+# --- tables -----------------------------------------------------------------------------------------------------------
+
+COLUMNS: Mapping[str, Callable[[Json], str]] = {
+    "": lambda record: record["row"],
+    "what changes": lambda record: record["idea"],
+    "against": lambda record: record["against_row"] or "",
+    "parameters": lambda record: f"{record['parameters']:,}",
+    "multiply-accumulates": lambda record: f"{record['multiply_accumulates']:,}",
+    "passes": lambda record: str(record["passes"]),
+    "seconds": lambda record: "" if record["seconds"] is None else f"{record['seconds']:.0f}",
+    "error, %": lambda record: tables.number(record["mean"]),
+    "sd": lambda record: tables.number(record["sd"]),
+    "n": lambda record: str(record["n"]) + (f" (+{record['diverged']} diverged)" if record["diverged"] else ""),
+    "95% interval": lambda record: "–".join(map(tables.number, record["interval"] or ())),
+    "change": lambda record: tables.number(record["change"], signed=True),
+    "95% interval of the change": lambda record: span(record["change_interval"]) if record["change_interval"] else "",
+    "p": lambda record: statistics.written_p(record["mcnemar_p_holm"]),
+}
+"""Heads of columns, and how a record is written below each."""
+
+REMARK = (
+    "Errors after the last pass. Changes are in percentage points, less than zero is better; their intervals are over "
+    "seeds, paired where seeds are shared, else Welch's, on these 10,000 patterns. p: exact McNemar test of the two "
+    "median runs, two-sided, Holm-corrected over the table. Multiply-accumulates are of one recognition; seconds "
+    "are of one run on one thread with others beside it on the machine, median over the runs: no benchmark."
+)
+
+
+@tables.table("ladder")
+def ladder_table(load: Loader) -> Table:
+    """From LeNet-5 to a network of today, one change at a time."""
+    remark = "Every change is against the rung before, and stays on the rungs after."
+    return _table("ladder", "The ladder from 1998 to today, one change a rung.", LADDER, load, remark, {"against"})
+
+
+@tables.table("alone")
+def alone_table(load: Loader) -> Table:
+    """Each change of the ladder by itself."""
+    remark = (
+        "Every idea is the one change to LeNet-5 (1998); batch normalisation, dropout and elastic distortions, which "
+        "the online engine has no place for, are the one change to the same network learnt by AdamW."
+    )
+    return _table("alone", "Each idea of the ladder alone, in the network of 1998.", ALONE, load, remark)
+
+
+@tables.table("reverse")
+def reverse_table(load: Loader) -> Table:
+    """Today's network learnt as in 1998, and 1998's as today."""
+    remark = "Undistorted patterns; SDLM learns one pattern at a time, for which there is no batch normalisation."
+    return _table("reverse", "Both networks, learnt both ways.", REVERSE, load, remark)
+
+
+def _table(
+    name: str,
+    caption: str,
+    variants: Sequence[Variant],
+    load: Loader,
+    remark: str,
+    without: frozenset[str] | set[str] = frozenset(),
+) -> Table:
+    found = lines(load, variants)
+    records = [_record(line, variants) for line in found]
+    header = [column for column in COLUMNS if column not in without]
+    body = [[COLUMNS[column](record) for column in header] for record in records]
+    there = {line.variant.experiment for line in found}
+    lacking = tables.lacking((variant.experiment for variant in variants), there)
+    notes = tables.notes(name, [line.runs for line in found], remark, REMARK, *lacking)
+    return Table(name, caption, header, body, records, notes)
+
+
+def status(load: Loader) -> str:
+    """How much of the ladder there is, in a few words."""
+    return f"The ladder: {len(lines(load, LADDER))} of {len(LADDER)} rungs"
+
+
+def _record(line: Line, variants: Sequence[Variant]) -> Json:
+    variant, change, cost = line.variant, line.change, size(line.variant.experiment)
+    titles = {other.experiment: other.title for other in variants}
+    return {
+        **line.row.as_json(),
+        "experiment": variant.experiment,
+        "idea": variant.idea,
+        "against": variant.against,
+        "against_row": titles[variant.against] if variant.against else None,
+        "parameters": cost.parameters,
+        "multiply_accumulates": cost.multiply_accumulates,
+        "passes": cost.passes,
+        "seconds": line.seconds,
+        "change": change.mean if change else None,
+        "change_interval": list(change.interval) if change and change.interval else None,
+        "change_method": change.method if change else None,
+        "mcnemar_p": line.test.p if line.test else None,
+        "mcnemar_p_holm": line.test.corrected if line.test else None,
+    }

@@ -1,0 +1,125 @@
+"""LeNet-5 as people write it (`lenet98.modern.popular`), trained as its authors say, beside the network of 1998."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from experiments.harness import tables
+from experiments.harness.identity import Json
+from experiments.harness.loader import Loader
+from experiments.harness.registry import Context, Experiment, Outcome, register
+from experiments.harness.store import Runs
+from experiments.harness.tables import Row, Table
+from experiments.modern.ladder import seconds
+from experiments.trainers import train_by_layer_rates, train_by_stages, train_in_batches
+from lenet98.evaluation import wilson
+from lenet98.modern import lenet_from_scratch, lush, minibatch
+from lenet98.modern.compare import PAPER, differences, facts
+from lenet98.modern.popular import POPULAR, Popular
+
+TEST_PATTERNS = 10_000
+
+MINUTES = {
+    "popular-adam": 1,
+    "popular-adadelta": 1,
+    "popular-padded": 0.7,
+    "popular-relu": 1.2,
+    "popular-sigmoid": 0.8,
+    "popular-numpy": 3,
+    "popular-layer-rates": 2,
+    "popular-lush": 1.5,
+}
+"""Of one run on one core."""
+
+TRAINERS: dict[type, Callable[[Any, int, Context], Outcome]] = {
+    minibatch.Config: train_in_batches,
+    lenet_from_scratch.Config: train_by_layer_rates,
+    lush.Config: train_by_stages,
+}
+"""What trains a network, by its kind of configuration."""
+
+for popular in POPULAR.values():
+    register(
+        Experiment(
+            popular.name,
+            popular.title,
+            popular.config,
+            TRAINERS[type(popular.config)],
+            minutes=MINUTES[popular.name],
+            seeds=tuple(range(5)),
+        )
+    )
+
+REMARK = (
+    "Trained as the authors say, with their framework's defaults where they say nothing; `lenet98 compare` shows every "
+    "network beside the paper's. Errors after the last pass. The intervals overlap if that of ours, over seeds, meets "
+    "Wilson's 95% interval of the author's one run on 10,000 patterns. Seconds are of one run on one thread with "
+    "others beside it on the machine, median over the runs."
+)
+
+
+@tables.table("popular")
+def popular_table(load: Loader) -> Table:
+    """What is called LeNet-5, and LeNet-5."""
+    used = load.there((PAPER, *POPULAR), needed=POPULAR)
+    records = [_record(name, runs) for name, runs in used.items()]
+    header = [
+        "", "parameters", "connections", "passes", "seconds", "error, %", "sd", "n", "95% interval",
+        "author's, %", "overlap", "differs from 1998 in",
+    ]  # fmt: skip
+    body = [_line(record) for record in records]
+    sources = [f"{popular.name}: {_source(popular)}" for popular in POPULAR.values() if popular.name in used]
+    notes = tables.notes("popular", list(used.values()), REMARK, *sources, *tables.lacking(POPULAR, used))
+    return Table("popular", "LeNet-5 as people write it, and as it was.", header, body, records, notes)
+
+
+def overlap(row: Row, reported: float | None) -> bool | None:
+    """Whether the interval of our runs meets that of the author's one; None where one of them is lacking."""
+    if row.interval is None or reported is None:
+        return None
+    theirs = wilson(round(reported / 100 * TEST_PATTERNS), TEST_PATTERNS)
+    return row.interval[0] <= 100 * theirs.high and 100 * theirs.low <= row.interval[1]
+
+
+def _record(name: str, runs: Runs) -> Json:
+    popular = POPULAR.get(name)
+    reported = popular.reported if popular else None
+    row = tables.test_row(runs, popular.title if popular else "LeNet-5 (1998)", reported)
+    stated = facts(name)
+    return {
+        **row.as_json(),
+        "experiment": name,
+        **{point: int(stated[point].replace(",", "")) for point in ("parameters", "connections", "passes")},
+        "seconds": seconds(runs),
+        "overlap": overlap(row, reported),
+        "differences": differences(name),
+    }
+
+
+def _line(record: Json) -> list[str]:
+    interval, took = record["interval"], record["seconds"]
+    return [
+        record["row"],
+        f"{record['parameters']:,}",
+        f"{record['connections']:,}",
+        str(record["passes"]),
+        "" if took is None else f"{took:.0f}",
+        tables.number(record["mean"]),
+        tables.number(record["sd"]),
+        str(record["n"]) + (f" (+{record['diverged']} diverged)" if record["diverged"] else ""),
+        "" if interval is None else f"{interval[0]:.2f}–{interval[1]:.2f}",
+        tables.number(record["paper"]),
+        {None: "", True: "yes", False: "no"}[record["overlap"]],
+        ", ".join(point for point in record["differences"] if point not in ("parameters", "connections")),
+    ]
+
+
+def _source(popular: Popular) -> str:
+    reported = (
+        f"reports {popular.reported:g}% {popular.report}"
+        if popular.reported is not None
+        else (f"no error on MNIST is reported{', ' + popular.report if popular.report else ''}")
+    )
+    unstated = f" Not stated: {popular.unstated}." if popular.unstated else ""
+    return f"{popular.source}; {reported}.{unstated}"

@@ -1,0 +1,285 @@
+"""The classifiers of Fig. 9 that are solved or kept rather than trained (Sections III.C.1 to III.C.4).
+
+What the paper leaves open of them is chosen on held-out training patterns: the first 50,000 are learnt and the last
+10,000 judge.  The candidates are experiments too, and the table `choices` shows them all.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from experiments.harness import tables
+from experiments.harness.loader import Loader
+from experiments.harness.registry import Context, Experiment, Outcome, Step, register
+from experiments.harness.tables import Table
+from experiments.paper import numbers as paper
+from lenet98.classifiers.decisions import Classifier, Report
+from lenet98.classifiers.linear import Linear, PairwiseLinear
+from lenet98.classifiers.neighbours import KNearest
+from lenet98.classifiers.quadratic import Quadratic
+from lenet98.classifiers.rbf import RBFNetwork
+from lenet98.data.mnist import MNIST
+from lenet98.data.preprocessing import FORMS, crop, deslant
+
+# --- what is run ------------------------------------------------------------------------------------------------------
+
+
+CHUNK = 500
+"""Patterns classified between two reports of progress."""
+
+Images = NDArray[np.uint8]
+
+
+def binary(images: Images) -> Images:
+    """Each pixel background or full ink, whichever is nearer."""
+    return np.where(images > 127, np.uint8(255), np.uint8(0))
+
+
+OTHER_FORMS: dict[str, Callable[[Images], Images]] = {
+    "deslanted box": lambda images: crop(deslant(images)),
+    "binary 28x28": binary,
+    "binary 20x20": lambda images: binary(crop(images)),
+}
+"""Forms that no row of the paper's figures has, which we tried."""
+
+Name = Literal["linear", "pairwise", "k-nearest", "quadratic", "rbf"]
+
+
+@dataclass(frozen=True)
+class Config:
+    """All that decides a fitted classifier besides the seed.
+
+    Raises ValueError, naming the field, for a value that no run can have.
+    """
+
+    classifier: Name
+    form: str
+    """Of the database: one of `FORMS` or `OTHER_FORMS`."""
+    parameters: Mapping[str, float | int | None]
+    """Keywords of the classifier's `fit`."""
+    train_size: int = 60_000
+    """The first so many training patterns are learnt."""
+    evaluate_on: Literal["test", "held out"] = "test"
+    """Where errors are counted: on the test set, or on the last 10,000 training patterns, which are then not learnt."""
+
+    def __post_init__(self) -> None:
+        known = {**FORMS, **OTHER_FORMS}
+        if self.form not in known:
+            raise ValueError(f"Config.form is {self.form!r}; there are {', '.join(known)}")
+        most = 50_000 if self.evaluate_on == "held out" else 60_000
+        if not 1 <= self.train_size <= most:
+            raise ValueError(
+                f"Config.train_size is {self.train_size}; evaluated on {self.evaluate_on}, 1 to {most} can be learnt"
+            )
+
+
+class Patterns(NamedTuple):
+    """What a classifier learns and what it is judged by."""
+
+    images: Images
+    labels: NDArray[np.uint8]
+    test_images: Images
+    test_labels: NDArray[np.uint8]
+
+
+def patterns(config: Config, data: MNIST) -> Patterns:
+    """The patterns that `config` names, in its form."""
+    transform = {**FORMS, **OTHER_FORMS}[config.form]
+    learnt = slice(config.train_size)
+    if config.evaluate_on == "test":
+        judged = data.test_images, data.test_labels
+    else:
+        judged = data.train_images[-10_000:], data.train_labels[-10_000:]
+    return Patterns(transform(data.train_images[learnt]), data.train_labels[learnt], transform(judged[0]), judged[1])
+
+
+def fit(config: Config, seed: int, images: Images, labels: NDArray[np.uint8], report: Report) -> Classifier:
+    """The classifier, fitted; ValueError if there is none of that name."""
+    given: dict[str, Any] = dict(config.parameters)
+    match config.classifier:
+        case "linear":
+            return Linear.fit(images, labels, **given)
+        case "pairwise":
+            return PairwiseLinear.fit(images, labels, **given, report=report)
+        case "k-nearest":
+            return KNearest.fit(images, labels, **given)
+        case "quadratic":
+            return Quadratic.fit(images, labels, **given)
+        case "rbf":
+            return RBFNetwork.fit(images, labels, **given, seed=seed, report=report)
+    raise ValueError(f"no classifier called {config.classifier!r}")
+
+
+def fit_and_test(config: Config, seed: int, context: Context) -> Outcome:
+    """One fit, its decisions on the patterns that it is judged by, and its costs."""
+    there = patterns(config, context.mnist)
+
+    def report(done: int, total: int) -> None:
+        context.progress(Step(0, 1, pass_number=done, passes=total + 1))
+
+    report(1, 1)
+    classifier = fit(config, seed, there.images, there.labels, report)
+    total, errors, classes, scores = len(there.test_labels), 0, [], []
+    for start in range(0, total, CHUNK):
+        chunk = slice(start, start + CHUNK)
+        decisions = classifier.decide(there.test_images[chunk])
+        classes.append(decisions.classes)
+        scores.append(decisions.scores)
+        errors += int((decisions.classes != there.test_labels[chunk]).sum())
+        context.progress(Step(min(start + CHUNK, total), total, errors))
+    return Outcome(
+        passes=[{"number": 1, "test_errors": errors, "test_patterns": total}],
+        predictions=np.concatenate(classes),
+        scores=np.concatenate(scores),
+        extra={"multiply_accumulates": classifier.multiply_accumulates, "stored": classifier.stored},
+    )
+
+
+# --- the experiments --------------------------------------------------------------------------------------------------
+
+
+RIDGE = 1e-3
+PAIRWISE = {"ridge": 1e-2, "gain": 8}
+GAUSSIANS = {"per_class": 100, "spread": 1.0, "ridge": 1e-6}
+QUADRATIC = {"components": 40, "centred": False, "ridge": RIDGE}
+
+ROWS = {
+    "linear": Config("linear", "28x28", {"ridge": RIDGE}),
+    "deslant_linear": Config("linear", "deslanted", {"ridge": RIDGE}),
+    "pairwise_linear": Config("pairwise", "28x28", PAIRWISE),
+    "knn": Config("k-nearest", "28x28", {"k": 3}),
+    "deslant_knn": Config("k-nearest", "deslanted", {"k": 3}),
+    "pca40_quadratic": Config("quadratic", "28x28", QUADRATIC),
+    "rbf1000_linear": Config("rbf", "28x28", GAUSSIANS),
+}
+"""The rows of Fig. 9, by experiment."""
+
+MINUTES = {"linear": 0.2, "pairwise": 0.5, "k-nearest": 0.7, "quadratic": 0.4, "rbf": 0.8}
+"""Of one run on one core, by classifier."""
+
+for name, config in ROWS.items():
+    register(
+        Experiment(
+            name,
+            paper.TITLES[name],
+            config,
+            fit_and_test,
+            minutes=MINUTES[config.classifier],
+            deterministic=config.classifier != "rbf",
+            paper_error=paper.TEST_ERROR[name],
+        )
+    )
+
+
+# --- what was chosen on held-out patterns -----------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Choice:
+    """A row of Fig. 9 fitted with something otherwise, or as it is, and judged by held-out training patterns."""
+
+    row: str
+    """The experiment of the row."""
+    name: str
+    """Of this experiment, after "choice-" and the row's; "" for the row as it is."""
+    title: str
+    config: Config
+
+    @property
+    def experiment(self) -> str:
+        return f"choice-{self.row}" + (f"-{self.name}" if self.name else "")
+
+
+def _choice(
+    row: str, name: str, title: str, *, form: str = "", train_size: int = 50_000, **parameters: float | None
+) -> Choice:
+    """The row with another form, size of the training set or parameters."""
+    config = ROWS[row]
+    changed = replace(
+        config,
+        form=form or config.form,
+        parameters={**config.parameters, **parameters},
+        train_size=train_size,
+        evaluate_on="held out",
+    )
+    return Choice(row, name, title, changed)
+
+
+CHOICES = (
+    _choice("linear", "", "ridge 0.001"),
+    _choice("linear", "ridge-1e-5", "ridge 0.00001", ridge=1e-5),
+    _choice("linear", "ridge-0.1", "ridge 0.1", ridge=0.1),
+    _choice("deslant_linear", "", "middle of the field"),
+    _choice("deslant_linear", "box", "window of most ink", form="deslanted box"),
+    _choice("pairwise_linear", "", "gain 8, ridge 0.01"),
+    _choice("pairwise_linear", "linear", "not squashed", gain=None),
+    _choice("pairwise_linear", "gain-2", "gain 2", gain=2),
+    _choice("pairwise_linear", "gain-32", "gain 32", gain=32),
+    _choice("pairwise_linear", "ridge-0.1", "ridge 0.1", ridge=0.1),
+    _choice("knn", "", "k = 3"),
+    _choice("knn", "k-1", "k = 1", k=1),
+    _choice("knn", "k-5", "k = 5", k=5),
+    _choice("knn", "20x20", "20x20 box", form="20x20"),
+    _choice("knn", "binary", "black and white", form="binary 28x28"),
+    _choice("knn", "binary-20x20", "black and white 20x20 box", form="binary 20x20"),
+    _choice("knn", "10000", "10,000 prototypes", train_size=10_000),
+    _choice("deslant_knn", "", "middle of the field, k = 3"),
+    _choice("deslant_knn", "box", "window of most ink", form="deslanted box"),
+    _choice("deslant_knn", "k-1", "k = 1", k=1),
+    _choice("deslant_knn", "k-5", "k = 5", k=5),
+    _choice("pca40_quadratic", "", "mean not taken away, ridge 0.001"),
+    _choice("pca40_quadratic", "centred", "mean taken away", centred=True),
+    _choice("pca40_quadratic", "ridge-1e-5", "ridge 0.00001", ridge=1e-5),
+    _choice("pca40_quadratic", "ridge-0.1", "ridge 0.1", ridge=0.1),
+    _choice("pca40_quadratic", "20x20", "20x20 box", form="20x20"),
+    _choice("rbf1000_linear", "", "spread 1, ridge 0.000001"),
+    _choice("rbf1000_linear", "spread-0.7", "spread 0.7", spread=0.7),
+    _choice("rbf1000_linear", "spread-1.4", "spread 1.4", spread=1.4),
+    _choice("rbf1000_linear", "spread-2", "spread 2", spread=2.0),
+    _choice("rbf1000_linear", "ridge-1e-8", "ridge 0.00000001", ridge=1e-8),
+    _choice("rbf1000_linear", "ridge-1e-4", "ridge 0.0001", ridge=1e-4),
+)
+"""What was tried; the first of each row is what the row has."""
+
+for choice in CHOICES:
+    register(
+        Experiment(
+            choice.experiment,
+            f"{paper.TITLES[choice.row]}, {choice.title}, held out",
+            choice.config,
+            fit_and_test,
+            minutes=MINUTES[choice.config.classifier],
+            seeds=(0,),
+        )
+    )
+
+REMARK = (
+    "The first 50,000 training patterns (10,000 where the table says so) are learnt; errors are those on the last "
+    "10,000 training patterns. The first line of each classifier is what its row of Fig. 9 has; each other line "
+    "differs from it in what is named."
+)
+
+
+@tables.table("choices")
+def choices(load: Loader) -> Table:
+    """What was tried on held-out training patterns; NoResults if nothing was."""
+    used = load.there(choice.experiment for choice in CHOICES)
+    there = [choice for choice in CHOICES if choice.experiment in used]
+    rows = [
+        tables.test_row(used[choice.experiment], f"{paper.TITLES[choice.row]}, {choice.title}", None)
+        for choice in there
+    ]
+    body = [
+        [paper.TITLES[choice.row] if not choice.name else "", choice.title, cells[1], cells[4]]
+        for choice, cells in zip(there, map(tables.cells, rows), strict=True)
+    ]
+    remarks = [REMARK, *tables.lacking((choice.experiment for choice in CHOICES), used)]
+    header = ["", "choice", "held out, %", "95% interval"]
+    records = [row.as_json() for row in rows]
+    caption = "Classical classifiers: choices on held-out training patterns."
+    return Table("choices", caption, header, body, records, tables.notes("choices", list(used.values()), *remarks))

@@ -1,0 +1,221 @@
+"""LeNet-5 trained with distortions, the paper's 0.8%, and other magnitudes on patterns held out (Section III.B)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+import numpy as np
+
+from experiments.harness import registry, tables
+from experiments.harness.identity import Json
+from experiments.harness.loader import Loader
+from experiments.harness.registry import Experiment, register
+from experiments.harness.statistics import difference, span
+from experiments.harness.store import Runs
+from experiments.harness.tables import Table
+from experiments.paper import fig7_registration
+from experiments.paper import numbers as paper
+from experiments.trainers import train_network, train_on_fresh
+from lenet98.data.distortions import FIG7, Magnitudes
+from lenet98.readings import DEFAULT, Reading
+from lenet98.training import Config
+
+
+def competing(j: float, loss_scale: float = DEFAULT.loss_scale) -> Reading:
+    """Eq. 9 with a j at which the classes compete, its curvature that of eq. 8."""
+    return replace(DEFAULT, loss="eq9", j=j, curvature_seed="eq8", loss_scale=loss_scale)
+
+
+READINGS: dict[str, tuple[str, Config]] = {
+    "held-1": ("DEFAULT", Config()),
+    "held-j-10": ("eq. 9, j = 10", Config(reading=replace(DEFAULT, loss="eq9", j=10.0))),
+    "held-j-5-seed": ("eq. 9, j = 5, curvature of eq. 8", Config(reading=competing(5.0))),
+    "held-j-10-seed": ("eq. 9, j = 10, curvature of eq. 8", Config(reading=competing(10.0))),
+    "held-j-15-seed": ("eq. 9, j = 15, curvature of eq. 8", Config(reading=competing(15.0))),
+    "held-mu-0.1": ("mu = 0.1", Config(mu=0.1)),
+    **{
+        f"held-j-10-seed-scale-{1 / part}": (
+            f"eq. 9, j = 10, curvature of eq. 8, loss times 1/{part}",
+            Config(reading=competing(10.0, 1 / part)),
+        )
+        for part in (4, 10, 20, 40)
+    },
+    "held-j-10-seed-mu-0.1": ("eq. 9, j = 10, curvature of eq. 8, mu = 0.1", Config(reading=competing(10.0), mu=0.1)),
+}
+"""What is learnt on Fig. 7's distortions and judged on the last tenth of the training set, by experiment."""
+
+CHOSEN = "held-j-10-seed-scale-0.05"
+"""The one with which `dist_lenet5` is trained: of those with the paper's mu, the one with the least held-out error."""
+
+MAGNITUDES: dict[str, tuple[str, Magnitudes | None]] = {
+    f"{CHOSEN}-0": ("no distortions", None),
+    f"{CHOSEN}-0.5": ("half of Fig. 7's", FIG7.scaled(0.5)),
+    f"{CHOSEN}-0.75": ("three quarters of Fig. 7's", FIG7.scaled(0.75)),
+    CHOSEN: ("Fig. 7's", FIG7),
+    f"{CHOSEN}-1.25": ("five quarters of Fig. 7's", FIG7.scaled(1.25)),
+    f"{CHOSEN}-fresh": ("Fig. 7's, no pattern shown twice", FIG7),
+}
+"""Distortions that are compared with that reading on the same patterns, by experiment."""
+
+
+def _held_out(config: Config, magnitudes: Magnitudes | None) -> Config:
+    return replace(config, train_size=54_000, evaluate_on="held out", distortions=magnitudes)
+
+
+HELD_OUT: dict[str, tuple[str, Config]] = {
+    "held-none": ("no distortions, DEFAULT", _held_out(Config(), None)),
+    **{name: (f"distortions, {title}", _held_out(config, FIG7)) for name, (title, config) in READINGS.items()},
+    **{
+        name: (f"{title}, {READINGS[CHOSEN][0]}", _held_out(READINGS[CHOSEN][1], magnitudes))
+        for name, (title, magnitudes) in MAGNITUDES.items()
+        if name != CHOSEN
+    },
+}
+"""All of them: title and configuration."""
+
+for name, (title, config) in HELD_OUT.items():
+    register(
+        Experiment(
+            name,
+            f"LeNet-5 on 54,000 patterns, {title}",
+            config,
+            train_on_fresh if name.endswith("-fresh") else train_network,
+            minutes=2.5 if config.distortions else 2,
+            seeds=(0, 1, 2),
+        )
+    )
+
+TESTED: dict[str, tuple[str, Config]] = {
+    "dist_lenet5": ("[dist] LeNet-5", replace(READINGS[CHOSEN][1], distortions=FIG7)),
+    "dist_default": ("[dist] LeNet-5, DEFAULT", Config(distortions=FIG7)),
+    "dist_half": (
+        "[dist] LeNet-5, eq. 9, j = 10, curvature of eq. 8",
+        Config(reading=competing(10.0), distortions=FIG7),
+    ),
+    "lenet5_chosen": (f"LeNet-5, {READINGS[CHOSEN][0]}", READINGS[CHOSEN][1]),
+}
+"""Trained on all 60,000 patterns: the paper's row, and what its distortions and its reading do apart."""
+
+for name, (title, config) in TESTED.items():
+    register(Experiment(name, title, config, train_network, minutes=2.5, paper_error=paper.TEST_ERROR.get(name)))
+
+
+@tables.table("dist")
+def dist(load: Loader) -> Table:
+    """LeNet-5 with and without distortions, the paper's 0.8% and 0.95%."""
+    without, used = load.one("lenet5"), load.there(TESTED, needed=["dist_lenet5"])
+    rows = [
+        tables.test_row(without, "LeNet-5", paper.TEST_ERROR["lenet5"]),
+        *(tables.test_row(runs, TESTED[name][0], paper.TEST_ERROR.get(name)) for name, runs in used.items()),
+    ]
+    remarks = [
+        "The paper's 0.8% stands for the 82 errors of Fig. 8, 0.82%. Distortions are those of Fig. 7, recovered by "
+        f"registration; the text gives no magnitudes. With them the network is trained by {READINGS[CHOSEN][0]}, which "
+        "was chosen on patterns held out of the training set; without, by DEFAULT. The other rows tell the two apart."
+    ]
+    pairs = [(name, "LeNet-5", without) for name in used]
+    if "lenet5_chosen" in used:  # what the distortions do, by one reading
+        pairs.append(("dist_lenet5", TESTED["lenet5_chosen"][0], used["lenet5_chosen"]))
+    for name, other, runs in pairs:
+        if found := difference(used[name], runs):
+            remarks.append(
+                f"{TESTED[name][0]} less {other}: {tables.number(found.mean, signed=True)} percentage points "
+                f"(95% interval {span(found.interval)}; paired t test over {len(found.seeds)} seeds, "
+                f"p = {found.p:.2g})."
+            )
+    remarks.append("These intervals are of the seeds, on these 10,000 patterns.")
+    caption = "LeNet-5 with and without distortions: test error after the last of 20 passes."
+    return tables.comparison("dist", caption, rows, [without, *used.values()], *remarks)
+
+
+@tables.table("held-out")
+def readings_table(load: Loader) -> Table:
+    """Several readings, learnt with Fig. 7's distortions, on the tenth of the training set that they did not see."""
+    titles = {"held-none": "no distortions, DEFAULT"} | {name: title for name, (title, _) in READINGS.items()}
+    caption = "Readings, learnt with distortions: error on patterns held out of the training set."
+    return _held_out_table(load, "held-out", caption, titles, "held-1", "DEFAULT")
+
+
+@tables.table("magnitudes")
+def magnitudes_table(load: Loader) -> Table:
+    """Distortions of other magnitudes, on the tenth of the training set that they did not see."""
+    titles = {name: title for name, (title, _) in MAGNITUDES.items()}
+    caption = f"Magnitudes of the distortions, {READINGS[CHOSEN][0]}: error on held-out patterns."
+    remark = (
+        "Fig. 7's magnitudes, with log scale within 0.29, are the default because Fig. 7 shows them, whatever this "
+        "table says."
+    )
+    return _held_out_table(load, "magnitudes", caption, titles, CHOSEN, "Fig. 7's", remark)
+
+
+def _held_out_table(
+    load: Loader, table: str, caption: str, titles: Mapping[str, str], base: str, whose: str, *remarks: str
+) -> Table:
+    """Errors of some experiments on held-out patterns, and their differences from those of experiment `base`."""
+    used = load.there(titles, needed=(name for name in titles if name != base))
+    rows = [tables.test_row(runs, titles[name], None) for name, runs in used.items()]
+    training = [_training_error(runs) for runs in used.values()]
+    found = [None if name == base or base not in used else difference(used[name], used[base]) for name in used]
+    header = [
+        "", "training, %", "held-out error, %", "sd", "n", "95% interval", f"less that of {whose}", "95% interval",
+    ]  # fmt: skip
+    body = [
+        [
+            row.row,
+            tables.number(learnt),
+            *tables.cells(row)[1:-1],
+            tables.number(one.mean, signed=True) if one else "",
+            span(one.interval) if one else "",
+        ]
+        for row, learnt, one in zip(rows, training, found, strict=True)
+    ]
+    records = [
+        {
+            **row.as_json(),
+            "experiment": name,
+            "train": learnt,
+            "less": one.mean if one else None,
+            "less_interval": list(one.interval) if one else None,
+            "less_p": one.p if one else None,
+        }
+        for name, row, learnt, one in zip(used, rows, training, found, strict=True)
+    ]
+    remark = (
+        "Trained on the first 54,000 training patterns, errors on the last 6,000. Differences are paired by seed. "
+        "Training error is measured on the fly in the last pass, on what is learnt, distorted or not."
+    )
+    notes = tables.notes(table, list(used.values()), remark, *remarks, *tables.lacking(titles, used))
+    return Table(table, caption, header, body, records, notes)
+
+
+def _training_error(runs: Runs) -> float | None:
+    errors, patterns = tables.counts(runs.finished, "train")
+    return 100 * float(np.mean(errors)) / patterns if errors else None
+
+
+@tables.table("fig7")
+def fig7(_: Loader) -> Table:
+    """Fig. 7's hundred images and a hundred of our own, registered alike."""
+    found = fig7_registration.table(registry.load_mnist(None).train_images)
+    ranges = ("first is the original", "first is distorted")
+    records = [
+        {**{name: row[name] for name in ("statistic", "Fig. 7", "ours")}, **{name: _ends(row, name) for name in ranges}}
+        for row in found
+    ]
+    header = ["statistic", "Fig. 7", "ours", *(f"95% range if the {name}" for name in ranges)]
+    body = [
+        [row["statistic"], f"{row['Fig. 7']:.3g}", f"{row['ours']:.3g}"]
+        + ["" if row[name] is None else f"{row[name][0]:.3g} to {row[name][1]:.3g}" for name in ranges]
+        for row in records
+    ]
+    remark = (
+        "Ten patterns, ten images of each; every image registered to the first of its pattern by a free affine map. "
+        "The ranges hold the statistic in 95% of such sets, were registration without error; that of rotation, which "
+        "our samples do not have, is nothing but its error."
+    )
+    return Table("fig7", "Fig. 7: the distortions, recovered by registration.", header, body, records, [remark])
+
+
+def _ends(row: Json, name: str) -> list[float] | None:
+    return [float(end) for end in row[name]] if name in row else None

@@ -1,0 +1,160 @@
+"""Rows of Fig. 9: fully connected networks with one and two hidden layers (Sections III.C.5 and III.C.6)."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import NamedTuple
+
+from experiments.harness import tables
+from experiments.harness.loader import Loader
+from experiments.harness.registry import Experiment, register
+from experiments.harness.store import Runs
+from experiments.harness.tables import Table
+from experiments.paper import numbers as paper
+from experiments.trainers import MEAN_SQUARED_ERROR, FormConfig, train_network, train_on_form, training
+from lenet98.training import Config
+
+
+class _Row(NamedTuple):
+    experiment: str
+    spec: str
+    minutes: float
+
+
+_ROWS = (
+    _Row("mlp_300", "28x28-300-10", 1),
+    _Row("mlp_1000", "28x28-1000-10", 3),
+    _Row("mlp_300_100", "28x28-300-100-10", 1),
+    _Row("mlp_500_150", "28x28-500-150-10", 1.5),
+)
+
+for row in _ROWS:
+    register(
+        Experiment(
+            row.experiment,
+            row.spec,
+            training(Config, row.spec),
+            train_network,
+            row.minutes,
+            paper_error=paper.TEST_ERROR[row.experiment],
+        )
+    )
+    register(
+        Experiment(
+            f"dist_{row.experiment}",
+            f"[dist] {row.spec}",
+            training(Config, row.spec, distorted=True),
+            train_network,
+            row.minutes + 0.5,
+            paper_error=paper.TEST_ERROR[f"dist_{row.experiment}"],
+        )
+    )
+
+register(
+    Experiment(
+        "deslant_20x20_mlp_300",
+        "[deslant] 20x20-300-10",
+        training(FormConfig, "20x20-300-10", form="deslanted"),
+        train_on_form,
+        minutes=1,
+        paper_error=paper.TEST_ERROR["deslant_20x20_mlp_300"],
+    )
+)
+
+HELD_OUT_MU = (0.02, 0.1)
+"""The paper's mu and a larger one, which lowers the rates of the first layer."""
+
+for mu in HELD_OUT_MU:
+    register(
+        Experiment(
+            f"held-mlp-mu-{mu:g}",
+            f"28x28-300-10 on 50,000 patterns, mu = {mu:g}",
+            training(Config, "28x28-300-10", mu=mu, train_size=50_000, evaluate_on="held out"),
+            train_network,
+            minutes=1,
+            seeds=(0, 1, 2),
+        )
+    )
+
+APPENDIX = replace(MEAN_SQUARED_ERROR, init_gain=2.4, init_power=1.0)
+"""Initial weights within 2.4/F_i, Appendix A to the letter."""
+
+RANGES = {
+    "mlp_300": training(FormConfig, "28x28-300-10"),
+    "mlp_300_100": training(FormConfig, "28x28-300-100-10"),
+    "deslant_20x20_mlp_300": training(FormConfig, "20x20-300-10", form="deslanted"),
+}
+"""Networks whose initial weights are read both ways, by the experiment of their row."""
+
+for name, config in RANGES.items():
+    for suffix, initial in (("", config.reading), ("-appendix", APPENDIX)):
+        register(
+            Experiment(
+                f"held-{name}{suffix}",
+                f"{paper.TITLES[name]} on 50,000 patterns{', weights within 2.4/F' if suffix else ''}",
+                replace(config, reading=initial, train_size=50_000, evaluate_on="held out"),
+                train_on_form,
+                minutes=1,
+            )
+        )
+
+EXPERIMENTS = tuple(row.experiment for row in paper.ROWS if "mlp_" in row.experiment)
+
+
+@tables.table("mlps")
+def mlps(load: Loader) -> Table:
+    """The fully connected networks, and the pass in which they reach the paper's error."""
+    used = load.there(EXPERIMENTS)
+    header = ["", "paper, %", "ours, %", "sd", "n", "95% interval", "difference", "training, %", "reached in pass"]
+    body, records = [], []
+    for name, runs in used.items():
+        row = tables.test_row(runs, paper.TITLES[name], paper.TEST_ERROR[name])
+        errors, patterns = tables.counts(runs.finished, "train")
+        training_error = tables.summarise("", None, errors, patterns).mean if errors else None
+        reached = _reached(runs, paper.TEST_ERROR[name])
+        body.append(
+            [row.row, *tables.cells(row), tables.number(training_error), "" if reached is None else str(reached)]
+        )
+        records.append({**row.as_json(), "training": training_error, "reached": reached})
+    remark = (
+        "Training error is on the fly, in the last pass. The last column is the first pass after which the mean test "
+        "error is the paper's or less."
+    )
+    caption = "Fully connected networks: error after the last of 20 passes."
+    notes = tables.notes("mlps", list(used.values()), remark, *tables.lacking(EXPERIMENTS, used))
+    return Table("mlps", caption, header, body, records, notes)
+
+
+@tables.table("mlp-mu")
+def mlp_mu(load: Loader) -> Table:
+    """28x28-300-10 with a larger mu, on the training patterns that it did not learn."""
+    used = [load.one(f"held-mlp-mu-{mu:g}") for mu in HELD_OUT_MU]
+    rows = [tables.test_row(runs, f"mu = {mu:g}", None) for runs, mu in zip(used, HELD_OUT_MU, strict=True)]
+    caption = "28x28-300-10 on 50,000 patterns: error on the last 10,000 training patterns."
+    return tables.comparison("mlp-mu", caption, rows, used)
+
+
+@tables.table("mlp-init")
+def mlp_init(load: Loader) -> Table:
+    """Initial weights by the default reading and within 2.4/F, on the training patterns that were not learnt."""
+    used, rows = [], []
+    for name in RANGES:
+        for suffix, reading in (("", "DEFAULT"), ("-appendix", "within 2.4/F")):
+            runs = load.one(f"held-{name}{suffix}")
+            used.append(runs)
+            rows.append(tables.test_row(runs, f"{paper.TITLES[name]}, {reading}", paper.TEST_ERROR[name]))
+    remark = (
+        "Errors on the last 10,000 training patterns, with the first 50,000 learnt; the paper's are of its test set."
+    )
+    caption = "Initial weights of fully connected networks: error on held-out patterns."
+    return tables.comparison("mlp-init", caption, rows, used, remark)
+
+
+def _reached(runs: Runs, percent: float) -> int | None:
+    """The first pass after which the mean test error of all runs is at most `percent`; None if it never is."""
+    passes = min((len(result.passes) for result in runs.finished), default=0)
+    for number in range(1, passes + 1):
+        errors, patterns = tables.counts(runs.finished, number=number)
+        if 100 * sum(errors) / (len(errors) * patterns) <= percent:
+            return number
+    return None

@@ -1,0 +1,157 @@
+"""From a configuration to an outcome: trains a network and hands the harness what came out."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, replace
+from functools import cached_property
+from typing import Any, TypeVar
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from experiments.harness.registry import Context, Outcome
+from lenet98.data.distortions import FIG7, Showing
+from lenet98.data.mnist import MNIST
+from lenet98.data.preprocessing import FORMS, in_form
+from lenet98.loop import Trained
+from lenet98.modern import lenet_from_scratch, lush, minibatch
+from lenet98.randomness import generator
+from lenet98.readings import DEFAULT
+from lenet98.training import Config, train
+
+# --- as Section III.B describes ---------------------------------------------------------------------------------------
+
+
+def outcome(trained: Trained) -> Outcome:
+    """Of a network whose least distance is the answer."""
+    nearest_two = np.sort(trained.distances, axis=1)[:, :2]
+    return Outcome(
+        passes=[asdict(entry) for entry in trained.history],
+        predictions=trained.distances.argmin(axis=1).astype(np.uint8),
+        diverged=trained.diverged,
+        # Fig. 10: a pattern is rejected when its two best outputs differ too little.
+        scores=nearest_two[:, 1] - nearest_two[:, 0],
+        weights=trained.parameters,
+    )
+
+
+def train_network(config: Config, seed: int, context: Context) -> Outcome:
+    """One training run on MNIST."""
+    return outcome(train(config, seed, context.mnist, progress=context.progress, checkpoint=context.checkpoint))
+
+
+# --- on another form of the database than the regular one (Sections III.A and III.C) ----------------------------------
+
+
+@dataclass(frozen=True)
+class FormConfig(Config):
+    """A training run on one form of the database.
+
+    Raises ValueError, naming the field, for a value that no run can have.
+    """
+
+    form: str = "28x28"
+    """A name of `lenet98.data.preprocessing.FORMS`; images smaller than the network's input stand in its middle."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.form not in FORMS:
+            raise ValueError(f"FormConfig.form is {self.form!r}; it must be one of {', '.join(FORMS)}")
+        if self.distortions and self.form != "28x28":
+            raise ValueError(f"FormConfig.distortions need the form '28x28', not {self.form!r}; set them to None")
+
+
+@dataclass(frozen=True)
+class InForm(Context):
+    """What a run is given, its digits in another form."""
+
+    of: Context | None = None
+    form: str = "28x28"
+
+    @cached_property
+    def mnist(self) -> MNIST:
+        assert self.of is not None
+        return in_form(self.of.mnist, self.form)
+
+
+def train_on_form(config: FormConfig, seed: int, context: Context) -> Outcome:
+    """One training run on MNIST in the form that `config` names."""
+    formed = InForm(context.progress, context.checkpoint, context.data_dir, context.threads, context, config.form)
+    return train_network(config, seed, formed)
+
+
+# --- on distorted patterns that are never shown twice: what the paper's pool of 600,000 costs or saves ----------------
+
+
+def train_on_fresh(config: Config, seed: int, context: Context) -> Outcome:
+    """One training run in which every pass shows a new distortion of every pattern, and no original."""
+
+    def shows(number: int) -> Showing:
+        order = generator(seed, "order").permutation(config.train_size)
+        return Showing(order, np.full(config.train_size, number))
+
+    trained = train(config, seed, context.mnist, shows=shows, progress=context.progress, checkpoint=context.checkpoint)
+    return Outcome(
+        passes=[asdict(entry) for entry in trained.history],
+        predictions=trained.distances.argmin(axis=1).astype(np.uint8),
+        diverged=trained.diverged,
+    )
+
+
+# --- in batches, by Lush's protocol, and with one SDLM rate a layer; not in the paper ----------------------------
+
+
+def train_in_batches(config: minibatch.Config, seed: int, context: Context) -> Outcome:
+    """One training run on MNIST."""
+    trained = minibatch.train(config, seed, context.mnist, progress=context.progress, checkpoint=context.checkpoint)
+    best_two = np.sort(trained.outputs, axis=1)[:, -2:]
+    return Outcome(
+        passes=[asdict(entry) for entry in trained.history],
+        predictions=trained.outputs.argmax(axis=1).astype(np.uint8),
+        diverged=trained.diverged,
+        # Of the linear outputs, the logarithm of the ratio of the two best probabilities: these round to 1 and 0.
+        scores=best_two[:, 1] - best_two[:, 0],
+        weights=minibatch.flat(trained.model),
+        # The harness records the processor, which says little of a run on another device.
+        extra={} if config.device == "cpu" else {"device": torch.cuda.get_device_name()},
+    )
+
+
+def train_by_stages(config: lush.Config, seed: int, context: Context) -> Outcome:
+    """One training run of Lush's LeNet-5 on MNIST."""
+    return outcome(lush.train(config, seed, context.mnist, progress=context.progress, checkpoint=context.checkpoint))
+
+
+def train_by_layer_rates(config: lenet_from_scratch.Config, seed: int, context: Context) -> Outcome:
+    """One training run on MNIST with one SDLM rate a layer."""
+    return outcome(
+        lenet_from_scratch.train(config, seed, context.mnist, progress=context.progress, checkpoint=context.checkpoint)
+    )
+
+
+# --- the networks with ten place-coded outputs: how the paper is read for them (III.C.5 to III.C.8) -------------------
+
+
+MEAN_SQUARED_ERROR = replace(DEFAULT, loss="eq8")
+"""Eq. 8 on the place codes: the mean squared error of the ten outputs.  All else is read as for LeNet-5."""
+
+C = TypeVar("C", bound=Config)
+
+
+def training(kind: type[C], spec: str, *, distorted: bool = False, **more: Any) -> C:
+    """The recipe of III.B for a network of `lenet98.networks`, with the distortions of Fig. 7 or without any.
+
+    `kind` is the class of the configuration, and `more` its further fields.
+    """
+    return kind(spec=spec, reading=MEAN_SQUARED_ERROR, distortions=FIG7 if distorted else None, **more)
+
+
+# --- the patterns that a training run is judged on --------------------------------------------------------------------
+
+
+def evaluated(config: Config, data: MNIST) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+    """Images and labels of the patterns that a run of `config` is judged on."""
+    if config.evaluate_on == "test":
+        return data.test_images, data.test_labels
+    return data.train_images[config.train_size :], data.train_labels[config.train_size :]

@@ -1,0 +1,467 @@
+"""Training as it is done today: mini-batches, an optimiser of PyTorch; mostly softmax and cross-entropy.
+
+Not of the paper, whose networks learn one pattern per update with a rate per parameter (`lenet98.training`); here so
+that what is called LeNet-5 today is measured on the same bench.  A pass shows every pattern once in a new random order;
+then the test set is evaluated.  The training error is measured on the fly, each batch just before its update.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import pickle
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from math import cos, isfinite, pi
+from pathlib import Path
+from typing import Any, Literal, NamedTuple, get_args
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from lenet98.data.distortions import FIELD, Magnitudes, distort
+from lenet98.data.fields import BLACK, WHITE
+from lenet98.data.mnist import MNIST
+from lenet98.files import atomic
+from lenet98.modern import elastic as elastically
+from lenet98.modern.elastic import Elastic
+from lenet98.modern.networks import PLAIN, ConvNet, Scoring, SpecNet, build, field
+from lenet98.randomness import generator
+
+CHUNK = 1000
+"""Patterns between two reports of progress, or a batch if that is more; patterns that are evaluated at once."""
+
+Device = Literal["cpu", "cuda"]
+Method = Literal["sgd", "adam", "adamw", "adadelta"]
+Schedule = Literal["constant", "cosine"]
+
+
+@dataclass(frozen=True)
+class Optimizer:
+    """An optimiser of PyTorch and its settings; other settings are PyTorch's defaults.
+
+    Raises ValueError, naming the field, for a value that no run can have.
+    """
+
+    method: Method = "adam"
+    rate: float = 1e-3
+    momentum: float = 0.0
+    """Of "sgd" alone."""
+    weight_decay: float = 0.0
+    """Added to the gradient times the weight, or with "adamw" taken from the weights directly."""
+    epsilon: float = 1e-8
+    """Of all but "sgd"; Keras has 1e-7."""
+    rho: float = 0.9
+    """Of "adadelta" alone; Keras has 0.95."""
+
+    def __post_init__(self) -> None:
+        if self.method not in get_args(Method):
+            raise ValueError(f"Optimizer.method is {self.method!r}; it must be one of {', '.join(get_args(Method))}")
+        for name in ("rate", "epsilon"):
+            if not 0 < getattr(self, name) < float("inf"):
+                raise ValueError(f"Optimizer.{name} is {getattr(self, name)!r}; it must be positive and finite")
+        for name in ("momentum", "weight_decay", "rho"):
+            if not 0 <= getattr(self, name) < 1:
+                raise ValueError(f"Optimizer.{name} is {getattr(self, name)!r}; it must be at least 0 and below 1")
+
+
+@dataclass(frozen=True)
+class Config:
+    """All that decides a training run besides its seed.
+
+    Raises ValueError, naming the field, for a value that no run can have.
+    """
+
+    network: ConvNet | SpecNet = PLAIN
+    optimizer: Optimizer = Optimizer()
+    passes: int = 10
+    batch: int = 32
+    """Patterns per update; the last batch of a pass may be smaller."""
+    schedule: Schedule = "constant"
+    """The rate stays, or falls to zero along half a cosine, update by update."""
+    factors: tuple[float, ...] = ()
+    """On the rate, one a pass; none for ones."""
+    levels: tuple[float, float] = (0.0, 1.0)
+    """Input value of background and of full ink; the paper's are -0.1 and 1.175."""
+    affine: Magnitudes | None = None
+    """Show every pattern distorted as the paper does (III.B), anew in every pass."""
+    elastic: Elastic | None = None
+    """Show every pattern distorted elastically, anew in every pass; after `affine`."""
+    train_size: int = 60_000
+    """The first so many training patterns are learnt."""
+    evaluate_on: Literal["test", "held out"] = "test"
+    """Where errors are counted: on the test set, or on the training patterns that are not learnt."""
+    device: Device = "cpu"
+    """Where it is computed; devices differ in the last bits, so that runs on two are two experiments."""
+
+    def __post_init__(self) -> None:
+        for name in ("passes", "batch", "train_size"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"Config.{name} is {getattr(self, name)}; it must be at least 1")
+        for name, allowed in (("schedule", get_args(Schedule)), ("device", get_args(Device))):
+            if getattr(self, name) not in allowed:
+                raise ValueError(f"Config.{name} is {getattr(self, name)!r}; it must be one of {', '.join(allowed)}")
+        if self.evaluate_on not in ("test", "held out"):
+            raise ValueError(f"Config.evaluate_on is {self.evaluate_on!r}; it must be 'test' or 'held out'")
+        if self.factors and len(self.factors) != self.passes:
+            raise ValueError(f"Config.factors has {len(self.factors)} for {self.passes} passes; give one a pass")
+        if not all(0 < factor < float("inf") for factor in self.factors):
+            raise ValueError(f"Config.factors is {self.factors}; they must be positive and finite")
+        if len(self.levels) != 2 or not all(map(isfinite, self.levels)):
+            raise ValueError(f"Config.levels is {self.levels}; give two finite values, of background and of ink")
+        if self.network.batch_norm and self.train_size % self.batch == 1:
+            raise ValueError(
+                f"Config.batch is {self.batch}: the last of {self.train_size} patterns would be a batch of its own, "
+                "over which nothing can be normalised; choose another size"
+            )
+
+    @property
+    def updates(self) -> int:
+        """Updates of one pass."""
+        return -(-self.train_size // self.batch)
+
+
+@dataclass(frozen=True)
+class Pass:
+    """What one pass did; fields as of `lenet98.training.Pass`."""
+
+    number: int
+    rate_min: float
+    rate_max: float
+    """Least and greatest rate of the optimiser in the pass."""
+    train_patterns: int
+    train_errors: int
+    """Patterns misclassified on the fly, just before the update of their batch."""
+    train_loss: float
+    """Mean loss on the fly."""
+    test_patterns: int
+    test_errors: int
+    """Patterns misclassified after the pass, of those that `Config.evaluate_on` names."""
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Progress:
+    """Where a run stands: `done` of `total` patterns of the pass, `errors` among them so far."""
+
+    pass_number: int
+    passes: int
+    done: int
+    total: int
+    errors: int
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A run that has ended."""
+
+    model: nn.Module
+    """On the CPU, in evaluation mode."""
+    history: list[Pass]
+    outputs: NDArray[np.float32]
+    """Outputs of every evaluated pattern, the greatest the answer, shape (n, classes): linear ones, of which the
+    softmax makes probabilities, or -y_i of a network of `lenet98.networks`."""
+    diverged: bool
+    """Whether the loss stopped being finite; the history then ends with the last pass before that."""
+
+
+def devices() -> tuple[str, ...]:
+    """The devices that this machine has."""
+    return ("cpu", "cuda") if torch.cuda.is_available() else ("cpu",)
+
+
+def train(
+    config: Config,
+    seed: int,
+    data: MNIST,
+    *,
+    progress: Callable[[Progress], None] = lambda _: None,
+    checkpoint: Path | None = None,
+) -> Trained:
+    """Train one network, on one thread.
+
+    Parameters
+    ----------
+    config, seed
+        What is trained; the same two give the same bits on the same machine with the same versions, if on the CPU.
+    data
+        Digits, bytes, at most as large as the network's input; 28x28 if they are to be distorted.
+    progress
+        Called every `CHUNK` patterns; an exception that it raises stops the run.
+    checkpoint
+        File to which the state is saved after every pass, and from which a run of the same config and seed goes on.
+
+    Raises
+    ------
+    ValueError
+        If the machine lacks `config.device`, the data do not have `config.train_size` training patterns or do not fit
+        the network, or nothing is left to evaluate on.
+    """
+    if config.device not in devices():
+        raise ValueError(f"Config.device is {config.device!r}; this machine has {', '.join(devices())}")
+    with _repeatable():
+        run = _start(config, seed, data)
+        history: list[Pass] = []
+        if checkpoint and checkpoint.exists():
+            history = _load_state(checkpoint, run) or history
+        for number in range(len(history) + 1, config.passes + 1):
+            before = _state(run, history)  # a run that diverges goes back to it
+            entry = _one_pass(run, number, progress)
+            if entry is None:
+                history = _restore(run, before)
+                return Trained(run.model.eval().cpu(), history, evaluate(run.model, config, run.test_images), True)
+            history.append(entry)
+            if checkpoint:
+                with atomic(checkpoint) as file:
+                    file.write(_state(run, history))
+        outputs = evaluate(run.model, config, run.test_images)
+        return Trained(run.model.eval().cpu(), history, outputs, False)
+
+
+@torch.no_grad()
+def evaluate(model: nn.Module, config: Config, images: Tensor) -> NDArray[np.float32]:
+    """Outputs, as `Trained.outputs`, for images (bytes, shape (n, height, width)), shape (n, classes)."""
+    model.eval()
+    device = next(model.parameters()).device
+    chunks = [
+        model(field(part.to(device), config.network.size, config.levels)).cpu().numpy() for part in images.split(CHUNK)
+    ]
+    return np.concatenate(chunks)
+
+
+def flat(model: nn.Module) -> NDArray[np.float32]:
+    """All that a trained model holds as one vector, in the order of its `state_dict`: parameters and running means."""
+    return np.concatenate([value.numpy(force=True).ravel().astype(np.float32) for value in model.state_dict().values()])
+
+
+def rate(config: Config, update: int) -> float:
+    """The optimiser's rate at an update, counted from 0 over all passes."""
+    factor = config.factors[update // config.updates] if config.factors else 1.0
+    if config.schedule == "cosine":
+        factor *= (1 + cos(pi * update / (config.passes * config.updates))) / 2
+    return config.optimizer.rate * factor
+
+
+def shown(
+    config: Config, seed: int, number: int, patterns: NDArray[np.integer], images: NDArray[np.uint8]
+) -> NDArray[np.float32]:
+    """What a network that learns distorted patterns sees of some in pass `number`, shape (n, 1, size, size).
+
+    The distortions of a pattern follow from (seed, pattern, pass) whatever else is in its batch.
+    """
+    if config.affine:
+        copies = np.full(len(patterns), number)
+        ink = (distort(images, patterns, copies, seed, config.affine) - WHITE) / np.float32(BLACK - WHITE)
+    else:
+        margins = [(0, 0), *([((FIELD - side) // 2, -(-(FIELD - side) // 2)) for side in images.shape[1:]])]
+        ink = np.pad(images[patterns], margins)[:, None] / np.float32(255)
+    if config.elastic:
+        ink = elastically.distort(ink, elastically.displacements(seed, patterns, number, ink.shape[-1], config.elastic))
+    margin = (FIELD - config.network.size) // 2
+    white, black = config.levels
+    return np.float32(white) + np.float32(black - white) * _inside(ink, margin)
+
+
+def _inside(fields: NDArray[np.float32], margin: int) -> NDArray[np.float32]:
+    """The fields cropped by a margin on every side, or widened by background if it is negative."""
+    if margin < 0:
+        return np.pad(fields, [(0, 0), (0, 0), (-margin, -margin), (-margin, -margin)])
+    side = fields.shape[-1]
+    return fields[..., margin : side - margin, margin : side - margin]
+
+
+class _Run(NamedTuple):
+    config: Config
+    seed: int
+    model: nn.Module
+    optimizer: torch.optim.Optimizer
+    data: MNIST
+    train_images: Tensor
+    train_labels: Tensor
+    test_images: Tensor
+    test_labels: NDArray[np.uint8]
+
+
+def _start(config: Config, seed: int, data: MNIST) -> _Run:
+    largest = max(data.train_images.shape[1:])
+    if largest > config.network.size:
+        kind = type(config.network).__name__
+        raise ValueError(f"{kind}.size is {config.network.size}; images of {largest} pixels do not fit it")
+    model = _model(config.network, seed).to(config.device)
+    test_images, test_labels = _evaluation_set(config, data)
+    learnt = slice(config.train_size)
+    return _Run(
+        config,
+        seed,
+        model,
+        _optimizer(config.optimizer, model),
+        data,
+        torch.tensor(data.train_images[learnt], device=config.device),
+        torch.tensor(data.train_labels[learnt], device=config.device, dtype=torch.int64),
+        torch.tensor(test_images, device=config.device),
+        test_labels,
+    )
+
+
+def _model(network: ConvNet | SpecNet, seed: int) -> nn.Module:
+    if isinstance(network, SpecNet):
+        return Scoring(network, seed)
+    return build(network, generator(seed, "init"))
+
+
+def _loss(model: nn.Module, outputs: Tensor, labels: Tensor) -> Tensor:
+    """The network's own loss where it has one, as those of 1998 do; else the cross-entropy of a softmax."""
+    return model.loss(outputs, labels) if isinstance(model, Scoring) else F.cross_entropy(outputs, labels)
+
+
+def _optimizer(chosen: Optimizer, model: nn.Module) -> torch.optim.Optimizer:
+    common: dict[str, Any] = {"lr": chosen.rate, "weight_decay": chosen.weight_decay}
+    match chosen.method:
+        case "sgd":
+            return torch.optim.SGD(model.parameters(), momentum=chosen.momentum, **common)
+        case "adam":
+            return torch.optim.Adam(model.parameters(), eps=chosen.epsilon, **common)
+        case "adamw":
+            return torch.optim.AdamW(model.parameters(), eps=chosen.epsilon, **common)
+        case "adadelta":
+            return torch.optim.Adadelta(model.parameters(), eps=chosen.epsilon, rho=chosen.rho, **common)
+
+
+def _one_pass(run: _Run, number: int, progress: Callable[[Progress], None]) -> Pass | None:
+    """Train for a pass; None if its loss was not finite."""
+    began = time.perf_counter()
+    config, total = run.config, run.config.train_size
+    rng = generator(run.seed, "order", number)
+    order = rng.permutation(total)
+    errors = torch.zeros((), dtype=torch.int64, device=config.device)
+    losses = torch.zeros((), dtype=torch.float64, device=config.device)
+    run.model.train()
+    with _drawing_from(int(rng.integers(2**63)), config.device):
+        reported = 0
+        for start in range(0, total, config.batch):
+            patterns = order[start : start + config.batch]
+            _set_rate(run.optimizer, rate(config, (number - 1) * config.updates + start // config.batch))
+            batch_errors, batch_loss = _update(run, number, patterns)
+            errors += batch_errors
+            losses += batch_loss * len(patterns)
+            done = start + len(patterns)
+            if done - reported >= CHUNK or done == total:
+                if not isfinite(losses.item()):
+                    return None
+                reported = done
+                progress(Progress(number, config.passes, done, total, int(errors)))
+    outputs = evaluate(run.model, config, run.test_images)
+    if not np.isfinite(outputs).all():
+        return None
+    first = (number - 1) * config.updates
+    ends = (rate(config, first), rate(config, first + config.updates - 1))
+    return Pass(
+        number=number,
+        rate_min=min(ends),
+        rate_max=max(ends),
+        train_patterns=total,
+        train_errors=int(errors),
+        train_loss=losses.item() / total,
+        test_patterns=len(run.test_labels),
+        test_errors=int((outputs.argmax(1) != run.test_labels).sum()),
+        seconds=time.perf_counter() - began,
+    )
+
+
+def _update(run: _Run, number: int, patterns: NDArray[np.integer]) -> tuple[Tensor, Tensor]:
+    """One step of the optimiser; errors and mean loss of the batch before it."""
+    config = run.config
+    chosen = torch.from_numpy(patterns).to(config.device)
+    if config.affine or config.elastic:
+        seen = shown(config, run.seed, number, patterns, run.data.train_images)
+        images = torch.from_numpy(np.ascontiguousarray(seen)).to(config.device)
+    else:
+        images = field(run.train_images[chosen], config.network.size, config.levels)
+    labels = run.train_labels[chosen]
+    outputs = run.model(images)
+    loss = _loss(run.model, outputs, labels)
+    run.optimizer.zero_grad()
+    loss.backward()
+    run.optimizer.step()
+    return (outputs.detach().argmax(1) != labels).sum(), loss.detach()
+
+
+def _set_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:
+    for group in optimizer.param_groups:
+        group["lr"] = rate
+
+
+def _evaluation_set(config: Config, data: MNIST) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+    if config.train_size > len(data.train_images):
+        raise ValueError(f"Config.train_size is {config.train_size}; there are {len(data.train_images)} patterns")
+    if config.evaluate_on == "test":
+        return data.test_images, data.test_labels
+    if config.train_size == len(data.train_images):
+        raise ValueError("nothing is held out to evaluate on: Config.train_size is the whole training set")
+    return data.train_images[config.train_size :], data.train_labels[config.train_size :]
+
+
+@contextmanager
+def _repeatable() -> Iterator[None]:
+    """One thread, and only algorithms that give the same result every time."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)  # how sums are split over threads changes their last bits
+    try:
+        with torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True, allow_tf32=False):
+            yield
+    finally:
+        torch.set_num_threads(threads)
+
+
+@contextmanager
+def _drawing_from(seed: int, device: Device) -> Iterator[None]:
+    """PyTorch's own generators, which dropout draws from, started at `seed` and afterwards as they were before."""
+    with torch.random.fork_rng(devices=[torch.cuda.current_device()] if device == "cuda" else []):
+        torch.manual_seed(seed)
+        yield
+
+
+# --- states on disk ---------------------------------------------------------------------------------------------------
+
+
+def _state(run: _Run, history: list[Pass]) -> bytes:
+    """The run after some finished passes, as a file holds it."""
+    content = io.BytesIO()
+    torch.save(
+        {
+            "run": repr((run.config, run.seed)),
+            "history": json.dumps([asdict(entry) for entry in history]),
+            "model": run.model.state_dict(),
+            "optimizer": run.optimizer.state_dict(),
+        },
+        content,
+    )
+    return content.getvalue()
+
+
+def _restore(run: _Run, content: bytes) -> list[Pass]:
+    """Bring the run to a state; its history."""
+    state = torch.load(io.BytesIO(content), map_location=run.config.device, weights_only=True)
+    run.model.load_state_dict(state["model"])
+    run.optimizer.load_state_dict(state["optimizer"])
+    return [Pass(**entry) for entry in json.loads(state["history"])]
+
+
+def _load_state(path: Path, run: _Run) -> list[Pass] | None:
+    """Bring the run to the state in `path`; None, so that it starts afresh, if the file is damaged.
+
+    Raises ValueError if the state is that of another run.
+    """
+    content = path.read_bytes()
+    try:
+        written = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)["run"]
+    except (RuntimeError, OSError, ValueError, KeyError, TypeError, EOFError, pickle.UnpicklingError):
+        return None
+    if written != repr((run.config, run.seed)):
+        raise ValueError(f"{path} is the state of another run; delete it, or save this run elsewhere")
+    return _restore(run, content)

@@ -1,0 +1,53 @@
+"""The look that all figures share, and how they are written."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import matplotlib as mpl
+from matplotlib.figure import Figure
+
+from experiments.harness import store
+
+# Legible in print: text no smaller than 8 points in a single column, colours that differ in grey too.
+TEST, TRAIN, PAPER = "#0b3d91", "#d1660f", "black"
+COLUMN = (3.5, 2.8)
+"""Width and height of a figure of one column, inches."""
+
+_SETTINGS: dict[Any, Any] = {
+    "font.size": 9,
+    "axes.labelsize": 9,
+    "xtick.labelsize": 8,
+    "ytick.labelsize": 8,
+    "legend.fontsize": 8,
+    "legend.frameon": False,
+    "axes.linewidth": 0.7,
+    "lines.linewidth": 1.2,
+    "pdf.fonttype": 42,
+    "savefig.dpi": 300,
+}
+
+
+@contextmanager
+def style() -> Iterator[None]:
+    """Draw in the shared look."""
+    with mpl.rc_context(_SETTINGS):
+        yield
+
+
+def save(figure: Figure, folder: Path, name: str) -> list[Path]:
+    """Write `name`.pdf and `name`.png, the same bytes for the same figure, and return their paths."""
+    metadata = {"pdf": {"CreationDate": None}, "png": {"Software": None}}
+    paths = []
+    with style():
+        for form, entries in metadata.items():
+            drawn = io.BytesIO()
+            figure.savefig(drawn, format=form, metadata=entries, bbox_inches="tight")
+            with store.atomic(folder / f"{name}.{form}") as file:
+                file.write(drawn.getvalue())
+            paths.append(folder / f"{name}.{form}")
+    return paths

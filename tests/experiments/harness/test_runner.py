@@ -1,0 +1,449 @@
+"""Which runs are made and why, several at a time, interrupted, killed, failing and resumed."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from experiments.__main__ import main
+from experiments.harness import plan, progress, registry, runner, store
+from experiments.harness.identity import CodeVersion, Identity
+from experiments.harness.registry import Experiment, Outcome, Step
+
+ROOT = Path(__file__).parents[3]
+
+
+def count(config, seed, context):
+    """A quick fake experiment: seed + 1 errors in 100; one seed fails and one diverges."""
+    passes = []
+    for number in range(1, config["passes"] + 1):
+        context.progress(Step(50, 50, errors=seed, pass_number=number, passes=config["passes"]))
+        if seed == config["diverges"] and number == 2:
+            return Outcome(passes, np.zeros(100, np.uint8), diverged=True, extra={"loss": float("nan")})
+        passes.append({"number": number, "test_errors": seed + 1, "test_patterns": 100})
+    if seed == config["fails"]:
+        raise RuntimeError("no such luck\nsecond line")
+    extra = {"process": os.getpid(), "threads": os.environ["OMP_NUM_THREADS"]}
+    return Outcome(passes, np.full(100, seed, np.uint8), weights=np.ones(3), extra=extra)
+
+
+FAKE = Experiment(
+    "fake",
+    "Fake",
+    {"passes": 2, "fails": 1, "diverges": 3},
+    count,
+    minutes=0.1,
+    code=("lenet98.specs",),
+    data="none",
+)
+
+
+@pytest.fixture
+def fakes(monkeypatch):
+    """A registry of fakes only."""
+    fixed = replace(FAKE, name="fixed", deterministic=True)
+    monkeypatch.setattr(registry, "_import_all", lambda: None)
+    monkeypatch.setattr(registry, "_experiments", {"fake": FAKE, "fixed": fixed})
+
+
+def run(tmp_path, *arguments):
+    return main(["run", "fake", "--results", str(tmp_path), *arguments])
+
+
+def made(tmp_path):
+    return {path.stem: json.loads(path.read_text()) for path in tmp_path.glob("fake/*/seed-*.json")}
+
+
+def test_a_run_alone_has_the_threads_that_other_runs_would_have_had(tmp_path, fakes):
+    assert run(tmp_path, "--seeds", "0", "--jobs", "3") == 0
+    assert made(tmp_path)["seed-0000"]["machine"]["threads"] == 3
+
+
+# --- a real run in two processes
+
+
+def test_two_processes_with_a_failing_and_a_diverging_seed(tmp_path, fakes, capfd, monkeypatch):
+    monkeypatch.setenv("OMP_NUM_THREADS", "4")
+    assert run(tmp_path, "--seeds", "0-3", "--jobs", "2") == 1
+    out, err = capfd.readouterr()
+
+    records = made(tmp_path)
+    assert sorted(records) == ["seed-0000", "seed-0002", "seed-0003"]
+    first, diverged = records["seed-0000"], records["seed-0003"]
+    assert (first["status"], diverged["status"]) == ("finished", "diverged")
+    assert first["passes"][-1] == {"number": 2, "test_errors": 1, "test_patterns": 100, "test_error_percent": 1.0}
+    assert len(diverged["passes"]) == 1
+    assert diverged["extra"] == {"loss": None}
+    assert first["key"] == FAKE.identity().key
+    assert first["config"] == FAKE.config
+    assert first["command"] == "python -m experiments run fake --seeds 0"
+    assert first["extra"]["process"] != os.getpid()
+    assert first["extra"]["threads"] == "1"
+    assert first["machine"]["threads"] == 1
+    assert {"python", "torch", "numpy", "numba", "scipy", "scikit-learn", "lenet98", "git"} <= set(first["versions"])
+
+    assert re.search(r"^fake seed 2: 3 errors in 100, 3\.00%, \d+ s$", out, re.M)
+    assert re.search(r"^fake seed 3 diverged in pass 2: .*in no mean$", err, re.M)
+    failures = re.findall(r"^.*failed.*$", err, re.M)
+    assert len(failures) == 1
+    assert failures[0].startswith("fake seed 1 failed: RuntimeError: no such luck; the traceback is in ")
+    log = Path(failures[0].rpartition(" ")[2])
+    assert "in count" in log.read_text()
+    # Not a terminal: a line a pass and no bars.
+    assert "fake seed 0: pass 2/2, error 0.00%" in err
+    assert "\r" not in err
+
+    # Only the failed run is made again, and it is said why the others are not.
+    assert run(tmp_path, "--seeds", "0-3") == 1
+    out, _ = capfd.readouterr()
+    assert "fake seeds 0,2-3: there already" in out
+    assert "fake seeds 1: no result yet" in out
+
+
+def test_code_edited_after_the_key_was_taken_fails_the_run(tmp_path, fakes, capfd, monkeypatch):
+    changed = Identity(FAKE.config, "none", CodeVersion({"lenet98.specs": "as it was"}))
+    with monkeypatch.context() as patch:
+        patch.setattr(Experiment, "identity", lambda self: changed)
+        jobs = plan.plan([FAKE], (0,), tmp_path).jobs
+    assert runner.execute(jobs, 1).failed == 1
+    assert "its code was edited while the command ran" in capfd.readouterr().err
+    assert not made(tmp_path)
+
+
+def test_arrays_hold_predictions_weights_and_the_configuration(tmp_path, fakes):
+    assert run(tmp_path, "--seeds", "2") == 0
+    (path,) = tmp_path.glob("fake/*/seed-0002.json")
+    arrays = store.read(path).arrays()
+    assert sorted(arrays) == ["config", "predictions", "weights"]
+    assert arrays["predictions"].dtype == np.uint8
+    assert json.loads(str(arrays["config"])) == FAKE.config
+
+
+# --- what runs and why
+
+
+def planned(tmp_path, experiment=FAKE, seeds=(0,), **options):
+    return plan.plan([experiment], seeds, tmp_path, **options)
+
+
+def finish(tmp_path, experiment=FAKE, seed=0, **changes):
+    """Write a result of the experiment as if it had run."""
+    identity = experiment.identity()
+    record = {
+        **{name: {} for name in store.REQUIRED},
+        "experiment": experiment.name,
+        "seed": seed,
+        "key": identity.key,
+        "status": "finished",
+        "config": identity.config,
+        "data": identity.data,
+        "code": {"version": identity.code.version, "modules": identity.code.modules},
+        "machine": {"cpu": "R10000", "cores": 1},
+        "passes": [{"test_errors": 1, "test_patterns": 100}],
+        "finished": "1998",
+        **changes,
+    }
+    path = store.result_path(tmp_path / experiment.name / identity.key, seed)
+    return store.write(path, record, {"predictions": np.zeros(1, np.uint8)}).path
+
+
+def test_what_is_there_is_not_run_again_unless_forced(tmp_path):
+    finish(tmp_path)
+    plan = planned(tmp_path, seeds=(0, 1))
+    assert [job.seed for job in plan.there] == [0]
+    assert [(job.seed, job.reason) for job in plan.jobs] == [(1, "no result yet")]
+    forced = planned(tmp_path, force=True)
+    assert [(job.reason, job.afresh) for job in forced.jobs] == [("run again: --force", True)]
+
+
+def test_why_after_a_change_of_configuration(tmp_path):
+    finish(tmp_path)
+    (job,) = planned(tmp_path, replace(FAKE, config={**FAKE.config, "passes": 3})).jobs
+    assert job.reason == "run again: config passes changed from 2 to 3"
+
+
+def test_why_after_a_change_of_code_and_data(tmp_path, monkeypatch):
+    finish(tmp_path)
+    changed = Identity(FAKE.config, "none-2", CodeVersion({"lenet98.specs": "new"}))
+    monkeypatch.setattr(Experiment, "identity", lambda self: changed)
+    (job,) = planned(tmp_path).jobs
+    assert job.reason == "run again: data changed from none to none-2; code changed in lenet98.specs"
+
+
+def test_why_after_damage(tmp_path):
+    finish(tmp_path).write_text("half a fi")
+    (job,) = planned(tmp_path).jobs
+    assert job.reason == "run again: the result could not be read"
+
+
+def test_a_checkpoint_is_continued_and_with_force_thrown_away(tmp_path):
+    (job,) = planned(tmp_path).jobs
+    job.folder.mkdir(parents=True)
+    job.checkpoint.touch()
+    (resumed,) = planned(tmp_path).jobs
+    assert resumed.reason == "continues after its last finished pass"
+    (forced,) = planned(tmp_path, force=True).jobs
+    assert forced.afresh
+
+
+def test_a_deterministic_experiment_runs_once(tmp_path, fakes, capsys):
+    assert main(["plan", "fixed", "--seeds", "0-4", "--results", str(tmp_path)]) == 0
+    out = capsys.readouterr().out
+    assert "does not depend on the seed" in out
+    assert "1 runs, about 0 minutes" in out
+
+
+def test_plan_estimates_the_time(tmp_path):
+    plan = planned(tmp_path, replace(FAKE, minutes=6.0), seeds=range(10))
+    assert plan.minutes(2) == pytest.approx(30)
+    assert plan.minutes(100) == pytest.approx(6)
+    assert plan.minutes(4) == pytest.approx(18)  # 10 runs on 4 cores: three rounds
+
+
+def test_plan_names_the_slowest_of_all_their_runs(tmp_path):
+    others = [replace(FAKE, name="once", minutes=5), replace(FAKE, name="never", minutes=1)]
+    made = plan.plan([replace(FAKE, minutes=4), *others], (0, 1), tmp_path)
+    assert made.slowest(2) == [("once", 10), ("fake", 8)]
+    assert planned(tmp_path, seeds=()).total(1) == "0 runs, about 0 minutes with --jobs 1"
+
+
+@pytest.mark.parametrize(
+    ("text", "seeds"), [("4", (4,)), ("0-3", (0, 1, 2, 3)), ("0,3,5", (0, 3, 5)), ("7, 0-1", (7, 0, 1))]
+)
+def test_seeds(text, seeds):
+    assert plan.parse_seeds(text) == seeds
+    assert plan.parse_seeds(plan.format_seeds(seeds)) == tuple(sorted(seeds))
+
+
+@pytest.mark.parametrize(
+    "text", ["", "a", "-1", "1-", "3-1", "0,0", "0-2,1", "1.5", "0;1", "10000", "0-99999999999", "²"]
+)
+def test_seeds_that_are_none(text):
+    with pytest.raises(ValueError, match="seed"):
+        plan.parse_seeds(text)
+
+
+def test_seeds_are_written_short():
+    assert plan.format_seeds([9, 0, 1, 2, 5]) == "0-2,5,9"
+
+
+@pytest.mark.parametrize("entry", [(101, 100), (-1, 100), (0, 0)])
+def test_a_count_that_cannot_be_is_refused(entry):
+    with pytest.raises(ValueError, match="cannot be"):
+        runner._pass_record({"test_errors": entry[0], "test_patterns": entry[1]})
+
+
+def test_a_rate_cannot_stand_for_a_count():
+    with pytest.raises(TypeError):
+        runner._pass_record({"test_errors": 0.95, "test_patterns": 10_000})
+
+
+# --- the command line
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["run", "lenet6"], "no experiment called 'lenet6'; there are fake, fixed"),
+        (["show", "lenet6"], "no experiment called 'lenet6'; there are fake, fixed"),
+        (["publish", "lenet6"], "no experiment called 'lenet6'; there are fake, fixed"),
+        (["table", "lenet6"], "no table called 'lenet6'; there are "),
+        (["run", "fake", "--seeds", "3-1"], "'3-1' names a seed twice or none"),
+        (["run", "fake", "--seeds", "x"], "'x' are no seeds; write them as 0-9"),
+        (["run", "fake", "--jobs", "0"], "'0' is no number of runs"),
+        (["table", "lenet5", "--format", "pdf"], "invalid choice: 'pdf'"),
+        (["jump"], "invalid choice: 'jump'"),
+        (["publish", "fake", "--results", "nowhere"], "no results of fake yet; `python -m experiments run fake`"),
+    ],
+)
+def test_wrong_arguments_get_one_line_and_exit_2(fakes, capsys, arguments, message):
+    try:
+        status = main(arguments)
+    except SystemExit as exit:
+        status = exit.code
+    err = capsys.readouterr().err
+    assert status == 2
+    assert message in err
+    assert err.count("\n") == 1
+
+
+def test_show_and_list(tmp_path, fakes, capsys):
+    finish(tmp_path, seed=3)
+    assert main(["show", "fake", "--results", str(tmp_path), "--reference", str(tmp_path / "none")]) == 0
+    shown = json.loads(capsys.readouterr().out)
+    key = FAKE.identity().key
+    assert (shown["config"], shown["key"]) == (FAKE.config, key)
+    assert shown["results"] == {"folder": str(tmp_path / "fake" / key), "seeds": "3", "of the present key": True}
+    assert main(["list"]) == 0
+    assert re.search(r"^fake +Fake +0-9 +0\.1", capsys.readouterr().out, re.M)
+
+
+def test_two_experiments_cannot_share_a_name(fakes):
+    with pytest.raises(ValueError, match="two experiments called fake"):
+        registry.register(FAKE)
+
+
+# --- interruption: a program of its own, so that signals are real
+
+SLOW = """
+    import os, sys, time
+    from pathlib import Path
+    import numpy as np
+    from experiments.harness import registry
+    from experiments.__main__ import main
+    from experiments.harness.registry import Experiment, Outcome, Step
+
+    def slow(config, seed, context):
+        Path("pids").open("a").write(f"{os.getpid()}\\n")
+        done = int(context.checkpoint.read_text()) if context.checkpoint.exists() else 0
+        for number in range(done + 1, 4):
+            for patterns in range(0, 101, 5):
+                context.progress(Step(patterns, 100, 1, number, 3))
+                time.sleep(float(os.environ["STEP"]) if number > 1 else 0)
+            context.checkpoint.write_text(str(number))
+        entry = {"test_errors": 1, "test_patterns": 100, "first": done + 1}
+        return Outcome([entry], np.zeros(100, np.uint8))
+
+    if __name__ == "__main__":
+        registry._import_all = lambda: None
+        registry.register(Experiment("slow", "Slow", {}, slow, 1, code=("lenet98.specs",), data="none"))
+        sys.exit(main())
+"""
+
+
+@pytest.fixture
+def slow(tmp_path):
+    """Starts the slow experiment, two seeds at a time: a quick first pass, then two with `step` seconds a report."""
+    (tmp_path / "slow.py").write_text(textwrap.dedent(SLOW))
+    started = []
+
+    def start(step):
+        command = [sys.executable, "slow.py", "run", "slow", "--seeds", "0-2", "--jobs", "2"]
+        environment = {**os.environ, "PYTHONPATH": str(ROOT), "STEP": str(step)}
+        process = subprocess.Popen(
+            command,
+            cwd=tmp_path,
+            env=environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+            # As under a terminal, even where the tests themselves run in the background, deaf to SIGINT.
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+        )
+        started.append(process)
+        return process
+
+    yield start
+    for process in started:
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)  # the workers too, should they live on
+        process.wait()
+
+
+PATIENCE = 120
+"""Seconds for what takes two or three on an idle machine."""
+
+
+def await_checkpoints(tmp_path, number):
+    for _ in range(20 * PATIENCE):
+        if len(list(tmp_path.glob("results/slow/*/*.checkpoint"))) >= number:
+            return
+        time.sleep(0.05)
+    raise AssertionError("no pass finished")
+
+
+def alive(pid):
+    stat = Path(f"/proc/{pid}/stat")
+    return stat.exists() and stat.read_text().rpartition(")")[2].split()[0] != "Z"
+
+
+def workers(tmp_path):
+    return [int(pid) for pid in (tmp_path / "pids").read_text().split()]
+
+
+def ignores_interrupts(pid):
+    (mask,) = re.findall(r"^SigIgn:\s*(\w+)$", Path(f"/proc/{pid}/status").read_text(), re.M)
+    return bool(int(mask, 16) >> (signal.SIGINT - 1) & 1)
+
+
+def await_end(pids):
+    for _ in range(20 * PATIENCE):
+        if not any(map(alive, pids)):
+            return
+        time.sleep(0.05)
+    raise AssertionError("workers live on")
+
+
+needs_proc = pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="looks at processes in /proc")
+
+
+@needs_proc
+def test_ctrl_c_stops_all_and_the_same_command_resumes(tmp_path, slow):
+    process = slow(0.5)
+    await_checkpoints(tmp_path, 2)
+    assert all(map(ignores_interrupts, workers(tmp_path)))
+    os.killpg(process.pid, signal.SIGINT)  # as a terminal does: to parent and workers alike
+    _, err = process.communicate(timeout=PATIENCE)
+    assert process.returncode == 130
+    assert err.splitlines()[-1] == "interrupted; the same command resumes each run after its last finished pass"
+    assert "Traceback" not in err
+    await_end(workers(tmp_path))
+    assert not list(tmp_path.glob("results/slow/*/*.json"))
+
+    again = slow(0)
+    out, _ = again.communicate(timeout=PATIENCE)
+    assert again.returncode == 0
+    assert "slow seeds 0-1: continues after its last finished pass" in out
+    records = {path.stem: json.loads(path.read_text()) for path in tmp_path.glob("results/slow/*/*.json")}
+    assert [records[f"seed-000{seed}"]["resumed"] for seed in range(3)] == [True, True, False]
+    assert records["seed-0000"]["passes"][0]["first"] > 1
+    assert records["seed-0002"]["passes"][0]["first"] == 1
+    assert not list(tmp_path.glob("results/slow/*/*.checkpoint"))
+
+
+@needs_proc
+def test_workers_end_when_their_parent_is_killed(tmp_path, slow):
+    process = slow(0.5)
+    await_checkpoints(tmp_path, 1)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    await_end(workers(tmp_path))
+
+
+# --- what is shown
+
+
+def test_lines_give_error_and_time_left(capsys):
+    lines = progress.Lines()
+    for number in (1, 2):
+        for done in (0, 500, 1000):
+            lines.report("lenet5 seed 3", Step(done, 1000, done // 50, number, 4))
+    written = capsys.readouterr().err.splitlines()
+    assert [line.partition(",")[0] for line in written] == ["lenet5 seed 3: pass 1/4", "lenet5 seed 3: pass 2/4"]
+    assert "error 2.00%" in written[0]
+    assert "00:00 left" in written[0]
+
+
+def test_bars_show_every_run_and_the_total(monkeypatch, capsys):
+    bars = progress.Bars(2)
+    bars.report("lenet5 seed 3", Step(500, 1000, 10, 1, 2))
+    assert bars._bars["lenet5 seed 3"].n == pytest.approx(0.25)
+    bars.end("lenet5 seed 3")
+    bars.report("lenet5 seed 4", Step(1000, 1000, 10, 1, 2))
+    assert bars._all.n == pytest.approx(1.5)
+    bars.say("lenet5 seed 3: done")
+    bars.close()
+    captured = capsys.readouterr()
+    assert "lenet5 seed 3: pass 1/2, error 2.00%" in captured.err
+    assert captured.out == "lenet5 seed 3: done\n"

@@ -1,0 +1,118 @@
+"""Rows, choices and the run of the classical classifiers."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from experiments.harness import registry, tables
+from experiments.harness.loader import Loader, NoResults
+from experiments.harness.registry import Context
+from experiments.paper import classical
+from experiments.paper import numbers as paper
+from experiments.paper.classical import CHOICES, OTHER_FORMS, ROWS, Config, binary, fit_and_test, patterns
+from lenet98.data.preprocessing import FORMS, middle
+from tests.fakes import publish
+
+
+@pytest.fixture
+def small(mnist):
+    """The first 2,000 patterns of each part."""
+    part = slice(2000)
+    return replace(
+        mnist,
+        train_images=mnist.train_images[part],
+        train_labels=mnist.train_labels[part],
+        test_images=mnist.test_images[part],
+        test_labels=mnist.test_labels[part],
+    )
+
+
+def run(config, data, tmp_path, seed=0):
+    steps = []
+    context = Context(steps.append, tmp_path / "checkpoint")
+    context.__dict__["mnist"] = data
+    return fit_and_test(config, seed, context), steps
+
+
+def test_rows_are_the_papers_and_deterministic_but_for_k_means():
+    in_order = [row.experiment for row in paper.ROWS]
+    assert list(ROWS) == in_order[: len(ROWS)]
+    for name, config in ROWS.items():
+        experiment = registry.named(name)
+        assert experiment.config == config
+        assert (config.train_size, config.evaluate_on) == (60_000, "test")
+        assert experiment.deterministic == (name != "rbf1000_linear")
+    assert ROWS["knn"].parameters == ROWS["deslant_knn"].parameters == {"k": 3}  # III.C.2
+
+
+@pytest.mark.parametrize("row", ["deslant_linear", "deslant_knn"])
+def test_a_run_counts_what_it_predicts(small, tmp_path, row):
+    outcome, steps = run(ROWS[row], small, tmp_path)
+    (entry,) = outcome.passes
+    assert entry["test_errors"] == (outcome.predictions != small.test_labels).sum()
+    assert entry["test_patterns"] == len(outcome.scores) == 2000
+    assert steps[-1].errors == entry["test_errors"]
+    assert outcome.extra["stored"] == {"deslant_linear": 4_010, "deslant_knn": 2000 * 400}[row]
+
+
+def test_the_seed_reaches_k_means(small, tmp_path):
+    config = replace(ROWS["rbf1000_linear"], parameters={"per_class": 3, "spread": 1.0, "ridge": 1e-3})
+    first, second = (run(config, small, tmp_path, seed)[0] for seed in (0, 1))
+    assert not np.array_equal(first.scores, second.scores)
+
+
+def test_held_out_patterns_are_not_learnt(mnist):
+    there = patterns(Config("k-nearest", "28x28", {"k": 1}, train_size=50_000, evaluate_on="held out"), mnist)
+    assert there.images.shape == (50_000, 28, 28)
+    np.testing.assert_array_equal(there.images, mnist.train_images[:50_000])
+    np.testing.assert_array_equal(there.test_images, mnist.train_images[50_000:])
+
+
+def test_other_forms(mnist):
+    images = mnist.test_images[:20]
+    assert set(np.unique(binary(images))) == {0, 255}
+    assert binary(np.uint8([[[127, 128]]])).tolist() == [[[0, 255]]]
+    boxes = OTHER_FORMS["deslanted box"](images)
+    assert not np.array_equal(boxes, middle(images))
+    assert (boxes.sum((1, 2)) >= FORMS["deslanted"](images).sum((1, 2))).all()
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"form": "32x32"}, "Config.form is '32x32'; there are 28x28"),
+        ({"train_size": 0}, "Config.train_size is 0"),
+        ({"train_size": 60_000, "evaluate_on": "held out"}, "1 to 50000 can be learnt"),
+    ],
+)
+def test_impossible_configurations(fields, message):
+    with pytest.raises(ValueError, match=message):
+        replace(ROWS["knn"], **fields)
+
+
+def test_every_choice_is_the_row_but_for_what_it_names():
+    assert len({repr(choice.config) for choice in CHOICES}) == len(CHOICES)
+    assert {choice.row for choice in CHOICES} == set(ROWS)
+    for choice in CHOICES:
+        row = ROWS[choice.row]
+        held_out = replace(row, train_size=50_000, evaluate_on="held out")
+        if not choice.name:
+            assert choice.config == held_out
+        else:
+            changed = [
+                field for field in ("form", "parameters", "train_size")
+                if getattr(choice.config, field) != getattr(held_out, field)
+            ]  # fmt: skip
+            assert len(changed) == 1
+
+
+def test_table_of_choices(tmp_path):
+    publish(tmp_path, "choice-knn", 0, test=310)
+    publish(tmp_path, "choice-knn-k-1", 0, test=343)
+    load = Loader(("reference",), tmp_path / "results", tmp_path)
+    made = tables.named("choices")(load)
+    assert [line[:3] for line in made.body] == [["K-NN Euclidean", "k = 3", "3.10"], ["", "k = 1", "3.43"]]
+    assert "Without results yet: choice-linear," in made.render("md")
+    with pytest.raises(NoResults, match="run choice-linear"):
+        classical.choices(Loader(("reference",), tmp_path, tmp_path / "nothing"))

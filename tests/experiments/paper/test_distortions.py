@@ -1,0 +1,110 @@
+"""The tables of LeNet-5 with distortions, from results made by hand."""
+
+import json
+from dataclasses import replace
+
+import pytest
+from scipy import stats
+
+from experiments import trainers
+from experiments.harness import registry, tables
+from experiments.harness.loader import Loader, NoResults
+from experiments.harness.registry import Context
+from experiments.harness.statistics import difference
+from experiments.paper.distortions import CHOSEN, HELD_OUT, READINGS
+from lenet98.data.distortions import FIG7
+from lenet98.training import Config
+from tests.fakes import publish
+
+PLAIN, DISTORTED = (100, 110, 95, 105), (80, 92, 85, 83)
+
+
+@pytest.fixture
+def load(tmp_path):
+    return Loader(("reference",), tmp_path / "results", tmp_path)
+
+
+def test_experiments_differ_from_lenet5_in_what_their_names_say():
+    plain, chosen = registry.named("lenet5").config, READINGS[CHOSEN][1]
+    assert registry.named("dist_lenet5").config == replace(chosen, distortions=FIG7)
+    assert registry.named("dist_default").config == replace(plain, distortions=FIG7)
+    assert registry.named("lenet5_chosen").config == chosen
+    assert registry.named("held-1").config.distortions == FIG7
+    assert registry.named("held-none").config.distortions is None
+    assert registry.named(f"{CHOSEN}-0.5").config.distortions.shear == FIG7.shear / 2
+    for name in HELD_OUT:
+        config = registry.named(name).config
+        assert (config.train_size, config.evaluate_on, config.etas) == (54_000, "held out", plain.etas)
+    different = {(repr(registry.named(name).config), registry.named(name).run) for name in HELD_OUT}
+    assert len(different) == len(HELD_OUT)
+
+
+def test_fresh_distortions_are_never_shown_twice(mnist, tmp_path, monkeypatch):
+    seen = []
+
+    def train(config, seed, data, *, shows, **_):
+        seen.extend((shows(number).patterns, shows(number).copies) for number in (1, 2, 3))
+        raise InterruptedError
+
+    monkeypatch.setattr(trainers, "train", train)
+    with pytest.raises(InterruptedError):
+        trainers.train_on_fresh(
+            Config(train_size=50, curvature_patterns=5, distortions=FIG7),
+            3,
+            Context(lambda _: None, tmp_path / "state"),
+        )
+    members = [member for patterns, copies in seen for member in zip(patterns, copies, strict=True)]
+    assert len(set(members)) == 3 * 50
+    assert {int(copy) for _, copy in members} == {1, 2, 3}  # 0 would be the original
+    assert sorted(seen[1][0]) == list(range(50))
+
+
+def test_dist_beside_the_paper_with_a_paired_test(load):
+    for seed, (plain, distorted) in enumerate(zip(PLAIN, DISTORTED, strict=True)):
+        publish(load.reference, "lenet5", seed, test=plain)
+        publish(load.reference, "dist_lenet5", seed, test=distorted)
+    publish(load.reference, "lenet5", 9, test=500)  # no partner
+    made = tables.named("dist")(load)
+    assert [(line[0], line[1]) for line in made.body] == [("LeNet-5", "0.95"), ("[dist] LeNet-5", "0.80")]
+    # Differences -20, -18, -10, -22 errors: mean -17.5, sd 5.26; t = -17.5 / (5.26 / 2) = -6.655, 3 degrees.
+    found = difference(load.one("dist_lenet5"), load.one("lenet5"))
+    assert found.seeds == (0, 1, 2, 3)
+    assert found.mean == pytest.approx(-0.175)
+    assert found.p == pytest.approx(2 * stats.t.sf(6.655, 3), rel=1e-3)
+    assert found.interval == pytest.approx((-0.2587, -0.0913), abs=1e-3)
+    assert "−0.17 percentage points" in made.notes[1] or "−0.18 percentage points" in made.notes[1]
+
+
+def test_diverged_runs_and_single_seeds_have_no_difference(load):
+    publish(load.reference, "lenet5", 0)
+    publish(load.reference, "lenet5", 1)
+    publish(load.reference, "dist_lenet5", 0)
+    publish(load.reference, "dist_lenet5", 1, status="diverged", train=[90.0])
+    assert difference(load.one("dist_lenet5"), load.one("lenet5")) is None
+    made = tables.named("dist")(load)
+    assert "2 (+" not in made.body[1][4]
+    assert made.records[1]["diverged"] == 1
+
+
+def test_held_out_tables_compare_with_their_base(load):
+    for seed, (errors, fig7) in enumerate(((66, 54), (60, 60))):
+        publish(load.reference, f"{CHOSEN}-0", seed, test=errors, test_patterns=6_000, train=[3.0, 0.5])
+        publish(load.reference, CHOSEN, seed, test=fig7, test_patterns=6_000, train=[9.0, 1.5])
+        publish(load.reference, "held-1", seed, test=fig7 + 6 + seed, test_patterns=6_000, train=[9.0, 1.5])
+    made = tables.named("magnitudes")(load)
+    assert [line[:3] for line in made.body] == [["no distortions", "0.50", "1.05"], ["Fig. 7's", "1.50", "0.95"]]
+    none, fig7 = json.loads(made.render("json"))
+    assert none["less"] == pytest.approx(0.1)
+    assert fig7["less"] is None
+    assert none["patterns"] == 6_000
+    assert f"{CHOSEN}-0.5, {CHOSEN}-0.75, {CHOSEN}-1.25" in made.notes[2]
+    assert made.render("csv").count("\n") == 3
+    readings = json.loads(tables.named("held-out")(load).render("json"))
+    assert [row["experiment"] for row in readings] == ["held-1", CHOSEN]
+    assert readings[1]["less"] == pytest.approx(-100 * 6.5 / 6_000)
+
+
+def test_magnitudes_need_something_to_compare(load):
+    publish(load.reference, CHOSEN, 0, test=60, test_patterns=6_000)
+    with pytest.raises(NoResults, match=f"run {CHOSEN}-0"):
+        tables.named("magnitudes")(load)

@@ -1,0 +1,101 @@
+"""The published results hold what the paper's reader may expect of them, and the documents show them."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from experiments import __main__ as experiments
+from experiments.harness import store, tables
+from experiments.harness.loader import Loader
+from experiments.modern import held_out
+from experiments.paper import numbers as paper
+from lenet98 import weights
+from lenet98.evaluation import predict, rejection_score
+from lenet98.networks import named
+from lenet98.online.engine import Engine
+from lenet98.training import distances
+
+ROOT = Path(__file__).parents[2]
+REFERENCE = ROOT / "reference"
+
+
+@pytest.fixture(scope="module")
+def runs():
+    return store.published("lenet5", REFERENCE).finished
+
+
+def percent(runs, part):
+    """Error by run and pass, shape (runs, 20)."""
+    return np.array([[100 * p[f"{part}_errors"] / p[f"{part}_patterns"] for p in run.passes] for run in runs])
+
+
+def test_ten_seeds_end_near_the_paper(runs):
+    last = percent(runs, "test")[:, -1]
+    assert [run.seed for run in runs] == list(range(10))
+    assert last.mean() <= 1.15
+    assert last.min() <= paper.TEST_ERROR["lenet5"] <= last.max()
+
+
+def test_mean_curves_follow_fig_5(runs):
+    test, train = percent(runs, "test").mean(0), percent(runs, "train").mean(0)
+    assert np.abs(test - paper.FIG5_TEST[:20])[2:].max() <= 0.35
+    assert np.abs(train - paper.FIG5_TRAIN[:20])[5:].max() <= 0.2
+
+
+def test_rates_of_the_first_pass_are_of_the_papers_size(runs):
+    first = [run.passes[0] for run in runs]
+    assert min(p["rate_min"] for p in first) >= 5e-5
+    assert max(p["rate_max"] for p in first) <= 2.5e-2
+
+
+@pytest.mark.parametrize("row", paper.ROWS, ids=lambda row: row.experiment)
+def test_every_classifier_of_fig_9_is_near_the_paper_or_errs_less(row):
+    runs = store.published(row.experiment, REFERENCE).finished
+    assert np.mean([run.last["test_error_percent"] for run in runs]) <= row.test_error + max(0.3, 0.2 * row.test_error)
+
+
+def test_settings_of_the_modern_networks_have_the_fewest_held_out_errors():
+    notes = tables.named("held-rates")(Loader(("reference",), ROOT / "results", REFERENCE)).notes
+    for choice in held_out.CHOICES:
+        if choice.why == "chosen":
+            assert f"{choice.title}: {choice.used:g}, in use, has the fewest errors." in notes
+
+
+@pytest.mark.parametrize(
+    "path", sorted(REFERENCE.glob("*/seed-*.json")), ids=lambda path: f"{path.parent.name}-{path.stem}"
+)
+def test_every_published_file_says_how_it_was_made(path):
+    result = store.read(path)
+    record = result.record
+    assert record["header"] == f"Made by: python -m experiments run {record['experiment']} --seeds {record['seed']}"
+    assert record["versions"]["git"]["dirty"] is False
+    assert record["machine"]["cpu"]
+    assert str(ROOT) not in json.dumps(record)
+
+
+def test_published_predictions_count_the_published_errors(mnist):
+    for path in sorted(REFERENCE.glob("*/seed-*.json")):
+        result = store.read(path)
+        if not result.diverged:
+            patterns = result.last["test_patterns"]
+            held_out = result.record["config"].get("evaluate_on") == "held out"
+            labels = mnist.train_labels[-patterns:] if held_out else mnist.test_labels
+            wrong = int((result.arrays()["predictions"] != labels).sum())
+            assert (wrong, len(labels)) == (result.last["test_errors"], patterns), path
+
+
+def test_published_weights_give_the_published_predictions(mnist):
+    path = weights.default()
+    parameters, config = weights.load(path)
+    y = distances(Engine(named(config.spec), config.reading), parameters, mnist.test_images)
+    arrays = store.read(path.with_suffix(".json")).arrays()
+    # Another processor rounds otherwise, which can decide a tie.
+    assert np.count_nonzero(predict(y) != arrays["predictions"]) <= 2
+    np.testing.assert_allclose(rejection_score(y), arrays["scores"], rtol=1e-3, atol=1e-3)
+
+
+def test_documents_show_the_published_results(monkeypatch):
+    monkeypatch.chdir(ROOT)
+    assert experiments.main(["readme", "--check"]) == 0

@@ -1,0 +1,281 @@
+"""The command as a user types it: what it prints, what it leaves, how it fails."""
+
+import os
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from lenet98 import cli, training, weights
+from lenet98.data import mnist as mnist_module
+from lenet98.evaluation import wilson
+from lenet98.loop import Trained
+from lenet98.networks import LENET5, named
+from lenet98.readings import DEFAULT, LITERAL, initial_parameters
+from lenet98.training import Config
+
+SHORT = ["--spec", "28x28-300-10", "--passes", "2", "--train-size", "1000"]
+
+
+@pytest.fixture
+def lenet98(capsys, tmp_path, monkeypatch):
+    """Run the command in an empty folder; gives (status, stdout, stderr)."""
+    monkeypatch.chdir(tmp_path)
+
+    def run(*arguments):
+        try:
+            status = cli.main([str(argument) for argument in arguments])
+        except SystemExit as stopped:
+            status = stopped.code
+        return status, *capsys.readouterr()
+
+    return run
+
+
+@pytest.fixture(autouse=True)
+def loaded(mnist, monkeypatch):
+    """The data, read once for all tests."""
+    monkeypatch.setattr(mnist_module, "load", lambda data_dir=None: mnist)
+
+
+def table(text):
+    """The rows of numbers that a printed table holds, by their first cell."""
+    return {line.split()[0]: line.replace(",", "").split()[1:] for line in text.splitlines() if line.strip()}
+
+
+def test_describe_lenet5_beside_the_paper(lenet98):
+    status, out, _ = lenet98("describe")
+    rows = table(out)
+    assert status == 0
+    assert rows["C3"][:6] == ["16", "10x10", "1516", "1516", "151600", "151600"]
+    assert rows["C1"][2:6] == ["156", "156", "122304", "122304"]
+    assert rows["total"][:4] == ["60000", "60000", "340908", "340908"]
+    assert rows["total"][5:] == ["401000", "60000", "60000"]
+
+
+def test_describe_of_a_net_that_the_paper_counts_nowhere(lenet98):
+    status, out, _ = lenet98("describe", "28x28-300-10")
+    assert status == 0
+    assert "paper" not in out
+    assert table(out)["F2"] == ["10", "1x1", "3010", "3010", "3000", "3010"]
+
+
+def test_trained_evaluated_and_predicted(lenet98, mnist, tmp_path):
+    status, out, err = lenet98("train", *SHORT, "--seed", 3, "--out", "net.npz")
+    assert status == 0, err
+    config = Config(spec="28x28-300-10", etas=training.ETAS[:2], train_size=1000)
+    expected = training.train(config, 3, mnist)
+    parameters, found = weights.load("net.npz")
+    assert found == config
+    np.testing.assert_array_equal(parameters, expected.parameters)
+    assert [path.name for path in tmp_path.iterdir()] == ["net.npz"]  # the checkpoint is gone
+
+    errors = expected.history[-1].test_errors
+    low, high = wilson(errors, 10_000)
+    line = f"test error {errors / 100:.2f}%: {errors:,} of 10,000 (95% interval {low:.2%} to {high:.2%}, Wilson)"
+    assert line in out
+    status, out, _ = lenet98("evaluate", "net.npz")
+    assert status == 0
+    assert line in out
+    confusion = np.array([table(out)[str(digit)] for digit in range(10)], int)
+    np.testing.assert_array_equal(confusion.sum(1), np.bincount(mnist.test_labels))
+    assert 10_000 - np.trace(confusion) == errors
+
+    np.save("one.npy", mnist.test_images[7])
+    Image.fromarray(255 - mnist.test_images[7]).resize((280, 280), Image.Resampling.BOX).save("two.png")
+    status, out, _ = lenet98("predict", "one.npy", "two.png", "--weights", "net.npz")
+    one, two = (np.array(table(out)[name], float) for name in ("one.npy", "two.png"))
+    assert status == 0
+    assert one[0] == expected.distances[7].argmin()
+    np.testing.assert_allclose(one[1:11], expected.distances[7], atol=0.02)
+    assert one[11] == pytest.approx(np.diff(np.sort(expected.distances[7])[:2])[0], abs=0.02)
+    np.testing.assert_allclose(two, one, atol=0.3)
+
+
+def test_stopped_and_resumed_gives_the_same_bits(lenet98, monkeypatch, tmp_path):
+    shown = cli._Bar.show
+
+    def stop_in_pass_2(bar, progress):
+        shown(bar, progress)
+        if progress.pass_number == 2:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(cli._Bar, "show", stop_in_pass_2)
+    status, _, err = lenet98("train", *SHORT, "--out", "net.npz")
+    assert status == 130
+    assert err.splitlines()[-1] == "lenet98: stopped; the same command goes on after the last finished pass"
+    assert not (tmp_path / "net.npz").exists()
+
+    seen = []
+    monkeypatch.setattr(cli._Bar, "show", lambda bar, progress: seen.append(progress.pass_number))
+    assert lenet98("train", *SHORT, "--out", "net.npz")[0] == 0
+    assert set(seen) == {2}
+    assert lenet98("train", *SHORT, "--out", "whole.npz")[0] == 0
+    assert (tmp_path / "net.npz").read_bytes() == (tmp_path / "whole.npz").read_bytes()
+
+
+def test_stopped_in_the_first_pass(lenet98, monkeypatch):
+    def stop(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(cli._Bar, "show", stop)
+    status, _, err = lenet98("train", *SHORT)
+    assert (status, err) == (130, "lenet98: stopped; the same command begins anew: no pass was finished\n")
+
+
+def test_a_run_that_diverges_writes_no_weights(lenet98, monkeypatch, tmp_path):
+    nothing = Trained(np.zeros(238_510, np.float32), [], np.zeros((0, 10), np.float32), True)
+    monkeypatch.setattr(training, "train", lambda *_, **__: nothing)
+    status, _, err = lenet98("train", *SHORT)
+    assert status == 1
+    assert err == "lenet98: diverged in pass 1: its loss is not finite; no weights are written\n"
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("arguments", "reading"),
+    [
+        ([], DEFAULT),
+        (["--reading", "literal"], LITERAL),
+        (["--reading", "literal", "--loss", "eq9"], replace(LITERAL, loss="eq9")),
+    ],
+)
+def test_reading_and_loss(lenet98, monkeypatch, arguments, reading):
+    configs = []
+
+    def note(config, *_, **__):
+        configs.append(config)
+        raise ValueError("enough")
+
+    monkeypatch.setattr(training, "train", note)
+    lenet98("train", *arguments)
+    assert configs == [Config(reading=reading)]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ([], "COMMAND"),
+        (["bogus"], "invalid choice: 'bogus'"),
+        (["describe", "lenet6"], "no network called 'lenet6'; there are lenet5"),
+        (["train", "--spec", "lenet6"], "no network called 'lenet6'"),
+        (["train", "--seed", "-1"], "-1 is negative"),
+        (["train", "--seed", "x"], "invalid whole number value: 'x'"),
+        (["train", "--passes", "0"], "0 is not positive"),
+        (["train", "--passes", "21"], "--passes is 21; the paper gives eta for 20"),
+        (["train", "--train-size", "499"], "--train-size is 499; give 500 to 60000"),
+        (["train", "--train-size", "60001"], "--train-size is 60001"),
+        (["train", "--out", "nowhere/net.npz"], "nowhere: no such folder"),
+        (["train", "--out", "taken.npz"], "taken.npz: is there already"),
+        (["evaluate", "missing.npz"], "missing.npz: cannot be read (No such file or directory)"),
+        (["evaluate", "text.npz"], "text.npz: is damaged or no .npz file of weights"),
+        (["evaluate", "taken.npz"], "taken.npz: holds no weights"),
+        (["evaluate", "array.npy"], "array.npy: is damaged or no .npz file of weights"),
+        (["data", "--data-dir", "nowhere"], "nowhere: the folder given does not exist"),
+    ],
+)
+def test_mistakes_cost_one_line(lenet98, tmp_path, arguments, message):
+    (tmp_path / "text.npz").write_text("no archive")
+    np.savez(tmp_path / "taken.npz", other=np.zeros(3))
+    np.save(tmp_path / "array.npy", np.zeros(3))
+    before = (tmp_path / "taken.npz").read_bytes()
+    status, out, err = lenet98(*arguments)
+    assert status == 2
+    assert out == ""
+    assert message in err
+    assert err.count("\n") == 1
+    assert (tmp_path / "taken.npz").read_bytes() == before
+
+
+@pytest.fixture
+def untrained(tmp_path):
+    path = tmp_path / "untrained.npz"
+    weights.save(path, initial_parameters(LENET5, DEFAULT, np.random.default_rng(0)), Config())
+    return path
+
+
+def test_one_bad_image_does_not_cost_the_others(lenet98, mnist, untrained, tmp_path):
+    np.save("good.npy", mnist.test_images[0])
+    np.save("blank.npy", np.zeros((28, 28)))
+    (tmp_path / "text.png").write_text("no image")
+    status, out, err = lenet98("predict", "blank.npy", "good.npy", "text.png", "--weights", untrained)
+    assert status == 2
+    assert list(table(out)) == ["image", "-" * 8, "good.npy"]
+    assert "blank.npy: the image is blank" in err
+    assert "text.png: not an image" in err
+    assert err.splitlines()[-1] == "lenet98: 2 of 3 images could not be classified"
+
+
+def test_weights_of_another_shape_or_of_a_diverged_network_are_refused(lenet98, tmp_path):
+    for name, parameters, message in [
+        ("short", np.zeros(59_999, np.float32), r"lenet5 has 60000 float32 parameters, found float32 (59999,)"),
+        ("double", np.zeros(60_000), "found float64"),
+        ("nan", np.full(60_000, np.nan, np.float32), "some are not finite"),
+    ]:
+        weights.save(tmp_path / name, parameters, Config())
+        status, _, err = lenet98("evaluate", name)
+        assert status == 2
+        assert message in err
+    np.savez(tmp_path / "future.npz", weights=np.zeros(60_000, np.float32), config=np.array('{"depth": 3}'))
+    status, _, err = lenet98("evaluate", "future.npz")
+    assert (status, err.count("\n")) == (2, 1)
+    assert "future.npz: not the weights of a network of this version" in err
+
+
+def test_published_weights_are_found_or_asked_for(lenet98, untrained, monkeypatch, tmp_path):
+    monkeypatch.setattr(weights, "PUBLISHED", (tmp_path / "nowhere", untrained))
+    assert weights.default() == untrained
+    monkeypatch.setattr(weights, "PUBLISHED", (tmp_path / "nowhere",))
+    status, _, err = lenet98("evaluate")
+    assert status == 2
+    assert "no published weights at" in err
+
+
+def test_results_of_experiments_are_weights(tmp_path):
+    """Their configuration is written by the store, with fields sorted and 1.0 as 1."""
+    store = pytest.importorskip("experiments.store")
+    config, parameters = Config(reading=LITERAL), np.ones(named("lenet5").parameters, np.float32)
+    np.savez(tmp_path / "run.npz", weights=parameters, config=np.array(store.canonical_json(config)), scores=[1.0])
+    assert weights.load(tmp_path / "run.npz")[1] == config
+
+
+def test_data_says_where(lenet98, tmp_path, monkeypatch):
+    source = mnist_module.Source("the cache", tuple(tmp_path / name for name in mnist_module.MD5))
+    monkeypatch.setattr(mnist_module, "where", lambda data_dir: source)
+    status, out, _ = lenet98("data")
+    assert status == 0
+    assert out.startswith(f"MNIST is in the cache, {tmp_path}; ")
+    assert "t10k-labels-idx1-ubyte  10000  MD5 27ae3e4e09519cfbb04c329615203637" in out
+
+
+def test_citation_agrees_with_the_file_and_the_package(lenet98):
+    status, out, _ = lenet98("cite")
+    assert status == 0
+    text = (Path(__file__).parents[2] / "CITATION.cff").read_text(encoding="utf-8")
+    version = lenet98("--version")[1].split()[1]
+    assert f"version = {{{version}}}" in out
+    assert f"\nversion: {version}\n" in text
+    for fact in ("10.1109/5.726791", "1998", "Gradient-Based Learning Applied to Document Recognition", "Haffner"):
+        assert fact in out
+        assert fact in text
+
+
+def test_help_needs_no_heavy_library():
+    code = "import sys, lenet98.cli as c\ntry: c.main(['--help'])\nexcept SystemExit: pass\nprint(sorted(sys.modules))"
+    modules = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert "'argparse'" in modules
+    assert not [name for name in ("torch", "numba", "scipy", "sklearn", "pooch") if f"'{name}'" in modules]
+
+
+@pytest.mark.parametrize(("module", "command"), [("lenet98.cli", "cite"), ("experiments.__main__", "list")])
+def test_a_reader_who_has_seen_enough_is_no_error(module, command):
+    reader, writer = os.pipe()
+    os.close(reader)
+    code = f"import sys; from {module} import main; sys.exit(main([{command!r}]))"
+    with open(writer, "wb") as closed:
+        ended = subprocess.run([sys.executable, "-c", code], stdout=closed, stderr=subprocess.PIPE, check=False)
+    assert (ended.returncode, ended.stderr) == (0, b"")

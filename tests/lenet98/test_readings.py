@@ -1,0 +1,109 @@
+"""The initial ranges of Appendix A and their readings, and the run's streams of random numbers."""
+
+import hashlib
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from lenet98.networks import LENET5
+from lenet98.randomness import generator
+from lenet98.readings import DEFAULT, LITERAL, Reading, initial_parameters
+
+LAYERS = {layer.name: layer for layer in LENET5.geometry}
+
+DIGEST = """
+import hashlib
+from lenet98.readings import DEFAULT, initial_parameters
+from lenet98.randomness import generator
+from lenet98.networks import LENET5
+print(hashlib.sha256(initial_parameters(LENET5, DEFAULT, generator(7, "init")).tobytes()).hexdigest())
+"""
+
+
+def draw(reading, seed=0):
+    return initial_parameters(LENET5, reading, generator(seed, "init"))
+
+
+@pytest.mark.parametrize(
+    ("reading", "bound"),
+    [
+        (LITERAL, lambda fan_in: 2.4 / (fan_in + 1)),
+        (Reading(init_gain=2.4, init_power=1, fan_in_counts_bias=False), lambda fan_in: 2.4 / fan_in),
+        (DEFAULT, lambda fan_in: np.sqrt(3 / (fan_in + 1))),
+    ],
+)
+def test_weights_fill_the_initial_range_of_their_unit_and_never_exceed_it(reading, bound):
+    parameters = draw(reading)
+    # The 26 kernels of 25 weights of C1 and so on; in C3 the fan-in and so the range differ between maps.
+    fan_in = {"C1": [25] * 6, "C3": [75] * 6 + [100] * 9 + [150], "C5": [400] * 120, "F6": [120] * 84}
+    for name, fans in fan_in.items():
+        maps = np.split(parameters[LAYERS[name].weight_slice], np.cumsum(fans)[:-1])
+        reached = np.array([abs(weights).max() / bound(fan) for weights, fan in zip(maps, fans, strict=True)])
+        assert reached.max() <= 1 + 1e-6
+        assert reached.min() > 0.8
+        assert reached.mean() > 0.95
+        biases = parameters[LAYERS[name].bias_slice] / [bound(fan) for fan in fans]
+        assert 0.5 < abs(biases).max() <= 1 + 1e-6
+
+
+def test_default_weights_have_the_standard_deviation_of_one_over_root_fan_in():
+    weights = draw(DEFAULT)[LAYERS["C5"].weight_slice]
+    assert weights.std() == pytest.approx(1 / np.sqrt(401), rel=0.01)
+    assert weights.mean() == pytest.approx(0, abs=1e-3)
+
+
+def test_coefficients_start_constant_or_drawn_with_fan_in_four():
+    assert (draw(DEFAULT)[LAYERS["S4"].weight_slice] == 1).all()
+    assert (draw(Reading(coefficient_init=0.25))[LAYERS["S2"].weight_slice] == 0.25).all()
+    drawn = draw(LITERAL)[LAYERS["S4"].weight_slice]
+    assert len(set(drawn)) == 16
+    assert 0.5 < abs(drawn).max() / (2.4 / 5) <= 1
+
+
+def test_zero_biases_leave_the_weights_as_they_are():
+    zero, drawn = draw(Reading(bias_init="zero")), draw(DEFAULT)
+    for layer in LENET5.trainable:
+        assert (zero[layer.bias_slice] == 0).all()
+        assert (zero[layer.weight_slice] == drawn[layer.weight_slice]).all()
+
+
+def test_same_seed_same_bytes_in_another_process():
+    def digest(hash_seed):
+        environment = os.environ | {"PYTHONHASHSEED": hash_seed}
+        command = [sys.executable, "-c", DIGEST]
+        return subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout.strip()
+
+    here = hashlib.sha256(draw(DEFAULT, seed=7).tobytes()).hexdigest()
+    assert digest("1") == digest("2") == here
+
+
+def test_seeds_purposes_and_passes_have_streams_of_their_own():
+    streams = [
+        generator(*arguments).integers(2**63)
+        for arguments in ((0, "init"), (1, "init"), (0, "order"), (0, "hessian"), (0, "hessian", 1), (0, "hessian", 2))
+    ]
+    assert len(set(streams)) == len(streams)
+    assert generator(0, "hessian", 2).integers(2**63) == streams[-1]
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("loss", "eq10"),
+        ("subsampling", "max"),
+        ("bias_init", "ones"),
+        ("order", "sorted"),
+        ("curvature_patterns", "all"),
+        ("curvature_seed", "eq9"),
+        ("coefficient_init", "one"),
+        ("j", 0),
+        ("loss_scale", -1),
+        ("init_gain", float("nan")),
+    ],
+)
+def test_a_reading_that_does_not_exist_names_the_field_and_the_value(field, value):
+    with pytest.raises(ValueError, match=rf"Reading\.{field} is {value!r}"):
+        Reading(**{field: value})

@@ -1,0 +1,267 @@
+"""Training runs: recipe, reproducibility and resumption, on real digits and few of them."""
+
+import hashlib
+import os
+import signal
+import subprocess
+import sys
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from lenet98.curvature import diagonal
+from lenet98.data.distortions import FIG7, Magnitudes, distort
+from lenet98.data.fields import pad_and_scale
+from lenet98.data.mnist import MNIST
+from lenet98.loop import Progress
+from lenet98.networks import LENET5, named
+from lenet98.online.engine import Engine
+from lenet98.randomness import generator
+from lenet98.readings import DEFAULT, initial_parameters
+from lenet98.training import Config, effective_rates, load_state, showing, shown, train
+from tests.resumption import interrupted, resumed, same
+
+SMALL = Config(train_size=600, curvature_patterns=100, etas=(5e-4, 2e-4, 1e-4))
+
+
+@pytest.fixture(scope="module")
+def digits(mnist) -> MNIST:
+    """The real training set with a test set of 500."""
+    return replace(mnist, test_images=mnist.test_images[:500], test_labels=mnist.test_labels[:500])
+
+
+@pytest.fixture(scope="module")
+def whole(digits):
+    """A run that nobody interrupted."""
+    return train(SMALL, 7, digits)
+
+
+def test_it_learns(whole):
+    first, *_, last = whole.history
+    assert first.train_errors > 1.5 * last.train_errors
+    assert last.test_errors / last.test_patterns < 0.25
+    assert not whole.diverged
+
+
+def test_first_pass_is_the_recipe_of_appendix_c(digits):
+    """One pass put together by hand: h_kk at the initial weights, eps = eta/(mu + h), one sweep in order."""
+    config = replace(SMALL, etas=(5e-4,))
+    parameters = initial_parameters(LENET5, DEFAULT, generator(3, "init"))
+    sample = generator(3, "hessian", 1).choice(600, 100, replace=False)
+    h = diagonal(LENET5, DEFAULT, parameters, pad_and_scale(digits.train_images[sample]))
+    patterns = showing(config, 3, 1).patterns
+    eps = np.float32(5e-4) / (np.float32(0.02) + h)
+    images = pad_and_scale(digits.train_images[patterns])
+    errors, losses = Engine(LENET5, DEFAULT).sweep(parameters, eps, images, digits.train_labels[patterns])
+    run = train(config, 3, digits)
+    np.testing.assert_allclose(run.parameters, parameters, rtol=0, atol=1e-6)
+    entry = run.history[0]
+    assert (entry.train_errors, entry.train_patterns) == (errors, 600)
+    assert entry.train_loss == pytest.approx(losses / 600)
+    assert (entry.rate_min, entry.rate_max) == pytest.approx((eps.min(), eps.max()))
+    assert entry.curvature["S2"] == pytest.approx(np.median(h[156:168]))
+    assert entry.test_errors == (run.distances.argmin(1) != digits.test_labels).sum()
+
+
+def test_constant_order_shows_every_pattern_once_and_the_same_every_pass():
+    first, second = (showing(SMALL, 1, number).patterns for number in (1, 2))
+    assert sorted(first) == list(range(600))
+    np.testing.assert_array_equal(first, second)
+    assert not np.array_equal(first, showing(SMALL, 2, 1).patterns)
+    reshuffled = replace(SMALL, reading=replace(DEFAULT, order="reshuffled"))
+    orders = [showing(reshuffled, 1, number).patterns for number in (1, 2)]
+    assert not np.array_equal(*orders)
+    assert sorted(orders[1]) == list(range(600))
+
+
+def test_curvature_patterns_are_random_or_the_first(digits):
+    parameters = initial_parameters(LENET5, DEFAULT, generator(0, "init"))
+    first = replace(SMALL, reading=replace(DEFAULT, curvature_patterns="first"))
+    h = [effective_rates(first, 0, number, parameters, digits)[0] for number in (1, 2)]
+    np.testing.assert_array_equal(*h)
+    np.testing.assert_array_equal(h[0], diagonal(LENET5, DEFAULT, parameters, pad_and_scale(digits.train_images[:100])))
+    drawn = [effective_rates(SMALL, 0, number, parameters, digits)[0] for number in (1, 2)]
+    assert not np.array_equal(*drawn)
+
+
+def test_distorted_patterns_are_learnt_in_place_of_the_originals(digits):
+    config = replace(SMALL, train_size=100, distortions=Magnitudes(), etas=(5e-4,))
+    patterns = showing(config, 0, 1)
+    assert 0.7 < np.mean(patterns.copies > 0) < 1  # nine in ten of the pool
+    run = train(config, 0, digits)
+    parameters = initial_parameters(LENET5, DEFAULT, generator(0, "init"))
+    _, eps = effective_rates(config, 0, 1, parameters, digits)
+    images = distort(digits.train_images, patterns.patterns, patterns.copies, 0, Magnitudes())
+    Engine(LENET5, DEFAULT).sweep(parameters, eps, images, digits.train_labels[patterns.patterns])
+    np.testing.assert_array_equal(run.parameters, parameters)
+
+
+def test_curvature_is_estimated_on_what_is_learnt(digits):
+    """With distortions, on distorted patterns, each pattern the original or one of its nine copies."""
+    parameters = initial_parameters(LENET5, DEFAULT, generator(0, "init"))
+    moving = replace(SMALL, distortions=Magnitudes(scale=0, squeeze=0, shear=0, shift_x=6, shift_y=6))
+    rng = generator(0, "hessian", 1)
+    patterns, copies = rng.choice(600, 100, replace=False), rng.integers(0, 10, 100)
+    images = distort(digits.train_images, patterns, copies, 0, moving.distortions)
+    h, _ = effective_rates(moving, 0, 1, parameters, digits)
+    np.testing.assert_array_equal(h, diagonal(LENET5, DEFAULT, parameters, images))
+    assert not np.array_equal(h, effective_rates(SMALL, 0, 1, parameters, digits)[0])
+
+
+def test_final_weights_can_be_the_average_of_the_last_pass(digits, whole):
+    averaged = train(replace(SMALL, reading=replace(DEFAULT, final_weights="average")), 7, digits)
+    assert averaged.history[1].test_errors == whole.history[1].test_errors  # earlier passes are as they were
+    # 600 patterns are one report, so the average is that of one set of weights: the last.
+    np.testing.assert_array_equal(averaged.parameters, whole.parameters)
+    config = replace(SMALL, train_size=2000, etas=(5e-4,), reading=replace(DEFAULT, final_weights="average"))
+    parameters = initial_parameters(LENET5, DEFAULT, generator(0, "init"))
+    _, eps = effective_rates(config, 0, 1, parameters, digits)
+    patterns = showing(config, 0, 1).patterns
+    after = []
+    for half in (patterns[:1000], patterns[1000:]):
+        images = pad_and_scale(digits.train_images[half])
+        Engine(LENET5, DEFAULT).sweep(parameters, eps, images, digits.train_labels[half])
+        after.append(parameters.copy())
+    np.testing.assert_allclose(train(config, 0, digits).parameters, np.mean(after, axis=0), atol=1e-7)
+
+
+def test_held_out_patterns_are_not_learnt_and_are_what_is_evaluated(digits):
+    data = replace(digits, train_images=digits.train_images[:700], train_labels=digits.train_labels[:700])
+    config = replace(SMALL, evaluate_on="held out", etas=(5e-4,))
+    run = train(config, 0, data)
+    assert run.distances.shape == (100, 10)
+    wrong = int((run.distances.argmin(1) != data.train_labels[600:]).sum())
+    assert run.history[0].test_errors == wrong
+    with pytest.raises(ValueError, match="nothing is held out"):
+        train(replace(config, train_size=700), 0, data)
+    with pytest.raises(ValueError, match="there are 700 patterns"):
+        train(replace(config, train_size=701), 0, data)
+
+
+def test_same_seed_same_bits_other_seed_other_bits(digits, whole):
+    same(train(SMALL, 7, digits), whole)
+    assert not np.array_equal(train(SMALL, 8, digits).parameters, whole.parameters)
+
+
+PROCESS = """
+import hashlib, sys
+from dataclasses import replace
+from lenet98.data.mnist import load
+from lenet98.training import Config, train
+config = Config(train_size=600, curvature_patterns=100, etas=(5e-4, 2e-4, 1e-4))
+data = load()
+data = replace(data, test_images=data.test_images[:500], test_labels=data.test_labels[:500])
+run = train(config, 7, data)
+print(hashlib.sha256(run.parameters.tobytes() + run.distances.tobytes()).hexdigest())
+"""
+
+
+def test_other_processes_with_other_hash_seeds_give_the_same_bits(whole):
+    expected = hashlib.sha256(whole.parameters.tobytes() + whole.distances.tobytes()).hexdigest()
+    for hash_seed in ("1", "2"):
+        environment = {**os.environ, "PYTHONHASHSEED": hash_seed}
+        done = subprocess.run(
+            [sys.executable, "-c", PROCESS], env=environment, capture_output=True, text=True, check=True
+        )
+        assert done.stdout.strip() == expected
+
+
+def test_interrupted_run_resumed_equals_one_that_was_not(digits, whole, tmp_path):
+    checkpoint = tmp_path / "run.checkpoint"
+    interrupted(train, SMALL, 7, digits, checkpoint, 3)
+    assert len(load_state(checkpoint, SMALL, 7).history) == 2
+    run, passes = resumed(train, SMALL, 7, digits, checkpoint)
+    assert passes == [3]
+    same(run, whole)
+
+
+KILLED = (
+    PROCESS.replace("import hashlib, sys", "import sys, time\nfrom pathlib import Path").partition("run = ")[0]
+    + """
+def pause(report):
+    if report.pass_number == 3:
+        print("pass 3", flush=True)
+        time.sleep(60)
+train(config, 7, data, progress=pause, checkpoint=Path(sys.argv[1]))
+"""
+)
+
+
+def test_run_killed_after_pass_two_and_resumed_equals_one_that_was_not(digits, whole, tmp_path):
+    checkpoint = tmp_path / "run.checkpoint"
+    with subprocess.Popen([sys.executable, "-c", KILLED, str(checkpoint)], stdout=subprocess.PIPE, text=True) as run:
+        assert run.stdout.readline() == "pass 3\n"
+        run.send_signal(signal.SIGKILL)
+    assert [path.name for path in tmp_path.iterdir()] == ["run.checkpoint"]
+    same(train(SMALL, 7, digits, checkpoint=checkpoint), whole)
+
+
+def test_checkpoint_of_another_run_is_refused_and_a_damaged_one_ignored(digits, whole, tmp_path):
+    checkpoint = tmp_path / "run.checkpoint"
+    train(SMALL, 7, digits, checkpoint=checkpoint)
+    with pytest.raises(ValueError, match="state of another run"):
+        train(SMALL, 8, digits, checkpoint=checkpoint)
+    checkpoint.write_bytes(checkpoint.read_bytes()[:1000])
+    same(train(SMALL, 7, digits, checkpoint=checkpoint), whole)
+
+
+def test_run_whose_loss_is_not_finite_is_diverged(digits):
+    run = train(replace(SMALL, etas=(5e-4, 1e30)), 7, digits)
+    assert run.diverged
+    assert [entry.number for entry in run.history] == [1]
+
+
+def test_progress_reaches_the_end_of_every_pass(digits):
+    reports: list[Progress] = []
+    config = replace(SMALL, train_size=1500, etas=(5e-4, 2e-4))
+    run = train(config, 0, digits, progress=reports.append)
+    assert [(r.pass_number, r.done, r.total, r.passes) for r in reports] == [
+        (1, 1000, 1500, 2), (1, 1500, 1500, 2), (2, 1000, 1500, 2), (2, 1500, 1500, 2)
+    ]  # fmt: skip
+    assert reports[1].errors == run.history[0].train_errors
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "message"),
+    [
+        ("spec", "lenet6", "no network called 'lenet6'; there are lenet5"),
+        ("etas", (), "one positive eta per pass"),
+        ("etas", (5e-4, 0.0), "one positive eta per pass"),
+        ("mu", 0.0, "Config.mu"),
+        ("curvature_patterns", 601, "Config.curvature_patterns"),
+        ("evaluate_on", "training", "Config.evaluate_on"),
+    ],
+)
+def test_bad_configurations_are_named(field, value, message):
+    with pytest.raises(ValueError, match=message):
+        replace(SMALL, **{field: value})
+
+
+def test_selected_patterns_are_what_a_pass_learns(digits):
+    """The same as a run whose own patterns they are: curvature aside, which is of what is learnt."""
+    config = replace(SMALL, etas=SMALL.etas[:1], distortions=FIG7)
+    every = showing(config, 2, 1)
+    some = every[:40]
+    patterns = replace(config, curvature_patterns=40)
+    run = train(patterns, 2, digits, shows=lambda number: some)
+    assert run.history[0].train_patterns == 40
+    start = initial_parameters(named(config.spec), config.reading, generator(2, "init"))
+    h, eps = effective_rates(patterns, 2, 1, start, digits, some)
+    np.testing.assert_allclose(
+        h,
+        diagonal(named(config.spec), config.reading, start, shown(config, 2, some, digits.train_images)),
+        rtol=1e-4,
+        atol=1e-7,
+    )
+    Engine(named(config.spec), config.reading).sweep(
+        start, eps, shown(config, 2, some, digits.train_images), digits.train_labels[some.patterns]
+    )
+    np.testing.assert_array_equal(run.parameters, start)
+
+
+def test_a_smaller_network_sees_the_middle_of_a_distorted_field(digits):
+    config = replace(SMALL, spec="28x28-300-10", distortions=FIG7)
+    seen = shown(config, 0, showing(config, 0, 1)[:20], digits.train_images)
+    whole = shown(replace(config, spec="lenet5"), 0, showing(config, 0, 1)[:20], digits.train_images)
+    np.testing.assert_array_equal(seen, whole[:, :, 2:30, 2:30])
