@@ -4,9 +4,9 @@ A case is a registered experiment made small: two passes over 2,000 patterns.  T
 derived from the registry, so that each value of each field of a configuration occurs in at least one of them.  Beside
 them stand a run that was interrupted and resumed, and one that diverges, for every way of training.
 
-    python -m experiments.golden                     the cases and their fingerprints, as JSON
-    python -m experiments.golden neutral --against REV   whether the code of REV computes the same bits
-    python -m experiments.golden write               write tests/golden/ anew, for this machine
+    python -m experiments.harness.golden                     the cases and their fingerprints, as JSON
+    python -m experiments.harness.golden neutral --against REV   whether the code of REV computes the same bits
+    python -m experiments.harness.golden write               write tests/golden/ anew, for this machine
 """
 
 from __future__ import annotations
@@ -28,10 +28,10 @@ from typing import Any
 
 import numpy as np
 
-from experiments import registry
-from experiments.registry import Context, Experiment, Outcome
+from experiments.harness import registry
+from experiments.harness.registry import Context, Experiment, Outcome
 from lenet98.data.mnist import MNIST
-from lenet98.specs import named
+from lenet98.networks import named
 
 PATTERNS = 2000
 """Training patterns of a small run."""
@@ -47,7 +47,7 @@ FEW = 50
 
 LIBRARIES = ("numpy", "scipy", "torch", "numba", "scikit-learn")
 SEED = 3
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 GOLDEN = ROOT / "tests" / "golden"
 
 
@@ -269,15 +269,12 @@ def results(names: Sequence[str], *, few: bool = False) -> dict[str, dict[str, A
 
 @contextlib.contextmanager
 def tree(revision: str) -> Iterator[Path]:
-    """The code of a revision in a folder of its own; this module is put into it where it has none."""
+    """The code of a revision in a folder of its own."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "tree"
         git = ["git", "-C", str(ROOT), "worktree"]
         subprocess.run([*git, "add", "--quiet", "--detach", str(path), revision], check=True)
         try:
-            module = path / "experiments" / "golden.py"
-            if not module.exists() and not (path / "experiments" / "harness").exists():
-                module.write_bytes(Path(__file__).read_bytes())
             yield path
         finally:
             subprocess.run([*git, "remove", "--force", str(path)], check=True)
@@ -287,7 +284,8 @@ def started(path: Path, names: Sequence[str], cache: Path) -> subprocess.Popen[s
     """Run cases by the code in `path`, nothing that was compiled before at hand."""
     one = {f"{library}_NUM_THREADS": "1" for library in ("OMP", "MKL", "OPENBLAS", "NUMBA")}
     environment = {**os.environ, **one, "PYTHONPATH": str(path), "NUMBA_CACHE_DIR": str(cache)}
-    module = "experiments.golden" if (path / "experiments" / "golden.py").exists() else "experiments.harness.golden"
+    old = (path / "experiments" / "golden.py").exists()
+    module = "experiments.golden" if old else "experiments.harness.golden"
     command = [sys.executable, "-m", module, "run", *names]
     return subprocess.Popen(command, cwd=path, env=environment, stdout=subprocess.PIPE, text=True)
 
@@ -312,7 +310,9 @@ def _written(result: Mapping[str, Any]) -> str:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(prog="python -m experiments.golden", description=(__doc__ or "").split("\n")[0])
+    parser = argparse.ArgumentParser(
+        prog="python -m experiments.harness.golden", description=(__doc__ or "").split("\n")[0]
+    )
     commands = parser.add_subparsers(dest="command")
     run = commands.add_parser("run", help="print fingerprints as JSON")
     run.add_argument("names", nargs="*")

@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from experiments import golden
+from experiments.harness import golden
 
 WHERE = golden.machine()
 HERE = golden.GOLDEN / f"{WHERE['processor']}.json"
