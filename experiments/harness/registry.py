@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from experiments.harness import provenance
+from experiments import numerics
 from experiments.harness.identity import Identity, plain
 
 if TYPE_CHECKING:
@@ -107,8 +107,6 @@ class Experiment:
     run: Callable[[Any, int, Context], Outcome]
     minutes: float
     """Estimated time of one run on one core."""
-    code: tuple[str, ...] = ()
-    """Modules whose code, with all that they import, computes the outcome; by default the one that defines `run`."""
     seeds: tuple[int, ...] = tuple(range(10))
     deterministic: bool = False
     """Whether the seed changes nothing: one run, seed 0, is all there is."""
@@ -123,10 +121,14 @@ class Experiment:
         if self.deterministic:
             object.__setattr__(self, "seeds", (0,))
 
+    @property
+    def family(self) -> str:
+        """The way in which it is computed, a name of `experiments.numerics`."""
+        return numerics.family_of(self.run)
+
     def identity(self) -> Identity:
         """What its results are found by."""
-        roots = self.code or (self.run.__module__,)
-        return Identity(plain(self.config), DATA[self.data](), provenance.code_version(roots))
+        return Identity(plain(self.config), DATA[self.data](), self.family, numerics.versions(self.family))
 
 
 def _mnist_version() -> str:

@@ -1,7 +1,7 @@
 """Results on disk: one JSON and one .npz a run, found by what made them, written atomically, never edited.
 
 `results/<experiment>/<key>/seed-0007.json` holds what a run was and what came out, `seed-0007.npz` its arrays.  The key
-hashes everything that changes the outcome: the configuration, the data and the code that computes it.  Results that
+hashes what changes the outcome: the configuration, the data, and the family and version of the arithmetic.  Results that
 are published lie flat in `reference/<experiment>/`, with the command that made them as their header.
 """
 
@@ -18,7 +18,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from experiments.harness.identity import Identity, Json, canonical_json, differences
+from experiments.harness.identity import Identity, Json, canonical_json, differences, of_record
 from lenet98.files import atomic
 
 log = logging.getLogger("experiments")
@@ -91,7 +91,9 @@ def _sha256(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
-REQUIRED = ("experiment", "seed", "key", "status", "config", "data", "code", "machine", "versions", "passes", "extra")
+REQUIRED = (
+    "experiment", "seed", "key", "status", "config", "data", "family", "numerics", "machine", "versions", "passes", "extra",
+)  # fmt: skip
 
 
 def read(path: Path) -> Result:
@@ -154,7 +156,7 @@ def published(experiment: str, reference: Path) -> Runs:
 
 
 def latest(experiment: str, identity: Identity, results: Path) -> Runs:
-    """The runs under the present key, or else the newest ones of the present configuration made by older code."""
+    """The runs under the present key, or else the newest ones of the present configuration by older numerics."""
     folder = results / experiment / identity.key
     runs = read_folder(folder)
     if not runs:
@@ -209,7 +211,7 @@ def _against_publishing(runs: Runs, identity: Identity, seeds: Sequence[int]) ->
     for result in runs.results:
         git = result.record["versions"]["git"]
         if result.record["key"] != identity.key:
-            return f"seed {result.seed} is not of the present code ({'; '.join(differences(result.record, identity))})"
+            return f"seed {result.seed} is not of the present identity ({'; '.join(differences(of_record(result.record), identity))})"
         if git is None:
             return f"seed {result.seed} was not made in a git checkout, so nobody could say by which code"
         if git["dirty"]:

@@ -229,7 +229,7 @@ def _title(variant: Variant) -> str:
 def register_training(name: str, title: str, config: Any, minutes: float, seeds: tuple[int, ...]) -> None:
     run = train_in_batches if isinstance(config, minibatch.Config) else train_network
     # The layers of a network that a configuration only names are code of the outcome too.
-    register(Experiment(name, title, config, run, minutes, code=(run.__module__, "lenet98.modern.ladder"), seeds=seeds))
+    register(Experiment(name, title, config, run, minutes, seeds=seeds))
 
 
 for variant in VARIANTS:

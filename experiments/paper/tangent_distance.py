@@ -11,6 +11,7 @@ from experiments.harness import tables
 from experiments.harness.loader import Loader
 from experiments.harness.registry import Context, Experiment, Outcome, Step, register
 from experiments.harness.tables import Table
+from experiments.numerics import family
 from experiments.paper import numbers as paper
 from lenet98.classifiers.tangent import TangentDistance
 from lenet98.data.preprocessing import in_form
@@ -42,6 +43,7 @@ class Config:
     """The test set, or the last `HELD_OUT` training patterns."""
 
 
+@family("tangent distance")
 def run_tangents(config: Config, seed: int, context: Context) -> Outcome:
     """Find the nearest prototypes of every pattern.  The seed changes nothing."""
     data = in_form(context.mnist, "16x16")
