@@ -1,8 +1,8 @@
 """Versions of the arithmetic of experiments, by family.
 
-A family is one way to compute: a trainer or a kind of classifier.  A result is found by its configuration, its data, its
-family and the family's version here (`experiments.harness.identity`).  Code moves, names change and comments grow
-without a new version, as long as no bit of any result changes: `python -m experiments neutral --against REV` tells.
+A family is one way to compute: a trainer or a kind of classifier.  A result is found by its configuration, its data,
+its family and the family's version here (`experiments.harness.identity`).  Code may move, names change and comments
+grow without a new version, as long as no bit of a result changes: `python -m experiments neutral --against REV` tells.
 Whoever changes a bit raises the version, says why in `HISTORY`, and runs the published experiments of the family again.
 """
 
@@ -71,3 +71,8 @@ def versions(name: str) -> dict[str, int]:
     for base in BUILDS_ON.get(name, ()):
         found |= versions(base)
     return found
+
+
+def reason(name: str) -> str:
+    """Why the present version of a family differs from the one before."""
+    return HISTORY.get((name, NUMERICS[name]), "no reason given")

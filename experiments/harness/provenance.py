@@ -32,9 +32,9 @@ def _cpu_model() -> str:
 
 
 def versions() -> Json:
-    """Versions of Python, of the libraries (null where not installed), of the checkout (null outside one) and of the code.
+    """Versions of Python, of the libraries (null where not installed) and of the checkout (null outside one).
 
-    "sources", a digest of the text of every module, tells uncommitted states apart.
+    "sources" is a digest of the text of every module, which tells uncommitted states apart.
     """
     found: Json = {"python": platform.python_version()}
     for library in LIBRARIES:
@@ -71,7 +71,7 @@ def checkout(root: Path) -> Json | None:
 
 def written(record: Json) -> str:
     """By what code a run was made, in a few words: its commit, or a digest of its sources where there was none."""
-    made = record["versions"]
-    if made["git"] is None:
-        return f"code {made.get('sources')}, in no checkout"
-    return f"commit {made['git']['commit'][:10]}" + (" with changes" if made["git"]["dirty"] else "")
+    git = record["versions"].get("git")
+    if git is None:
+        return f"code {record['versions'].get('sources', 'unknown')}, in no checkout"
+    return f"commit {git['commit'][:10]}" + (" with changes" if git["dirty"] else "")

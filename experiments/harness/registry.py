@@ -75,6 +75,12 @@ def load_mnist(data_dir: Path | None) -> MNIST:
     return mnist.load(data_dir)
 
 
+def judged(experiment: Experiment) -> NDArray[np.uint8]:
+    """Classes of the patterns that an experiment is judged on: of the test set, or held out of the training set."""
+    data, held_out = load_mnist(None), getattr(experiment.config, "held_out", 0)
+    return data.train_labels[-held_out:] if held_out else data.test_labels
+
+
 @dataclass(frozen=True)
 class Outcome:
     """What a run gives back.
