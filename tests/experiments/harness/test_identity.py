@@ -51,7 +51,7 @@ def test_a_network_may_change_its_name():
         Config(mu=0.03),
         Config(spec=replace(LENET5, squashing="relu")),
         Config(
-            spec=replace(LENET5, layers=LENET5.layers[:4] + (replace(LENET5.layers[4], maps=121),) + LENET5.layers[5:])
+            spec=replace(LENET5, layers=(*LENET5.layers[:4], replace(LENET5.layers[4], maps=121), *LENET5.layers[5:]))
         ),
     ],
 )
