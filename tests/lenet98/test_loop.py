@@ -12,35 +12,20 @@ from threadpoolctl import threadpool_limits
 from lenet98 import checkpoint as checkpoints
 from lenet98 import training
 from lenet98.data.distortions import FIG7
-from lenet98.data.fields import BLACK, WHITE
 from lenet98.data.mnist import load
 from lenet98.modern import ladder, lenet_from_scratch, lush, minibatch
-from lenet98.modern.elastic import Elastic
 from lenet98.modern.minibatch import Optimizer
-from lenet98.modern.networks import ConvNet, Initial, SpecNet
+from lenet98.modern.networks import SpecNet
+from tests.lenet98.modern.test_lenet_from_scratch import SMALL as SCRATCH
+from tests.lenet98.modern.test_lush import SMALL as LUSH
+from tests.lenet98.modern.test_minibatch import EVERYTHING
+from tests.lenet98.modern.test_minibatch import SMALL as PLAIN
+from tests.lenet98.modern.test_specnets import CONFIG as OF_1998
+from tests.lenet98.test_training import SMALL as ONLINE
 from tests.resumption import DAMAGES, Interrupted, bits, interrupted, resumed, same, warned
 
 SEED = 7
-EVERYTHING = minibatch.Config(
-    network=ConvNet(maps=(4, 8), units=(20,), squashing="relu", batch_norm=True, dropout=0.3, initial=Initial("he")),
-    optimizer=Optimizer("adamw", 3e-3, weight_decay=0.01),
-    schedule="cosine",
-    passes=3,
-    batch=64,
-    affine=FIG7,
-    elastic=Elastic(),
-    train_size=200,
-)
-"""All that a network of today may have."""
-PLAIN = minibatch.Config(ConvNet(squashing="relu", pooling="max"), train_size=200, passes=3, batch=20)
-OF_1998 = minibatch.Config(
-    SpecNet(), Optimizer("sgd", 0.002, momentum=0.9), passes=2, batch=32, levels=(WHITE, BLACK), train_size=150
-)
 OF_TODAY = SpecNet("today", ladder.HE, batch_norm=True, dropout=0.3)
-
-ONLINE = training.Config(train_size=600, curvature_patterns=100, etas=(5e-4, 2e-4, 1e-4))
-LUSH = lush.Config(etas=(5e-4, 5e-5), passes=2, curvature_patterns=50, train_size=300)
-SCRATCH = lenet_from_scratch.Config(etas=(0.01, 0.005), batch=64, curvature_patterns=50, train_size=300)
 
 RUNS = {
     "online": (training.train, ONLINE),
@@ -78,18 +63,16 @@ def whole(name, digits):
     return train(config, SEED, digits)
 
 
-@pytest.mark.parametrize("last", [2, 3, 4])
-def test_interrupted_run_resumed_equals_one_that_was_not(name, whole, digits, tmp_path, last):
+def test_run_interrupted_in_any_pass_and_resumed_equals_one_that_was_not(name, whole, digits, tmp_path):
     train, config = RUNS[name]
     passes = len(whole.history)
-    if last > passes:
-        pytest.skip(f"it has {passes} passes")
-    checkpoint = tmp_path / "run.checkpoint"
-    interrupted(train, config, SEED, digits, checkpoint, last)
-    assert len(checkpoints.load(checkpoint, (config, SEED)).notes) == last - 1
-    run, seen = resumed(train, config, SEED, digits, checkpoint)
-    assert list(dict.fromkeys(seen)) == list(range(last, passes + 1))
-    same(run, whole)
+    for last in range(2, passes + 1):
+        checkpoint = tmp_path / f"run-{last}.checkpoint"
+        interrupted(train, config, SEED, digits, checkpoint, last)
+        assert len(checkpoints.load(checkpoint, (config, SEED)).notes) == last - 1
+        run, seen = resumed(train, config, SEED, digits, checkpoint)
+        assert list(dict.fromkeys(seen)) == list(range(last, passes + 1))
+        same(run, whole)
     run, seen = resumed(train, config, SEED, digits, checkpoint)  # nothing is left to do
     assert seen == []
     same(run, whole)
