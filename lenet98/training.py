@@ -7,29 +7,28 @@ the fly, each pattern just before its update, as in Fig. 5.
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, NamedTuple
-from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
 
+from lenet98 import loop
 from lenet98.curvature import diagonal
 from lenet98.data.distortions import FIELD, Magnitudes, Pool, Showing, distort
 from lenet98.data.fields import pad_and_scale
 from lenet98.data.mnist import MNIST
-from lenet98.files import atomic
-from lenet98.loop import Pass, Progress, Trained
+from lenet98.loop import Progress, SDLMPass, State, Trained
 from lenet98.networks import named
 from lenet98.online.engine import Engine
 from lenet98.randomness import generator
 from lenet98.readings import DEFAULT, Reading, initial_parameters
 from lenet98.sdlm import CURVATURE_PATTERNS, ETAS, MU, rates
 from lenet98.specs import Spec
+from lenet98.threads import one_thread
 
 CHUNK = 1000
 """Patterns between two reports of progress."""
@@ -68,14 +67,7 @@ class Config:
             raise ValueError(f"Config.evaluate_on is {self.evaluate_on!r}; it must be 'test' or 'held out'")
 
 
-@dataclass(frozen=True)
-class State:
-    """A run after some finished passes."""
-
-    parameters: NDArray[np.float32]
-    history: list[Pass]
-
-
+@one_thread()
 def train(
     config: Config,
     seed: int,
@@ -85,7 +77,7 @@ def train(
     progress: Callable[[Progress], None] = lambda _: None,
     checkpoint: Path | None = None,
 ) -> Trained:
-    """Train one network.
+    """Train one network, on one thread.
 
     Parameters
     ----------
@@ -99,7 +91,7 @@ def train(
     progress
         Called every `CHUNK` patterns; an exception that it raises stops the run.
     checkpoint
-        File to which the state is saved after every pass, and from which a run of the same config and seed goes on.
+        File to which the state is saved after every pass, and from which a run of the same config and seed resumes.
 
     Raises
     ------
@@ -107,19 +99,17 @@ def train(
         If the data do not have `config.train_size` training patterns, or nothing is left to evaluate on.
     """
     run = _Run(config, seed, data, Engine(named(config.spec), config.reading), shows, *_evaluation_set(config, data))
-    state = load_state(checkpoint, config, seed) if checkpoint and checkpoint.exists() else None
-    if state is None:
-        state = State(initial_parameters(run.engine.spec, config.reading, generator(seed, "init")), [])
-    for number in range(len(state.history) + 1, len(config.etas) + 1):
-        after = _one_pass(run, number, state, progress)
-        if after is None:
-            return Trained(
-                state.parameters, state.history, distances(run.engine, state.parameters, run.test_images), True
-            )
-        state = after
-        if checkpoint:
-            save_state(checkpoint, state, config, seed)
-    return Trained(state.parameters, state.history, distances(run.engine, state.parameters, run.test_images), False)
+    start = initial_parameters(run.engine.spec, config.reading, generator(seed, "init"))
+    state, diverged = loop.run_passes(
+        lambda number, before: _one_pass(run, number, before, progress),
+        State({"parameters": start}, []),
+        len(config.etas),
+        SDLMPass,
+        (config, seed),
+        checkpoint,
+    )
+    parameters = state.arrays["parameters"]
+    return Trained(parameters, state.history, distances(run.engine, parameters, run.test_images), diverged)
 
 
 def effective_rates(
@@ -191,11 +181,13 @@ class _Run(NamedTuple):
     test_labels: NDArray[np.uint8]
 
 
-def _one_pass(run: _Run, number: int, before: State, progress: Callable[[Progress], None]) -> State | None:
+def _one_pass(
+    run: _Run, number: int, before: State[SDLMPass], progress: Callable[[Progress], None]
+) -> State[SDLMPass] | None:
     """The state after a pass, or None if its loss was not finite."""
     began = time.perf_counter()
     config, engine, data = run.config, run.engine, run.data
-    parameters = before.parameters.copy()
+    parameters = before.arrays["parameters"].copy()
     selected = run.shows(number) if run.shows else None
     h, eps = effective_rates(config, run.seed, number, parameters, data, selected)
     patterns = selected or showing(config, run.seed, number)
@@ -213,7 +205,7 @@ def _one_pass(run: _Run, number: int, before: State, progress: Callable[[Progres
         progress(Progress(number, len(config.etas), done + len(images), total, errors))
     if config.reading.final_weights == "average" and number == len(config.etas):
         parameters = mean.astype(np.float32)  # of the weights after every CHUNK patterns
-    entry = Pass(
+    entry = SDLMPass(
         number=number,
         eta=config.etas[number - 1],
         rate_min=float(eps.min()),
@@ -229,7 +221,7 @@ def _one_pass(run: _Run, number: int, before: State, progress: Callable[[Progres
         test_errors=int((distances(run.engine, parameters, run.test_images).argmin(1) != run.test_labels).sum()),
         seconds=time.perf_counter() - began,
     )
-    return State(parameters, [*before.history, entry])
+    return State({"parameters": parameters}, [*before.history, entry])
 
 
 def _evaluation_set(config: Config, data: MNIST) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
@@ -240,26 +232,3 @@ def _evaluation_set(config: Config, data: MNIST) -> tuple[NDArray[np.uint8], NDA
     if config.train_size == len(data.train_images):
         raise ValueError("nothing is held out to evaluate on: Config.train_size is the whole training set")
     return data.train_images[config.train_size :], data.train_labels[config.train_size :]
-
-
-def save_state(path: Path, state: State, config: Config, seed: int) -> None:
-    """Write `state` of the run (config, seed) atomically."""
-    history = json.dumps([asdict(entry) for entry in state.history])
-    with atomic(path) as file:
-        np.savez(file, parameters=state.parameters, history=np.array(history), run=np.array(repr((config, seed))))
-
-
-def load_state(path: Path, config: Config, seed: int) -> State | None:
-    """The state in `path`; None, so that the run starts afresh, if the file is damaged.
-
-    Raises ValueError if the state is that of another run.
-    """
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            run = str(file["run"])
-            state = State(file["parameters"], [Pass(**entry) for entry in json.loads(str(file["history"]))])
-    except (OSError, ValueError, KeyError, TypeError, BadZipFile):
-        return None
-    if run != repr((config, seed)):
-        raise ValueError(f"{path} is the state of another run; delete it, or save this run elsewhere")
-    return state

@@ -76,7 +76,9 @@ def imports(path, known):
         elif isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test):
             waiting += node.orelse
         elif not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
-            waiting += [child for child in ast.iter_child_nodes(node) if isinstance(child, ast.stmt | ast.ExceptHandler)]
+            waiting += [
+                child for child in ast.iter_child_nodes(node) if isinstance(child, ast.stmt | ast.ExceptHandler)
+            ]
     # A package's own __init__ counts only where something is taken from it.
     taken = {name for name in found if name in known}
     return {name for name in taken if not any(other.startswith(f"{name}.") for other in taken)}

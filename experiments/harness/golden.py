@@ -35,6 +35,7 @@ from experiments.harness.registry import Context, Experiment, Outcome
 from lenet98.data.mnist import MNIST
 from lenet98.files import atomic
 from lenet98.networks import named
+from lenet98.threads import one_thread
 
 PATTERNS = 2000
 """Training patterns of a small run."""
@@ -251,15 +252,13 @@ def machine() -> dict[str, str | None]:
 
 def results(names: Sequence[str], *, few: bool = False) -> dict[str, dict[str, Any]]:
     """Fingerprint and sketch of every case by its name; the error of one that fails."""
-    import torch
-
-    torch.set_num_threads(1)
     data = registry.load_mnist(None)
     made: dict[str, dict[str, Any]] = {}
     for name in names:
         with tempfile.TemporaryDirectory() as folder:
             try:
-                found = outcome(name, Path(folder), data, few=few)
+                with one_thread():
+                    found = outcome(name, Path(folder), data, few=few)
             except Exception as error:
                 made[name] = {"error": f"{type(error).__name__}: {error}"}
                 continue

@@ -12,49 +12,24 @@ from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from functools import cached_property, lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from experiments import numerics
 from experiments.harness.identity import Identity, plain
+from lenet98.loop import Progress
 
 if TYPE_CHECKING:
     from lenet98.data.mnist import MNIST
-
-
-class Report(Protocol):
-    """How far a run is: `done` of `total` patterns of the pass, `errors` among them so far."""
-
-    @property
-    def pass_number(self) -> int: ...
-    @property
-    def passes(self) -> int: ...
-    @property
-    def done(self) -> int: ...
-    @property
-    def total(self) -> int: ...
-    @property
-    def errors(self) -> int: ...
-
-
-@dataclass(frozen=True)
-class Step:
-    """A report for experiments that have no training passes of their own."""
-
-    done: int
-    total: int
-    errors: int = 0
-    pass_number: int = 1
-    passes: int = 1
 
 
 @dataclass(frozen=True)
 class Context:
     """What a run is given besides its configuration and seed."""
 
-    progress: Callable[[Report], None]
+    progress: Callable[[Progress], None]
     """To be called every second or so; it raises to stop the run, and must be let through."""
     checkpoint: Path
     """Where the run may keep its state, to resume from; removed when the run ends."""

@@ -11,7 +11,6 @@ import operator
 import os
 import queue
 import signal
-import sys
 import threading
 import time
 import traceback
@@ -28,12 +27,9 @@ import numpy as np
 from experiments.harness import progress, provenance, registry, store
 from experiments.harness.identity import Json, canonical_json, plain
 from experiments.harness.plan import Job
-from experiments.harness.registry import Context, Outcome, Report, Step
-
-ONE_THREAD = {
-    f"{library}_NUM_THREADS": "1" for library in ("OMP", "MKL", "OPENBLAS", "NUMBA", "VECLIB_MAXIMUM", "NUMEXPR")
-}
-"""Environment of the workers: a run is one thread, so that its result does not depend on how many there are."""
+from experiments.harness.registry import Context, Outcome
+from lenet98.loop import Progress
+from lenet98.threads import ENVIRONMENT, one_thread
 
 GRACE = 5.0
 """Seconds in which an interrupted run may reach its next progress report before its process ends."""
@@ -57,7 +53,7 @@ class Ended:
 class _Worker:
     """What a worker process shares with the parent."""
 
-    reports: Any = None  # queue of (label, Step)
+    reports: Any = None  # queue of (label, Progress)
     stop: Any = None  # shared flag
     verified: bool = False  # whether the code here was found to be the parent's
 
@@ -82,18 +78,16 @@ def _run_job(job: Job, data_dir: Path | None, threads: int, versions: Json) -> E
     """Make one run, with so many threads if it can use them, and write its result."""
     if _Worker.stop.value:
         return Ended("stopped")
-    if torch := sys.modules.get("torch"):
-        torch.set_num_threads(1)
 
-    def report(state: Report) -> None:
+    def report(state: Progress) -> None:
         if _Worker.stop.value:
             raise Stopped
-        step = Step(state.done, state.total, state.errors, state.pass_number, state.passes)
-        _Worker.reports.put((job.label, step))
+        _Worker.reports.put((job.label, state))
 
     try:
         _verify_code(versions)
-        return _make(job, Context(report, job.checkpoint, data_dir, threads), versions)
+        with one_thread():
+            return _make(job, Context(report, job.checkpoint, data_dir, threads), versions)
     except Stopped:
         return Ended("stopped")
     except Exception as error:
@@ -213,7 +207,7 @@ def execute(
     """
     if any(job.experiment.data == "mnist" for job in jobs):
         registry.load_mnist(data_dir)
-    os.environ.update(ONE_THREAD)  # before the workers import numpy
+    os.environ.update(ENVIRONMENT)  # before the workers import numpy
     spawn = multiprocessing.get_context("spawn")
     reports, stop = spawn.Queue(), spawn.RawValue("b", 0)
     shown, versions = progress.display(len(jobs)), provenance.versions()

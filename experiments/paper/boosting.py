@@ -12,29 +12,26 @@ originals are not, so the third network's pool is without them.
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
-from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
 
 from experiments.harness import tables
 from experiments.harness.loader import Loader, NoResults
-from experiments.harness.registry import Context, Experiment, Outcome, Report, Step, register
+from experiments.harness.registry import Context, Experiment, Outcome, register
 from experiments.harness.tables import Table
 from experiments.numerics import family
 from experiments.paper import numbers as paper
 from experiments.trainers import evaluated, train_network, training
-from lenet98 import accounting
+from lenet98 import accounting, checkpoint
 from lenet98.data.distortions import Showing
 from lenet98.data.mnist import MNIST
-from lenet98.files import atomic
-from lenet98.loop import Trained
+from lenet98.loop import Progress, Trained
 from lenet98.networks import named
 from lenet98.online.engine import Engine
 from lenet98.randomness import generator
@@ -345,7 +342,7 @@ class _Stages:
             seed_of(self.seed, number),
             self.context.mnist,
             shows=(lambda _: learnt) if learnt else None,
-            progress=lambda state: self._report(number, state, state.pass_number),
+            progress=lambda own: self._report(number, own.pass_number, own.done, own.total, own.errors),
             checkpoint=self._file(number),
         )
 
@@ -360,27 +357,25 @@ class _Stages:
                 before,
                 passing,
                 number - 2,
-                lambda done, total: self._report(number, Step(done, total), 0),
+                lambda done, total: self._report(number, 0, done, total),
             )
             self._save()
         return self.sets[number]
 
-    def _report(self, number: int, state: Report, own_pass: int) -> None:
+    def _report(self, number: int, own_pass: int, done: int, total: int, errors: int = 0) -> None:
         """Pass `own_pass` of a network, 0 for the filter before it, which the first does not have."""
         passes = len(self.config.etas)
         position = (number - 1) * (passes + 1) + own_pass
-        self.context.progress(Step(state.done, state.total, state.errors, position, NETWORKS * (passes + 1) - 1))
+        self.context.progress(Progress(position, NETWORKS * (passes + 1) - 1, done, total, errors))
 
     def _save(self) -> None:
         arrays = {
-            f"{part}_{number}": values
+            f"{part} {number}": values
             for number, found in self.sets.items()
             for part, values in (("patterns", found.showing.patterns), ("copies", found.showing.copies))
         }
-        sizes = json.dumps({number: found.candidates for number, found in self.sets.items()})
-        run = np.array(repr((self.config, self.seed)))
-        with atomic(self.context.checkpoint) as file:
-            np.savez(file, allow_pickle=False, run=run, candidates=np.array(sizes), **arrays)
+        candidates = {str(number): found.candidates for number, found in self.sets.items()}
+        checkpoint.save(self.context.checkpoint, (self.config, self.seed), arrays, candidates)
 
     def clear(self) -> None:
         for number in range(1, NETWORKS + 1):
@@ -389,18 +384,14 @@ class _Stages:
 
 def _load(path: Path, config: BoostedConfig, seed: int) -> dict[int, Filtered]:
     """The filtered sets in `path`, none if the file is damaged; ValueError if they are those of another run."""
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            run, sizes = str(file["run"]), json.loads(str(file["candidates"]))
-            sets = {
-                int(number): Filtered(Showing(file[f"patterns_{number}"], file[f"copies_{number}"]), candidates)
-                for number, candidates in sizes.items()
-            }
-    except (OSError, ValueError, KeyError, BadZipFile):
+    saved = checkpoint.load(path, (config, seed))
+    if saved is None:
         return {}
-    if run != repr((config, seed)):
-        raise ValueError(f"{path} is the state of another run; delete it, or save this run elsewhere")
-    return sets
+    arrays = saved.arrays
+    return {
+        int(number): Filtered(Showing(arrays[f"patterns {number}"], arrays[f"copies {number}"]), candidates)
+        for number, candidates in saved.notes.items()
+    }
 
 
 # --- the experiments --------------------------------------------------------------------------------------------------

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from experiments.harness import tables
 from experiments.harness.loader import Loader
-from experiments.harness.registry import Context, Experiment, Outcome, Step, register
+from experiments.harness.registry import Context, Experiment, Outcome, register
 from experiments.harness.tables import Table
 from experiments.numerics import family
 from experiments.paper import numbers as paper
@@ -26,6 +26,7 @@ from lenet98.classifiers.quadratic import Quadratic
 from lenet98.classifiers.rbf import RBFNetwork
 from lenet98.data.mnist import MNIST
 from lenet98.data.preprocessing import FORMS, crop, deslant
+from lenet98.loop import Progress
 
 # --- what is run ------------------------------------------------------------------------------------------------------
 
@@ -122,7 +123,7 @@ def fit_and_test(config: Config, seed: int, context: Context) -> Outcome:
     there = patterns(config, context.mnist)
 
     def report(done: int, total: int) -> None:
-        context.progress(Step(0, 1, pass_number=done, passes=total + 1))
+        context.progress(Progress(done, total + 1, done=0, total=1))
 
     report(1, 1)
     classifier = fit(config, seed, there.images, there.labels, report)
@@ -133,7 +134,7 @@ def fit_and_test(config: Config, seed: int, context: Context) -> Outcome:
         classes.append(decisions.classes)
         scores.append(decisions.scores)
         errors += int((decisions.classes != there.test_labels[chunk]).sum())
-        context.progress(Step(min(start + CHUNK, total), total, errors))
+        context.progress(Progress(1, 1, min(start + CHUNK, total), total, errors))
     return Outcome(
         passes=[{"number": 1, "test_errors": errors, "test_patterns": total}],
         predictions=np.concatenate(classes),

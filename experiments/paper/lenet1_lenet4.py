@@ -19,13 +19,14 @@ from sklearn.neighbors import NearestNeighbors
 
 from experiments.harness import tables
 from experiments.harness.loader import Loader
-from experiments.harness.registry import Context, Experiment, Outcome, Report, Step, register
+from experiments.harness.registry import Context, Experiment, Outcome, register
 from experiments.harness.store import Runs
 from experiments.harness.tables import Row, Table
 from experiments.numerics import family
 from experiments.paper import numbers as paper
 from experiments.trainers import FormConfig, evaluated, train_network, train_on_form, training
 from lenet98 import accounting
+from lenet98.loop import Progress
 from lenet98.modules import Net
 from lenet98.networks import named
 from lenet98.prototypes import place_codes
@@ -231,8 +232,8 @@ def train_and_store(config: Config, seed: int, context: Context) -> Found | Outc
     """
     spec, data = named(config.spec), context.mnist
 
-    def report(state: Report) -> None:
-        context.progress(Step(state.done, state.total, state.errors, state.pass_number, _passes(config)))
+    def report(own: Progress) -> None:
+        context.progress(replace(own, passes=_passes(config)))
 
     trained = train(config, seed, data, progress=report, checkpoint=context.checkpoint)
     passes = [asdict(entry) for entry in trained.history]
@@ -244,7 +245,7 @@ def train_and_store(config: Config, seed: int, context: Context) -> Found | Outc
     for chunk in states_below(spec, config, trained.parameters, learnt):
         chunks.append(chunk)
         done = min(CHUNK * len(chunks), len(learnt))
-        report(Step(done, len(learnt), 0, len(config.etas) + 1))
+        context.progress(Progress(len(config.etas) + 1, _passes(config), done, len(learnt)))
     return Found(
         layer=last_layer(spec, trained.parameters),
         passes=passes,
@@ -305,7 +306,7 @@ def compare_settings(config: GridConfig, seed: int, context: Context) -> Outcome
                 known = found.stored[near[:, :k]]
                 outputs = local_outputs(found.layer, found.states[part], known, classes[:, :k], decay)
             wrong[i] += (outputs.argmax(axis=1) != found.labels[part]).sum()
-        context.progress(Step(part.stop, len(found.labels), 0, _passes(config), _passes(config)))
+        context.progress(Progress(_passes(config), _passes(config), part.stop, len(found.labels)))
     return Outcome(
         passes=found.passes,
         predictions=found.layer(found.states).argmax(axis=1).astype(np.uint8),
@@ -332,7 +333,7 @@ def _classify(
     for part, distances, near in found.blocks(config.neighbours):
         blocks.append(outputs(part, distances, near))
         wrong += int((blocks[-1].argmax(axis=1) != found.labels[part]).sum())
-        context.progress(Step(part.stop, len(found.labels), wrong, _passes(config), _passes(config)))
+        context.progress(Progress(_passes(config), _passes(config), part.stop, len(found.labels), wrong))
     best = np.sort(np.concatenate(blocks), axis=1)
     total = accounting.table(named(config.spec))[-1]
     below = total["multiply_accumulates"] - found.layer.weights.size

@@ -6,22 +6,22 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
-from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
 
 from experiments.harness import tables
 from experiments.harness.loader import Loader
-from experiments.harness.registry import Context, Experiment, Outcome, Step, register
+from experiments.harness.registry import Context, Experiment, Outcome, register
 from experiments.harness.tables import Table
 from experiments.numerics import family
 from experiments.paper import numbers as paper
+from lenet98 import checkpoint
 from lenet98.classifiers import reduced_set, svm
 from lenet98.classifiers.checks import CLASSES
 from lenet98.classifiers.svm import Machine, OneAgainstRest, Polynomial
 from lenet98.data.preprocessing import in_form
-from lenet98.files import atomic
+from lenet98.loop import Progress
 
 # --- what is run ------------------------------------------------------------------------------------------------------
 
@@ -119,7 +119,7 @@ class _Run:
     def report(self) -> None:
         """Say how many of the machines of all stages are there: they are what the display calls passes."""
         total = CLASSES * len(self.config.stages)
-        self.context.progress(Step(0, 1, pass_number=len(self.made) + 1, passes=total + 1))
+        self.context.progress(Progress(len(self.made) + 1, total + 1, done=0, total=1))
 
     def stage(self, stage: str) -> list[Made]:
         """The machines of a stage, class by class, those made before and the others."""
@@ -166,23 +166,16 @@ def _arrays(machine: Machine) -> Made:
 
 def _save(path: Path, config: Config, made: dict[tuple[str, int], Made]) -> None:
     arrays = {f"{stage} {c} {name}": array for (stage, c), one in made.items() for name, array in one.items()}
-    with atomic(path) as file:
-        np.savez(file, allow_pickle=False, run=np.array(repr(config)), **arrays)
+    checkpoint.save(path, config, arrays)
 
 
 def _load(path: Path, config: Config) -> dict[tuple[str, int], Made]:
-    """The machines in a checkpoint; none, so that the run starts afresh, if it is missing, damaged or another run's."""
+    """The machines in `path`, none if it is missing or damaged; ValueError if they are those of another run."""
     made: dict[tuple[str, int], Made] = {}
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            if str(file["run"]) != repr(config):
-                return {}
-            for key in file.files:
-                if key != "run":
-                    stage, c, name = key.split()
-                    made.setdefault((stage, int(c)), {})[name] = file[key]
-    except (OSError, ValueError, KeyError, BadZipFile):
-        return {}
+    if saved := checkpoint.load(path, config):
+        for key, array in saved.arrays.items():
+            stage, c, name = key.split()
+            made.setdefault((stage, int(c)), {})[name] = array
     return made
 
 

@@ -9,12 +9,13 @@ import numpy as np
 
 from experiments.harness import tables
 from experiments.harness.loader import Loader
-from experiments.harness.registry import Context, Experiment, Outcome, Step, register
+from experiments.harness.registry import Context, Experiment, Outcome, register
 from experiments.harness.tables import Table
 from experiments.numerics import family
 from experiments.paper import numbers as paper
 from lenet98.classifiers.tangent import TangentDistance
 from lenet98.data.preprocessing import in_form
+from lenet98.loop import Progress
 
 # --- what is run ------------------------------------------------------------------------------------------------------
 
@@ -54,7 +55,7 @@ def run_tangents(config: Config, seed: int, context: Context) -> Outcome:
     available = len(data.train_labels) - (HELD_OUT if config.evaluate_on == "held out" else 0)
     if config.train_size > available:
         raise ValueError(f"Config.train_size is {config.train_size}; there are {available} patterns to learn")
-    context.progress(Step(0, len(labels)))
+    context.progress(Progress(1, 1, 0, len(labels)))
     learnt = slice(config.train_size)
     classifier = TangentDistance.fit(
         data.train_images[learnt],
@@ -73,7 +74,7 @@ def run_tangents(config: Config, seed: int, context: Context) -> Outcome:
         for k in VOTES:
             wrong[k] += int((found.decide(k).classes != truth).sum())
         errors = int((np.concatenate(classes) != labels[: start + CHUNK]).sum())
-        context.progress(Step(start + len(truth), len(labels), errors))
+        context.progress(Progress(1, 1, start + len(truth), len(labels), errors))
     return Outcome(
         passes=[{"number": 1, "test_errors": errors, "test_patterns": len(labels)}],
         predictions=np.concatenate(classes),

@@ -30,7 +30,7 @@ from numpy.typing import NDArray
 from lenet98 import loop
 from lenet98.curvature import diagonal
 from lenet98.data.mnist import MNIST
-from lenet98.loop import Pass, Progress, State, Trained
+from lenet98.loop import Progress, SDLMPass, State, Trained
 from lenet98.losses import loss
 from lenet98.modern.ladder import pooled
 from lenet98.modules import Net
@@ -40,6 +40,7 @@ from lenet98.randomness import generator
 from lenet98.readings import Reading
 from lenet98.sdlm import CURVATURE_PATTERNS, ETAS, MU, rates
 from lenet98.specs import Geometry
+from lenet98.threads import one_thread
 from lenet98.training import CHUNK, distances, inputs
 
 SPEC = pooled(LENET5, "average")
@@ -96,6 +97,7 @@ class _Run(NamedTuple):
     engine: Engine
 
 
+@one_thread()
 def train(
     config: Config,
     seed: int,
@@ -104,10 +106,9 @@ def train(
     progress: Callable[[Progress], None] = lambda _: None,
     checkpoint: Path | None = None,
 ) -> Trained:
-    """Train one network.
+    """Train one network, on one thread.
 
-    Parameters, reports and resumption are those of `lenet98.training.train`; the same bits come of the same number of
-    PyTorch's threads.
+    Parameters, reports and resumption are those of `lenet98.training.train`.
 
     Raises
     ------
@@ -118,15 +119,16 @@ def train(
         raise ValueError(f"Config.train_size is {config.train_size}; there are {len(data.train_images)} patterns")
     run = _Run(config, seed, data, Net(SPEC, READING), Engine(SPEC, READING))
     parameters = initial_parameters(config, seed)
-    state, diverged = loop.finished(
+    state, diverged = loop.run_passes(
         lambda number, before: _one_pass(run, number, before, progress),
-        State(parameters, np.zeros_like(parameters), []),
+        State({"parameters": parameters, "velocity": np.zeros_like(parameters)}, []),
         len(config.etas),
+        SDLMPass,
         (config, seed),
         checkpoint,
     )
-    final = distances(run.engine, state.parameters, data.test_images)
-    return Trained(state.parameters, state.history, final, diverged)
+    parameters = state.arrays["parameters"]
+    return Trained(parameters, state.history, distances(run.engine, parameters, data.test_images), diverged)
 
 
 def initial_parameters(config: Config, seed: int) -> NDArray[np.float32]:
@@ -163,11 +165,13 @@ def _per_parameter(of_layer: dict[str, float]) -> NDArray[np.float32]:
     return values
 
 
-def _one_pass(run: _Run, number: int, before: State, progress: Callable[[Progress], None]) -> State | None:
+def _one_pass(
+    run: _Run, number: int, before: State[SDLMPass], progress: Callable[[Progress], None]
+) -> State[SDLMPass] | None:
     """The state after a pass, the velocity beside the parameters; None if its loss was not finite."""
     began = time.perf_counter()
     config, data, total = run.config, run.data, run.config.train_size
-    parameters, velocity = before.parameters.copy(), before.beside.copy()
+    parameters, velocity = before.arrays["parameters"].copy(), before.arrays["velocity"].copy()
     chosen = generator(run.seed, "hessian", number).choice(total, config.curvature_patterns, replace=False)
     h = curvature(parameters, inputs(SPEC, data.train_images[chosen]))
     eta = config.etas[number - 1]
@@ -190,7 +194,7 @@ def _one_pass(run: _Run, number: int, before: State, progress: Callable[[Progres
     test = distances(run.engine, parameters, data.test_images)
     if not np.isfinite(test).all():
         return None
-    entry = Pass(
+    entry = SDLMPass(
         number=number,
         eta=eta,
         rate_min=float(eps[eps > 0].min()),
@@ -203,7 +207,7 @@ def _one_pass(run: _Run, number: int, before: State, progress: Callable[[Progres
         test_errors=int((test.argmin(1) != data.test_labels).sum()),
         seconds=time.perf_counter() - began,
     )
-    return State(parameters, velocity, [*before.history, entry])
+    return State({"parameters": parameters, "velocity": velocity}, [*before.history, entry])
 
 
 def _summed(

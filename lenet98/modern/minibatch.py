@@ -7,13 +7,10 @@ then the test set is evaluated.  The training error is measured on the fly, each
 
 from __future__ import annotations
 
-import io
-import json
-import pickle
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from math import cos, isfinite, pi
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, get_args
@@ -24,14 +21,17 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from lenet98 import loop
+from lenet98.checkpoint import Arrays
 from lenet98.data.distortions import FIELD, Magnitudes, distort
 from lenet98.data.fields import BLACK, WHITE
 from lenet98.data.mnist import MNIST
-from lenet98.files import atomic
+from lenet98.loop import Pass, Progress, State
 from lenet98.modern import elastic as elastically
 from lenet98.modern.elastic import Elastic
 from lenet98.modern.networks import PLAIN, ConvNet, Scoring, SpecNet, build, field
 from lenet98.randomness import generator
+from lenet98.threads import one_thread
 
 CHUNK = 1000
 """Patterns between two reports of progress, or a batch if that is more; patterns that are evaluated at once."""
@@ -127,36 +127,6 @@ class Config:
 
 
 @dataclass(frozen=True)
-class Pass:
-    """What one pass did; fields as of `lenet98.training.Pass`."""
-
-    number: int
-    rate_min: float
-    rate_max: float
-    """Least and greatest rate of the optimiser in the pass."""
-    train_patterns: int
-    train_errors: int
-    """Patterns misclassified on the fly, just before the update of their batch."""
-    train_loss: float
-    """Mean loss on the fly."""
-    test_patterns: int
-    test_errors: int
-    """Patterns misclassified after the pass, of those that `Config.evaluate_on` names."""
-    seconds: float
-
-
-@dataclass(frozen=True)
-class Progress:
-    """Where a run stands: `done` of `total` patterns of the pass, `errors` among them so far."""
-
-    pass_number: int
-    passes: int
-    done: int
-    total: int
-    errors: int
-
-
-@dataclass(frozen=True)
 class Trained:
     """A run that has ended."""
 
@@ -175,6 +145,7 @@ def devices() -> tuple[str, ...]:
     return ("cpu", "cuda") if torch.cuda.is_available() else ("cpu",)
 
 
+@one_thread()
 def train(
     config: Config,
     seed: int,
@@ -194,7 +165,7 @@ def train(
     progress
         Called every `CHUNK` patterns; an exception that it raises stops the run.
     checkpoint
-        File to which the state is saved after every pass, and from which a run of the same config and seed goes on.
+        File to which the state is saved after every pass, and from which a run of the same config and seed resumes.
 
     Raises
     ------
@@ -204,23 +175,20 @@ def train(
     """
     if config.device not in devices():
         raise ValueError(f"Config.device is {config.device!r}; this machine has {', '.join(devices())}")
-    with _repeatable():
+    # Only algorithms that give the same result every time.
+    with torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True, allow_tf32=False):
         run = _start(config, seed, data)
-        history: list[Pass] = []
-        if checkpoint and checkpoint.exists():
-            history = _load_state(checkpoint, run) or history
-        for number in range(len(history) + 1, config.passes + 1):
-            before = _state(run, history)  # a run that diverges goes back to it
-            entry = _one_pass(run, number, progress)
-            if entry is None:
-                history = _restore(run, before)
-                return Trained(run.model.eval().cpu(), history, evaluate(run.model, config, run.test_images), True)
-            history.append(entry)
-            if checkpoint:
-                with atomic(checkpoint) as file:
-                    file.write(_state(run, history))
+        state, diverged = loop.run_passes(
+            lambda number, before: _one_pass(run, number, before, progress),
+            State(_arrays(run), []),
+            config.passes,
+            Pass,
+            (config, seed),
+            checkpoint,
+        )
+        _restore(run, state.arrays)
         outputs = evaluate(run.model, config, run.test_images)
-        return Trained(run.model.eval().cpu(), history, outputs, False)
+        return Trained(run.model.eval().cpu(), state.history, outputs, diverged)
 
 
 @torch.no_grad()
@@ -332,9 +300,10 @@ def _optimizer(chosen: Optimizer, model: nn.Module) -> torch.optim.Optimizer:
             return torch.optim.Adadelta(model.parameters(), eps=chosen.epsilon, rho=chosen.rho, **common)
 
 
-def _one_pass(run: _Run, number: int, progress: Callable[[Progress], None]) -> Pass | None:
-    """Train for a pass; None if its loss was not finite."""
+def _one_pass(run: _Run, number: int, before: State[Pass], progress: Callable[[Progress], None]) -> State[Pass] | None:
+    """The state after a pass, model and optimizer; None if its loss was not finite."""
     began = time.perf_counter()
+    _restore(run, before.arrays)
     config, total = run.config, run.config.train_size
     rng = generator(run.seed, "order", number)
     order = rng.permutation(total)
@@ -360,7 +329,7 @@ def _one_pass(run: _Run, number: int, progress: Callable[[Progress], None]) -> P
         return None
     first = (number - 1) * config.updates
     ends = (rate(config, first), rate(config, first + config.updates - 1))
-    return Pass(
+    entry = Pass(
         number=number,
         rate_min=min(ends),
         rate_max=max(ends),
@@ -371,6 +340,7 @@ def _one_pass(run: _Run, number: int, progress: Callable[[Progress], None]) -> P
         test_errors=int((outputs.argmax(1) != run.test_labels).sum()),
         seconds=time.perf_counter() - began,
     )
+    return State(_arrays(run), [*before.history, entry])
 
 
 def _update(run: _Run, number: int, patterns: NDArray[np.integer]) -> tuple[Tensor, Tensor]:
@@ -407,18 +377,6 @@ def _evaluation_set(config: Config, data: MNIST) -> tuple[NDArray[np.uint8], NDA
 
 
 @contextmanager
-def _repeatable() -> Iterator[None]:
-    """One thread, and only algorithms that give the same result every time."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)  # how sums are split over threads changes their last bits
-    try:
-        with torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True, allow_tf32=False):
-            yield
-    finally:
-        torch.set_num_threads(threads)
-
-
-@contextmanager
 def _drawing_from(seed: int, device: Device) -> Iterator[None]:
     """PyTorch's own generators, which dropout draws from, started at `seed` and afterwards as they were before."""
     with torch.random.fork_rng(devices=[torch.cuda.current_device()] if device == "cuda" else []):
@@ -426,42 +384,26 @@ def _drawing_from(seed: int, device: Device) -> Iterator[None]:
         yield
 
 
-# --- states on disk ---------------------------------------------------------------------------------------------------
+# --- states ----------------------------------------------------------------------------------------------------------
 
 
-def _state(run: _Run, history: list[Pass]) -> bytes:
-    """The run after some finished passes, as a file holds it."""
-    content = io.BytesIO()
-    torch.save(
-        {
-            "run": repr((run.config, run.seed)),
-            "history": json.dumps([asdict(entry) for entry in history]),
-            "model": run.model.state_dict(),
-            "optimizer": run.optimizer.state_dict(),
-        },
-        content,
-    )
-    return content.getvalue()
+def _arrays(run: _Run) -> dict[str, NDArray[Any]]:
+    """Copies of all that the model holds, and of what the optimizer keeps of each parameter, counted from 0."""
+    kept = run.optimizer.state_dict()["state"]
+    tensors = {f"model/{name}": value for name, value in run.model.state_dict().items()}
+    tensors |= {f"optimizer/{i}/{name}": value for i, of in kept.items() for name, value in of.items()}
+    return {name: value.numpy(force=True).copy() for name, value in tensors.items()}
 
 
-def _restore(run: _Run, content: bytes) -> list[Pass]:
-    """Bring the run to a state; its history."""
-    state = torch.load(io.BytesIO(content), map_location=run.config.device, weights_only=True)
-    run.model.load_state_dict(state["model"])
-    run.optimizer.load_state_dict(state["optimizer"])
-    return [Pass(**entry) for entry in json.loads(state["history"])]
-
-
-def _load_state(path: Path, run: _Run) -> list[Pass] | None:
-    """Bring the run to the state in `path`; None, so that it starts afresh, if the file is damaged.
-
-    Raises ValueError if the state is that of another run.
-    """
-    content = path.read_bytes()
-    try:
-        written = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)["run"]
-    except (RuntimeError, OSError, ValueError, KeyError, TypeError, EOFError, pickle.UnpicklingError):
-        return None
-    if written != repr((run.config, run.seed)):
-        raise ValueError(f"{path} is the state of another run; delete it, or save this run elsewhere")
-    return _restore(run, content)
+def _restore(run: _Run, arrays: Arrays) -> None:
+    """Bring model and optimizer to what `_arrays` took of them."""
+    model: dict[str, Tensor] = {}
+    kept: dict[int, dict[str, Tensor]] = {}
+    for name, array in arrays.items():
+        match name.split("/"):
+            case ["model", entry]:
+                model[entry] = torch.tensor(array)
+            case ["optimizer", i, entry]:
+                kept.setdefault(int(i), {})[entry] = torch.tensor(array)
+    run.model.load_state_dict(model)
+    run.optimizer.load_state_dict({**run.optimizer.state_dict(), "state": kept})

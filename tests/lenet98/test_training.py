@@ -19,8 +19,8 @@ from lenet98.networks import LENET5, named
 from lenet98.online.engine import Engine
 from lenet98.randomness import generator
 from lenet98.readings import DEFAULT, initial_parameters
-from lenet98.training import Config, effective_rates, load_state, showing, shown, train
-from tests.resumption import interrupted, resumed, same
+from lenet98.training import Config, effective_rates, showing, shown, train
+from tests.resumption import same
 
 SMALL = Config(train_size=600, curvature_patterns=100, etas=(5e-4, 2e-4, 1e-4))
 
@@ -167,15 +167,6 @@ def test_other_processes_with_other_hash_seeds_give_the_same_bits(whole):
         assert done.stdout.strip() == expected
 
 
-def test_interrupted_run_resumed_equals_one_that_was_not(digits, whole, tmp_path):
-    checkpoint = tmp_path / "run.checkpoint"
-    interrupted(train, SMALL, 7, digits, checkpoint, 3)
-    assert len(load_state(checkpoint, SMALL, 7).history) == 2
-    run, passes = resumed(train, SMALL, 7, digits, checkpoint)
-    assert passes == [3]
-    same(run, whole)
-
-
 KILLED = (
     PROCESS.replace("import hashlib, sys", "import sys, time\nfrom pathlib import Path").partition("run = ")[0]
     + """
@@ -194,15 +185,6 @@ def test_run_killed_after_pass_two_and_resumed_equals_one_that_was_not(digits, w
         assert run.stdout.readline() == "pass 3\n"
         run.send_signal(signal.SIGKILL)
     assert [path.name for path in tmp_path.iterdir()] == ["run.checkpoint"]
-    same(train(SMALL, 7, digits, checkpoint=checkpoint), whole)
-
-
-def test_checkpoint_of_another_run_is_refused_and_a_damaged_one_ignored(digits, whole, tmp_path):
-    checkpoint = tmp_path / "run.checkpoint"
-    train(SMALL, 7, digits, checkpoint=checkpoint)
-    with pytest.raises(ValueError, match="state of another run"):
-        train(SMALL, 8, digits, checkpoint=checkpoint)
-    checkpoint.write_bytes(checkpoint.read_bytes()[:1000])
     same(train(SMALL, 7, digits, checkpoint=checkpoint), whole)
 
 

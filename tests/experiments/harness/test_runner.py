@@ -18,7 +18,8 @@ import pytest
 from experiments.__main__ import main
 from experiments.harness import plan, progress, provenance, registry, runner, store
 from experiments.harness.identity import Identity
-from experiments.harness.registry import Experiment, Outcome, Step
+from experiments.harness.registry import Experiment, Outcome
+from lenet98.loop import Progress
 
 ROOT = Path(__file__).parents[3]
 
@@ -27,7 +28,7 @@ def count(config, seed, context):
     """A quick fake experiment: seed + 1 errors in 100; one seed fails and one diverges."""
     passes = []
     for number in range(1, config["passes"] + 1):
-        context.progress(Step(50, 50, errors=seed, pass_number=number, passes=config["passes"]))
+        context.progress(Progress(number, config["passes"], 50, 50, errors=seed))
         if seed == config["diverges"] and number == 2:
             return Outcome(passes, np.zeros(100, np.uint8), diverged=True, extra={"loss": float("nan")})
         passes.append({"number": number, "test_errors": seed + 1, "test_patterns": 100})
@@ -299,14 +300,15 @@ SLOW = """
     import numpy as np
     from experiments.harness import registry
     from experiments.__main__ import main
-    from experiments.harness.registry import Experiment, Outcome, Step
+    from experiments.harness.registry import Experiment, Outcome
+    from lenet98.loop import Progress
 
     def slow(config, seed, context):
         Path("pids").open("a").write(f"{os.getpid()}\\n")
         done = int(context.checkpoint.read_text()) if context.checkpoint.exists() else 0
         for number in range(done + 1, 4):
             for patterns in range(0, 101, 5):
-                context.progress(Step(patterns, 100, 1, number, 3))
+                context.progress(Progress(number, 3, patterns, 100, 1))
                 time.sleep(float(os.environ["STEP"]) if number > 1 else 0)
             context.checkpoint.write_text(str(number))
         entry = {"test_errors": 1, "test_patterns": 100, "first": done + 1}
@@ -426,7 +428,7 @@ def test_lines_give_error_and_time_left(capsys):
     lines = progress.Lines()
     for number in (1, 2):
         for done in (0, 500, 1000):
-            lines.report("lenet5 seed 3", Step(done, 1000, done // 50, number, 4))
+            lines.report("lenet5 seed 3", Progress(number, 4, done, 1000, done // 50))
     written = capsys.readouterr().err.splitlines()
     assert [line.partition(",")[0] for line in written] == ["lenet5 seed 3: pass 1/4", "lenet5 seed 3: pass 2/4"]
     assert "error 2.00%" in written[0]
@@ -435,10 +437,10 @@ def test_lines_give_error_and_time_left(capsys):
 
 def test_bars_show_every_run_and_the_total(monkeypatch, capsys):
     bars = progress.Bars(2)
-    bars.report("lenet5 seed 3", Step(500, 1000, 10, 1, 2))
+    bars.report("lenet5 seed 3", Progress(1, 2, 500, 1000, 10))
     assert bars._bars["lenet5 seed 3"].n == pytest.approx(0.25)
     bars.end("lenet5 seed 3")
-    bars.report("lenet5 seed 4", Step(1000, 1000, 10, 1, 2))
+    bars.report("lenet5 seed 4", Progress(1, 2, 1000, 1000, 10))
     assert bars._all.n == pytest.approx(1.5)
     bars.say("lenet5 seed 3: done")
     bars.close()

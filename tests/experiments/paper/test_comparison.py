@@ -9,10 +9,11 @@ import pytest
 from experiments.__main__ import main
 from experiments.harness import documents, registry, tables
 from experiments.harness.loader import Loader, NoResults
-from experiments.harness.registry import Experiment, Outcome, Step
+from experiments.harness.registry import Experiment, Outcome
 from experiments.paper import comparison
 from experiments.paper import numbers as paper
 from experiments.paper.comparison import Line
+from lenet98.loop import Progress
 from paper_figures import fig09_error_rates, fig10_rejection, fig11_operations, fig12_memory
 from paper_figures._bars import Bar, Scale, draw_bars
 from tests.experiments.harness.test_runner import finish
@@ -33,7 +34,7 @@ def test_all_27_classifiers_of_fig_9_can_be_run():
 
 def quick(config, seed, context):
     """One error in a hundred."""
-    context.progress(Step(100, 100))
+    context.progress(Progress(1, 1, 100, 100))
     return Outcome([{"test_errors": 1, "test_patterns": 100}], np.zeros(100, np.uint8))
 
 

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from threadpoolctl import threadpool_limits
 
 from experiments.harness import registry, tables
 from experiments.harness.loader import Loader, NoResults
@@ -12,7 +13,9 @@ from experiments.paper import svm, tangent_distance
 from experiments.paper.svm import Config, run_machines
 from experiments.paper.tangent_distance import run_tangents
 from lenet98.classifiers import svm as classifiers
+from lenet98.threads import one_thread
 from tests.fakes import publish
+from tests.resumption import DAMAGES, warned
 
 SMALL = Config(degree=5, directions=4, reduced=5, steps=3, train_size=200, evaluate_on="held out")
 
@@ -112,14 +115,34 @@ def test_interrupted_run_goes_on_with_the_machines_that_it_has(outcome, tmp_path
     assert resumed.extra == outcome.extra
 
 
-def test_checkpoint_of_another_run_is_not_used(tmp_path):
-    other = replace(SMALL, directions=0, reduced=0, C=0.01)
-    run_machines(other, 0, context(tmp_path)[0])
-    again, reports = context(tmp_path)
-    run_machines(replace(other, C=1.0), 0, again)
-    assert min(report.pass_number for report in reports) == 1
-    (tmp_path / "checkpoint").write_bytes(b"damaged")
-    run_machines(other, 0, context(tmp_path)[0])
+def test_checkpoint_of_another_run_is_refused_and_a_damaged_one_ignored(tmp_path, caplog):
+    other, checkpoint = replace(SMALL, directions=0, reduced=0, C=0.01), tmp_path / "checkpoint"
+    whole = run_machines(other, 0, context(tmp_path)[0])
+    with pytest.raises(ValueError, match="state of another run"):
+        run_machines(replace(other, C=1.0), 0, context(tmp_path)[0])
+    content = checkpoint.read_bytes()
+    for damage in DAMAGES.values():
+        checkpoint.write_bytes(damage(content))
+        stopping, reports = context(tmp_path, 1)
+        with pytest.raises(Stopped):
+            run_machines(other, 0, stopping)
+        assert reports[0].pass_number == 1
+        warned(caplog.records, checkpoint)
+    again = run_machines(other, 0, context(tmp_path)[0])
+    warned(caplog.records, checkpoint)
+    assert again.predictions.tobytes() == whole.predictions.tobytes()
+    assert again.scores.tobytes() == whole.scores.tobytes()
+    assert again.extra == whole.extra
+
+
+def test_any_number_of_threads_gives_the_same_bits(outcome, tmp_path):
+    for threads in (1, 2):
+        given = replace(context(tmp_path)[0], checkpoint=tmp_path / str(threads), threads=threads)
+        with threadpool_limits(threads), one_thread():  # the latter as in the harness
+            found = run_machines(SMALL, 0, given)
+        assert found.predictions.tobytes() == outcome.predictions.tobytes()
+        assert found.scores.tobytes() == outcome.scores.tobytes()
+        assert found.extra == outcome.extra
 
 
 def test_more_patterns_than_there_are_is_refused(tmp_path):

@@ -10,12 +10,13 @@ from torch.nn import functional as F
 from lenet98.data.distortions import FIG7, distort
 from lenet98.data.fields import BLACK, WHITE
 from lenet98.data.mnist import MNIST
+from lenet98.loop import Progress
 from lenet98.modern import minibatch
 from lenet98.modern.elastic import Elastic
-from lenet98.modern.minibatch import Config, Optimizer, Progress, evaluate, flat, rate, shown, train
+from lenet98.modern.minibatch import Config, Optimizer, evaluate, flat, rate, shown, train
 from lenet98.modern.networks import ConvNet, Initial, build
 from lenet98.randomness import generator
-from tests.resumption import interrupted, resumed
+from tests.resumption import same
 
 SMALL = Config(network=ConvNet(squashing="relu", pooling="max"), train_size=200, passes=3, batch=20)
 
@@ -36,16 +37,6 @@ EVERYTHING = Config(
 def digits(mnist) -> MNIST:
     """The real training set with a test set of 100."""
     return replace(mnist, test_images=mnist.test_images[:100], test_labels=mnist.test_labels[:100])
-
-
-def timeless(history):
-    return [replace(entry, seconds=0) for entry in history]
-
-
-def same(a, b):
-    assert flat(a.model).tobytes() == flat(b.model).tobytes()
-    assert a.outputs.tobytes() == b.outputs.tobytes()
-    assert timeless(a.history) == timeless(b.history)
 
 
 def test_loss_falls_on_a_fixed_batch(digits):
@@ -105,25 +96,6 @@ def test_a_run_depends_on_no_global_generator_and_no_number_of_threads_and_leave
     assert torch.equal(torch.get_rng_state(), before)
     torch.manual_seed(2)
     same(train(EVERYTHING, 0, digits), first)
-
-
-@pytest.mark.parametrize("config", [SMALL, EVERYTHING], ids=["plain", "everything"])
-def test_interrupted_run_resumed_equals_one_that_was_not(digits, config, tmp_path):
-    checkpoint = tmp_path / "run.checkpoint"
-    interrupted(train, config, 7, digits, checkpoint, 3)
-    run, passes = resumed(train, config, 7, digits, checkpoint)
-    assert set(passes) == {3}
-    same(run, train(config, 7, digits))
-
-
-def test_checkpoint_of_another_run_is_refused_and_a_damaged_one_ignored(digits, tmp_path):
-    short, checkpoint = replace(SMALL, passes=1), tmp_path / "run.checkpoint"
-    whole = train(short, 7, digits, checkpoint=checkpoint)
-    with pytest.raises(ValueError, match="state of another run"):
-        train(short, 8, digits, checkpoint=checkpoint)
-    for damaged in (checkpoint.read_bytes()[:1000], b"", b"nothing of ours"):
-        checkpoint.write_bytes(damaged)
-        same(train(short, 7, digits, checkpoint=checkpoint), whole)
 
 
 def test_run_whose_loss_is_not_finite_is_diverged_and_goes_back_to_its_last_pass(digits):

@@ -12,7 +12,7 @@ from torch import nn
 from lenet98 import losses
 from lenet98.data.fields import BLACK, WHITE
 from lenet98.modern import ladder
-from lenet98.modern.minibatch import Config, Optimizer, flat, train
+from lenet98.modern.minibatch import Config, Optimizer, train
 from lenet98.modern.networks import Scoring, SpecNet
 from lenet98.modules import Net
 from lenet98.randomness import generator
@@ -111,27 +111,6 @@ def test_a_pass_of_the_1998_network_by_hand(digits):
     assert run.history[0].train_errors == errors
     assert run.history[0].test_errors == (run.outputs.argmax(1) != digits.test_labels).sum()
     assert (run.outputs <= 0).all()
-
-
-class Interrupted(Exception):
-    pass
-
-
-@pytest.mark.parametrize(
-    "network", [SpecNet(), SpecNet("today", ladder.HE, batch_norm=True, dropout=0.3)], ids=["1998", "today"]
-)
-def test_interrupted_run_resumed_equals_one_that_was_not(digits, network, tmp_path):
-    config, checkpoint = replace(CONFIG, network=network), tmp_path / "run.checkpoint"
-
-    def stop_in_pass_two(report):
-        if report.pass_number == 2:
-            raise Interrupted
-
-    with pytest.raises(Interrupted):
-        train(config, 7, digits, progress=stop_in_pass_two, checkpoint=checkpoint)
-    resumed, whole = train(config, 7, digits, checkpoint=checkpoint), train(config, 7, digits)
-    assert flat(resumed.model).tobytes() == flat(whole.model).tobytes()
-    assert resumed.outputs.tobytes() == whole.outputs.tobytes()
 
 
 def test_it_learns(mnist):
