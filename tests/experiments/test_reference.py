@@ -13,7 +13,6 @@ from experiments.modern import held_out
 from experiments.paper import numbers as paper
 from lenet98 import weights
 from lenet98.evaluation import predict, rejection_score
-from lenet98.networks import named
 from lenet98.online.engine import Engine
 from lenet98.training import distances
 
@@ -89,7 +88,7 @@ def test_published_predictions_count_the_published_errors(mnist):
 def test_published_weights_give_the_published_predictions(mnist):
     path = weights.default()
     parameters, config = weights.load(path)
-    y = distances(Engine(named(config.spec), config.reading), parameters, mnist.test_images)
+    y = distances(Engine(config.spec, config.reading), parameters, mnist.test_images)
     arrays = store.read(path.with_suffix(".json")).arrays()
     # Another processor rounds otherwise, which can decide a tie.
     assert np.count_nonzero(predict(y) != arrays["predictions"]) <= 2
