@@ -79,7 +79,8 @@ def test_published_predictions_count_the_published_errors(mnist):
         result = store.read(path)
         if not result.diverged:
             patterns = result.last["test_patterns"]
-            held_out = result.record["config"].get("evaluate_on") == "held out"
+            config = result.record["config"]
+            held_out = config.get("held_out") or config.get("evaluate_on") == "held out"
             labels = mnist.train_labels[-patterns:] if held_out else mnist.test_labels
             wrong = int((result.arrays()["predictions"] != labels).sum())
             assert (wrong, len(labels)) == (result.last["test_errors"], patterns), path

@@ -32,7 +32,7 @@ def run(config, data, tmp_path, seed=0):
     steps = []
     context = Context(steps.append, tmp_path / "checkpoint")
     context.__dict__["mnist"] = data
-    return fit_and_test(config, seed, context), steps
+    return fit_and_test(replace(config, train_size=len(data.train_images)), seed, context), steps
 
 
 def test_rows_are_the_papers_and_deterministic_but_for_k_means():

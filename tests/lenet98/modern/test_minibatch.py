@@ -13,7 +13,7 @@ from lenet98.data.mnist import MNIST
 from lenet98.modern import minibatch
 from lenet98.modern.elastic import Elastic
 from lenet98.modern.minibatch import Config, Optimizer, Progress, evaluate, flat, rate, shown, train
-from lenet98.modern.networks import ConvNet, Initial, build
+from lenet98.modern.networks import ConvNet, Initial
 from lenet98.randomness import generator
 from tests.resumption import interrupted, resumed
 
@@ -68,7 +68,7 @@ def test_a_pass_by_hand(digits, chosen, reference):
     """Batches of 64, 64 and 22 in the order of the run, each a step of PyTorch's own optimiser."""
     config = replace(SMALL, optimizer=chosen, train_size=150, batch=64, passes=1)
     run = train(config, 5, digits)
-    model = build(config.network, generator(5, "init"))
+    model = config.network.build(5)
     optimizer, order = reference(model.parameters()), generator(5, "order", 1).permutation(150)
     errors, losses = 0, 0.0
     for patterns in (order[:64], order[64:128], order[128:]):
