@@ -11,6 +11,7 @@ import numpy as np
 import torch
 
 from experiments.harness.registry import Context, Outcome
+from experiments.numerics import family
 from lenet98.data.distortions import FIG7, Showing
 from lenet98.data.mnist import MNIST
 from lenet98.data.preprocessing import FORMS, in_form
@@ -37,6 +38,7 @@ def outcome(trained: Trained) -> Outcome:
     )
 
 
+@family("online")
 def train_network(config: Config, seed: int, context: Context) -> Outcome:
     """One training run on MNIST."""
     return outcome(train(config, seed, context.mnist, progress=context.progress, checkpoint=context.checkpoint))
@@ -76,6 +78,7 @@ class InForm(Context):
         return in_form(self.of.mnist, self.form)
 
 
+@family("online")
 def train_on_form(config: FormConfig, seed: int, context: Context) -> Outcome:
     """One training run on MNIST in the form that `config` names."""
     formed = InForm(context.progress, context.checkpoint, context.data_dir, context.threads, context, config.form)
@@ -85,6 +88,7 @@ def train_on_form(config: FormConfig, seed: int, context: Context) -> Outcome:
 # --- on distorted patterns that are never shown twice: what the paper's pool of 600,000 costs or saves ----------------
 
 
+@family("online, never twice")
 def train_on_fresh(config: Config, seed: int, context: Context) -> Outcome:
     """One training run in which every pass shows a new distortion of every pattern, and no original."""
 
@@ -103,6 +107,7 @@ def train_on_fresh(config: Config, seed: int, context: Context) -> Outcome:
 # --- in batches, by Lush's protocol, and with one SDLM rate a layer; not in the paper ----------------------------
 
 
+@family("mini-batches")
 def train_in_batches(config: minibatch.Config, seed: int, context: Context) -> Outcome:
     """One training run on MNIST."""
     trained = minibatch.train(config, seed, context.mnist, progress=context.progress, checkpoint=context.checkpoint)
@@ -119,11 +124,13 @@ def train_in_batches(config: minibatch.Config, seed: int, context: Context) -> O
     )
 
 
+@family("lush")
 def train_by_stages(config: lush.Config, seed: int, context: Context) -> Outcome:
     """One training run of Lush's LeNet-5 on MNIST."""
     return outcome(lush.train(config, seed, context.mnist, progress=context.progress, checkpoint=context.checkpoint))
 
 
+@family("lenet-from-scratch")
 def train_by_layer_rates(config: lenet_from_scratch.Config, seed: int, context: Context) -> Outcome:
     """One training run on MNIST with one SDLM rate a layer."""
     return outcome(

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from experiments.harness import provenance
+from experiments import numerics
 from experiments.harness.identity import Identity, plain
 
 if TYPE_CHECKING:
@@ -75,6 +75,12 @@ def load_mnist(data_dir: Path | None) -> MNIST:
     return mnist.load(data_dir)
 
 
+def judged(experiment: Experiment) -> NDArray[np.uint8]:
+    """Classes of the patterns that an experiment is judged on: of the test set, or held out of the training set."""
+    data, held_out = load_mnist(None), getattr(experiment.config, "held_out", 0)
+    return data.train_labels[-held_out:] if held_out else data.test_labels
+
+
 @dataclass(frozen=True)
 class Outcome:
     """What a run gives back.
@@ -107,8 +113,6 @@ class Experiment:
     run: Callable[[Any, int, Context], Outcome]
     minutes: float
     """Estimated time of one run on one core."""
-    code: tuple[str, ...] = ()
-    """Modules whose code, with all that they import, computes the outcome; by default the one that defines `run`."""
     seeds: tuple[int, ...] = tuple(range(10))
     deterministic: bool = False
     """Whether the seed changes nothing: one run, seed 0, is all there is."""
@@ -123,10 +127,14 @@ class Experiment:
         if self.deterministic:
             object.__setattr__(self, "seeds", (0,))
 
+    @property
+    def family(self) -> str:
+        """The way in which it is computed, a name of `experiments.numerics`."""
+        return numerics.family_of(self.run)
+
     def identity(self) -> Identity:
         """What its results are found by."""
-        roots = self.code or (self.run.__module__,)
-        return Identity(plain(self.config), DATA[self.data](), provenance.code_version(roots))
+        return Identity(plain(self.config), DATA[self.data](), self.family, numerics.versions(self.family))
 
 
 def _mnist_version() -> str:

@@ -21,7 +21,7 @@ from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import Any, Literal
 
 import numpy as np
 
@@ -59,7 +59,7 @@ class _Worker:
 
     reports: Any = None  # queue of (label, Step)
     stop: Any = None  # shared flag
-    verified: ClassVar[set[str]] = set()  # experiments whose code here is the code that their keys name
+    verified: bool = False  # whether the code here was found to be the parent's
 
 
 def _start_worker(reports: Any, stop: Any) -> None:
@@ -92,7 +92,7 @@ def _run_job(job: Job, data_dir: Path | None, threads: int, versions: Json) -> E
         _Worker.reports.put((job.label, step))
 
     try:
-        _verify_code(job)
+        _verify_code(versions)
         return _make(job, Context(report, job.checkpoint, data_dir, threads), versions)
     except Stopped:
         return Ended("stopped")
@@ -104,11 +104,11 @@ def _run_job(job: Job, data_dir: Path | None, threads: int, versions: Json) -> E
         )
 
 
-def _verify_code(job: Job) -> None:
-    """Once per experiment: RuntimeError if this process may have loaded other code than the parent took the key of."""
-    if job.experiment.name not in _Worker.verified and job.experiment.identity() != job.identity:
-        raise RuntimeError("its code was edited while the command ran; give the command again")
-    _Worker.verified.add(job.experiment.name)
+def _verify_code(versions: Json) -> None:
+    """Once per process: RuntimeError if the code was edited after the parent took the keys of its runs."""
+    if not _Worker.verified and provenance.sources() != versions["sources"]:
+        raise RuntimeError("the code was edited while the command ran; give the command again")
+    _Worker.verified = True
 
 
 def _make(job: Job, context: Context, versions: Json) -> Ended:
@@ -129,7 +129,8 @@ def _make(job: Job, context: Context, versions: Json) -> Ended:
         "status": "diverged" if outcome.diverged else "finished",
         "config": job.identity.config,
         "data": job.identity.data,
-        "code": {"version": job.identity.code.version, "modules": job.identity.code.modules},
+        "family": job.identity.family,
+        "numerics": job.identity.numerics,
         "machine": provenance.machine(context.threads),
         "versions": versions,
         "command": job.command,

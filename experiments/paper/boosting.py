@@ -27,6 +27,7 @@ from experiments.harness import tables
 from experiments.harness.loader import Loader, NoResults
 from experiments.harness.registry import Context, Experiment, Outcome, Report, Step, register
 from experiments.harness.tables import Table
+from experiments.numerics import family
 from experiments.paper import numbers as paper
 from experiments.trainers import train_network, training
 from lenet98 import accounting
@@ -267,6 +268,7 @@ def by_share(distances: list[Distances], labels: NDArray[np.integer[Any]]) -> li
 # --- the experiment ---------------------------------------------------------------------------------------------------
 
 
+@family("boosting")
 def boost(config: BoostedConfig, seed: int, context: Context) -> Outcome:
     """Three networks, one after the other, and their answers."""
     began = time.perf_counter()

@@ -17,6 +17,7 @@ from experiments.harness import tables
 from experiments.harness.loader import Loader
 from experiments.harness.registry import Context, Experiment, Outcome, Step, register
 from experiments.harness.tables import Table
+from experiments.numerics import family
 from experiments.paper import numbers as paper
 from lenet98.classifiers.decisions import Classifier, Report
 from lenet98.classifiers.linear import Linear, PairwiseLinear
@@ -102,6 +103,7 @@ def fit(config: Config, seed: int, images: Images, labels: NDArray[np.uint8], re
     raise ValueError(f"no classifier called {config.classifier!r}")
 
 
+@family("fitted")
 def fit_and_test(config: Config, seed: int, context: Context) -> Outcome:
     """One fit, its decisions on the patterns that it is judged by, and its costs."""
     there = patterns(config, context.mnist)

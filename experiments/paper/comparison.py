@@ -13,7 +13,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from experiments.harness import registry, tables
+from experiments.harness import provenance, registry, tables
 from experiments.harness.identity import Json
 from experiments.harness.loader import Loader, NoResults
 from experiments.harness.registry import Experiment
@@ -244,7 +244,8 @@ def _made(line: Line) -> Json:
     results = line.runs.results if line.runs else ()
     return {
         "seeds": [result.seed for result in results],
-        "code": sorted({result.record["code"]["version"] for result in results}),
+        "numerics": line.runs.results[0].record["numerics"] if line.runs else None,
+        "code": sorted({provenance.written(result.record) for result in results}),
         "folder": line.runs.folder.as_posix() if line.runs else None,
     }
 

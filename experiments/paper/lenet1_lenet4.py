@@ -22,6 +22,7 @@ from experiments.harness.loader import Loader
 from experiments.harness.registry import Context, Experiment, Outcome, Report, Step, register
 from experiments.harness.store import Runs
 from experiments.harness.tables import Row, Table
+from experiments.numerics import family
 from experiments.paper import numbers as paper
 from experiments.trainers import FormConfig, train_network, train_on_form, training
 from lenet98 import accounting, networks
@@ -258,6 +259,7 @@ def _passes(config: Config) -> int:
     return len(config.etas) + 2
 
 
+@family("k-nearest states")
 def nearest_states(config: NeighboursConfig, seed: int, context: Context) -> Outcome:
     """LeNet-4 with K-NN in place of its last layer."""
     found = train_and_store(config, seed, context)
@@ -270,6 +272,7 @@ def nearest_states(config: NeighboursConfig, seed: int, context: Context) -> Out
     return _classify(config, found, context, outputs, found.stored.size)
 
 
+@family("local learning")
 def local_learning(config: LocalConfig, seed: int, context: Context) -> Outcome:
     """LeNet-4 with its last layer retrained for every pattern."""
     found = train_and_store(config, seed, context)
@@ -283,6 +286,7 @@ def local_learning(config: LocalConfig, seed: int, context: Context) -> Outcome:
     return _classify(config, found, context, outputs, found.stored.size + retraining)
 
 
+@family("last layers")
 def compare_settings(config: GridConfig, seed: int, context: Context) -> Outcome:
     """LeNet-4 itself, and in `extra` the errors of K-NN and of local learning by setting."""
     found = train_and_store(config, seed, context)

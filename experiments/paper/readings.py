@@ -20,6 +20,7 @@ from experiments.harness.loader import Loader
 from experiments.harness.registry import Context, Experiment, Outcome, register
 from experiments.harness.store import Result, Runs
 from experiments.harness.tables import Row, Table
+from experiments.numerics import family
 from experiments.paper import numbers as paper
 from experiments.trainers import train_network
 from lenet98.data.fields import pad_and_scale
@@ -39,6 +40,7 @@ LITTLE = 0.01
 """A unit is saturated when f'(a)^2 has fallen to this share of its greatest value, at a = 0."""
 
 
+@family("saturation")
 def train_and_look(config: Config, seed: int, context: Context) -> Outcome:
     """Train as `config` says, and look at the network before, between and after its passes."""
     spec, images = config.spec, pad_and_scale(context.mnist.train_images[:PATTERNS])

@@ -15,6 +15,7 @@ from experiments.harness import tables
 from experiments.harness.loader import Loader
 from experiments.harness.registry import Context, Experiment, Outcome, Step, register
 from experiments.harness.tables import Table
+from experiments.numerics import family
 from experiments.paper import numbers as paper
 from lenet98.classifiers import reduced_set, svm
 from lenet98.classifiers.checks import CLASSES
@@ -60,6 +61,7 @@ class Config:
         return ("regular", *(["virtual"] if self.directions else []), *(["reduced"] if self.reduced else []))
 
 
+@family("support vectors")
 def run_machines(config: Config, seed: int, context: Context) -> Outcome:
     """Make the machines of every stage; the last ones classify.  The seed changes nothing."""
     run = _Run(config, context)

@@ -10,6 +10,7 @@ from experiments.harness import tables
 from experiments.harness.loader import Loader
 from experiments.harness.registry import Context, Experiment, Outcome, Step, register
 from experiments.harness.tables import Table
+from experiments.numerics import family
 from experiments.paper import numbers as paper
 from lenet98.classifiers.tangent import TangentDistance
 from lenet98.data.preprocessing import in_form
@@ -40,6 +41,7 @@ class Config:
     """The last so many training patterns are those on which errors are counted; the test set if 0."""
 
 
+@family("tangent distance")
 def run_tangents(config: Config, seed: int, context: Context) -> Outcome:
     """Find the nearest prototypes of every pattern.  The seed changes nothing."""
     part = split(in_form(context.mnist, "16x16"), config.train_size, config.held_out)

@@ -17,8 +17,8 @@ import numpy as np
 import pytest
 
 from experiments.__main__ import main
-from experiments.harness import plan, progress, registry, runner, store
-from experiments.harness.identity import CodeVersion, Identity
+from experiments.harness import plan, progress, provenance, registry, runner, store
+from experiments.harness.identity import Identity
 from experiments.harness.registry import Experiment, Outcome, Step
 from experiments.trainers import outcome
 from lenet98.data.mnist import MNIST
@@ -47,7 +47,6 @@ FAKE = Experiment(
     {"passes": 2, "fails": 1, "diverges": 3},
     count,
     minutes=0.1,
-    code=("lenet98.specs",),
     data="none",
 )
 
@@ -146,12 +145,10 @@ def test_two_processes_with_a_failing_and_a_diverging_seed(tmp_path, fakes, capf
 
 
 def test_code_edited_after_the_key_was_taken_fails_the_run(tmp_path, fakes, capfd, monkeypatch):
-    changed = Identity(FAKE.config, "none", CodeVersion({"lenet98.specs": "as it was"}))
-    with monkeypatch.context() as patch:
-        patch.setattr(Experiment, "identity", lambda self: changed)
-        jobs = plan.plan([FAKE], (0,), tmp_path).jobs
+    jobs = plan.plan([FAKE], (0,), tmp_path).jobs
+    monkeypatch.setattr(provenance, "sources", lambda: "as they were")
     assert runner.execute(jobs, 1).failed == 1
-    assert "its code was edited while the command ran" in capfd.readouterr().err
+    assert "the code was edited while the command ran" in capfd.readouterr().err
     assert not made(tmp_path)
 
 
@@ -182,7 +179,8 @@ def finish(tmp_path, experiment=FAKE, seed=0, **changes):
         "status": "finished",
         "config": identity.config,
         "data": identity.data,
-        "code": {"version": identity.code.version, "modules": identity.code.modules},
+        "family": identity.family,
+        "numerics": identity.numerics,
         "machine": {"cpu": "R10000", "cores": 1},
         "passes": [{"test_errors": 1, "test_patterns": 100}],
         "finished": "1998",
@@ -207,12 +205,12 @@ def test_why_after_a_change_of_configuration(tmp_path):
     assert job.reason == "run again: config passes changed from 2 to 3"
 
 
-def test_why_after_a_change_of_code_and_data(tmp_path, monkeypatch):
+def test_why_after_a_change_of_numerics_and_data(tmp_path, monkeypatch):
     finish(tmp_path)
-    changed = Identity(FAKE.config, "none-2", CodeVersion({"lenet98.specs": "new"}))
+    changed = Identity(FAKE.config, "none-2", "count", {"count": 2})
     monkeypatch.setattr(Experiment, "identity", lambda self: changed)
     (job,) = planned(tmp_path).jobs
-    assert job.reason == "run again: data changed from none to none-2; code changed in lenet98.specs"
+    assert job.reason == "run again: data changed from none to none-2; numerics of count changed from 1 to 2"
 
 
 def test_why_after_damage(tmp_path):
@@ -351,7 +349,7 @@ SLOW = """
 
     if __name__ == "__main__":
         registry._import_all = lambda: None
-        registry.register(Experiment("slow", "Slow", {}, slow, 1, code=("lenet98.specs",), data="none"))
+        registry.register(Experiment("slow", "Slow", {}, slow, 1, data="none"))
         sys.exit(main())
 """
 

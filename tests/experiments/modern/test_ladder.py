@@ -92,10 +92,9 @@ def test_mini_batches_keep_the_network_its_reading_and_the_grey_levels_of_the_ru
 
 
 @pytest.mark.parametrize("variant", VARIANTS, ids=lambda variant: variant.experiment)
-def test_every_variant_can_be_shown_and_its_layers_are_part_of_its_key(variant, capsys):
+def test_every_variant_can_be_shown(variant, capsys):
     experiment = registry.named(variant.experiment)
     if variant.config is not None:
-        assert "lenet98.modern.ladder" in experiment.identity().code.modules
         assert experiment.seeds == (0, 1, 2, 3, 4)
     assert variant.idea.endswith(".")
     assert main(["show", variant.experiment]) == 0

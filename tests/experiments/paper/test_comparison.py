@@ -16,7 +16,7 @@ from experiments.paper.comparison import Line
 from paper_figures import fig09_error_rates, fig10_rejection, fig11_operations, fig12_memory
 from paper_figures._bars import Bar, Scale, draw_bars
 from tests.experiments.harness.test_runner import finish
-from tests.fakes import IDENTITY, publish
+from tests.fakes import publish
 
 NAMES = [row.experiment for row in paper.ROWS]
 MISSING = [name for name in NAMES if name not in registry.load()]
@@ -44,7 +44,6 @@ def fake(name, minutes=1.0):
         {},
         quick,
         minutes,
-        code=("lenet98.specs",),
         data="none",
         deterministic=True,
         paper_error=paper.TEST_ERROR.get(name),
@@ -160,7 +159,7 @@ def test_fig9_has_every_classifier_in_the_papers_order(some):
     assert lacking.count(",") == 22
     assert "deslant_linear" in lacking
     assert "lenet4," not in lacking
-    assert f"`{some.reference}/lenet5`, seeds 0-2, code {IDENTITY.code.version}" in made.notes[-1]
+    assert f"`{some.reference}/lenet5`, seeds 0-2, commit cccccccccc" in made.notes[-1]
 
 
 @pytest.mark.parametrize("form", tables.FORMATS)

@@ -122,7 +122,6 @@ def test_a_form_is_part_of_what_results_are_found_by():
     identity = registry.named("16x16_lenet1").identity()
     assert identity.config["form"] == "16x16"
     assert {field.name for field in fields(Config)} < identity.config.keys()
-    assert "lenet98.data.preprocessing" in identity.code.modules
     assert MEAN_SQUARED_ERROR.loss == identity.config["reading"]["loss"]
 
 
