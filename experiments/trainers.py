@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from typing import Any, TypeVar
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from experiments.harness.registry import Context, Outcome
 from experiments.numerics import family
@@ -19,6 +19,7 @@ from lenet98.loop import Trained
 from lenet98.modern import lenet_from_scratch, lush, minibatch
 from lenet98.randomness import generator
 from lenet98.readings import DEFAULT
+from lenet98.specs import Spec
 from lenet98.training import Config, train
 
 # --- as Section III.B describes ---------------------------------------------------------------------------------------
@@ -137,6 +138,16 @@ def train_by_layer_rates(config: lenet_from_scratch.Config, seed: int, context: 
     )
 
 
+TRAINERS: dict[type, Callable[[Any, int, Context], Outcome]] = {
+    Config: train_network,
+    FormConfig: train_on_form,
+    minibatch.Config: train_in_batches,
+    lush.Config: train_by_stages,
+    lenet_from_scratch.Config: train_by_layer_rates,
+}
+"""What trains a network, by its kind of configuration."""
+
+
 # --- the networks with ten place-coded outputs: how the paper is read for them (III.C.5 to III.C.8) -------------------
 
 
@@ -146,19 +157,9 @@ MEAN_SQUARED_ERROR = replace(DEFAULT, loss="eq8")
 C = TypeVar("C", bound=Config)
 
 
-def training(kind: type[C], spec: str, *, distorted: bool = False, **more: Any) -> C:
-    """The recipe of III.B for a network of `lenet98.networks`, with the distortions of Fig. 7 or without any.
+def training(kind: type[C], spec: Spec, *, distorted: bool = False, **more: Any) -> C:
+    """The recipe of III.B for a network, with the distortions of Fig. 7 or without any.
 
     `kind` is the class of the configuration, and `more` its further fields.
     """
     return kind(spec=spec, reading=MEAN_SQUARED_ERROR, distortions=FIG7 if distorted else None, **more)
-
-
-# --- the patterns that a training run is judged on --------------------------------------------------------------------
-
-
-def evaluated(config: Config, data: MNIST) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-    """Images and labels of the patterns that a run of `config` is judged on."""
-    if config.evaluate_on == "test":
-        return data.test_images, data.test_labels
-    return data.train_images[config.train_size :], data.train_labels[config.train_size :]

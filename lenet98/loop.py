@@ -42,7 +42,7 @@ class Pass:
     """Mean loss on the fly."""
     test_patterns: int
     test_errors: int
-    """Patterns misclassified after the pass, of those that `Config.evaluate_on` names."""
+    """Patterns misclassified after the pass, of those that judge (`lenet98.data.splits`)."""
     seconds: float
 
 

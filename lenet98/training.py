@@ -11,18 +11,20 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from lenet98 import loop
+from lenet98 import accounting, loop
+from lenet98.accounting import Cost
 from lenet98.curvature import diagonal
 from lenet98.data.distortions import FIELD, Magnitudes, Pool, Showing, distort
 from lenet98.data.fields import pad_and_scale
 from lenet98.data.mnist import MNIST
+from lenet98.data.splits import split
 from lenet98.loop import Progress, SDLMPass, State, Trained
-from lenet98.networks import named
+from lenet98.networks import LENET5, resolved
 from lenet98.online.engine import Engine
 from lenet98.randomness import generator
 from lenet98.readings import DEFAULT, Reading, initial_parameters
@@ -41,7 +43,8 @@ class Config:
     Raises ValueError, naming the field, for a value that no run can have.
     """
 
-    spec: str = "lenet5"
+    spec: Spec = LENET5
+    """A name of `lenet98.networks.SPECS` stands for that network."""
     reading: Reading = DEFAULT
     etas: tuple[float, ...] = ETAS
     """eta of each pass; its length is the number of passes."""
@@ -52,19 +55,24 @@ class Config:
     """The first so many training patterns are learnt."""
     distortions: Magnitudes | None = None
     """Train on a pool of the patterns and nine distorted copies of each, a tenth of it each pass (III.B)."""
-    evaluate_on: Literal["test", "held out"] = "test"
-    """Where errors are counted: on the test set, or on the training patterns that are not learnt."""
+    held_out: int = 0
+    """The last so many training patterns are those on which errors are counted; the test set if 0."""
 
     def __post_init__(self) -> None:
-        named(self.spec)
+        object.__setattr__(self, "spec", resolved(self.spec))
         if not self.etas or not all(0 < eta < float("inf") for eta in self.etas):
             raise ValueError(f"Config.etas is {self.etas}; it needs one positive eta per pass")
         if not 0 < self.mu < float("inf"):
             raise ValueError(f"Config.mu is {self.mu!r}; it must be positive and finite")
         if not 0 < self.curvature_patterns <= self.train_size:
             raise ValueError(f"Config.curvature_patterns is {self.curvature_patterns}; it must be 1..train_size")
-        if self.evaluate_on not in ("test", "held out"):
-            raise ValueError(f"Config.evaluate_on is {self.evaluate_on!r}; it must be 'test' or 'held out'")
+        if self.held_out < 0:
+            raise ValueError(f"Config.held_out is {self.held_out}; it must be at least 0")
+
+    @property
+    def cost(self) -> Cost:
+        """Of one network and its training."""
+        return accounting.cost(self.spec, len(self.etas))
 
 
 @one_thread()
@@ -96,10 +104,11 @@ def train(
     Raises
     ------
     ValueError
-        If the data do not have `config.train_size` training patterns, or nothing is left to evaluate on.
+        If the training set is smaller than `config.train_size` and `config.held_out` together.
     """
-    run = _Run(config, seed, data, Engine(named(config.spec), config.reading), shows, *_evaluation_set(config, data))
-    start = initial_parameters(run.engine.spec, config.reading, generator(seed, "init"))
+    judged = split(data, config.train_size, config.held_out)
+    run = _Run(config, seed, data, Engine(config.spec, config.reading), shows, judged.images, judged.labels)
+    start = initial_parameters(config.spec, config.reading, generator(seed, "init"))
     state, diverged = loop.run_passes(
         lambda number, before: _one_pass(run, number, before, progress),
         State({"parameters": start}, []),
@@ -125,7 +134,6 @@ def effective_rates(
     The patterns of the estimate are of what is learnt: of `learnt`, or else of the training set, where with distortions
     each is the original or any of its copies.
     """
-    spec = named(config.spec)
     rng = generator(seed, "hessian", number)
     count = config.train_size if learnt is None else len(learnt.patterns)
     if config.reading.curvature_patterns == "first":
@@ -137,7 +145,7 @@ def effective_rates(
     else:
         patterns = Showing(learnt.patterns[chosen], learnt.copies[chosen])
     images = shown(config, seed, patterns, data.train_images)
-    h = diagonal(spec, config.reading, parameters, images)
+    h = diagonal(config.spec, config.reading, parameters, images)
     return h, rates(h, config.etas[number - 1], config.mu)
 
 
@@ -152,12 +160,11 @@ def _pool(config: Config) -> Pool:
 
 def shown(config: Config, seed: int, patterns: Showing, images: NDArray[np.uint8]) -> NDArray[np.float32]:
     """What the network sees of `patterns`, shape (n, 1, height, width)."""
-    spec = named(config.spec)
     if config.distortions:
         field = distort(images, patterns.patterns, patterns.copies, seed, config.distortions)
-        margin = (FIELD - spec.input_shape[1]) // 2
+        margin = (FIELD - config.spec.input_shape[1]) // 2
         return np.ascontiguousarray(field[..., margin : FIELD - margin, margin : FIELD - margin])
-    return inputs(spec, images[patterns.patterns])
+    return inputs(config.spec, images[patterns.patterns])
 
 
 def inputs(spec: Spec, images: NDArray[np.uint8]) -> NDArray[np.float32]:
@@ -222,13 +229,3 @@ def _one_pass(
         seconds=time.perf_counter() - began,
     )
     return State({"parameters": parameters}, [*before.history, entry])
-
-
-def _evaluation_set(config: Config, data: MNIST) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-    if config.train_size > len(data.train_images):
-        raise ValueError(f"Config.train_size is {config.train_size}; there are {len(data.train_images)} patterns")
-    if config.evaluate_on == "test":
-        return data.test_images, data.test_labels
-    if config.train_size == len(data.train_images):
-        raise ValueError("nothing is held out to evaluate on: Config.train_size is the whole training set")
-    return data.train_images[config.train_size :], data.train_labels[config.train_size :]

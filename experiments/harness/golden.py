@@ -34,7 +34,6 @@ from experiments.harness.identity import Json
 from experiments.harness.registry import Context, Experiment, Outcome
 from lenet98.data.mnist import MNIST
 from lenet98.files import atomic
-from lenet98.networks import named
 from lenet98.threads import one_thread
 
 PATTERNS = 2000
@@ -111,7 +110,7 @@ def ends(values: Sequence[float], few: bool) -> tuple[float, ...]:
 def small(config: Any, *, few: bool = False) -> Any:
     """The configuration of a small run, or of one of a few updates."""
     present = {field.name for field in fields(config)}
-    slow = "filtered" in present or "votes" in present or ("spec" in present and named(config.spec).parameters > LARGE)
+    slow = "filtered" in present or "votes" in present or ("spec" in present and config.spec.parameters > LARGE)
     size = FEW if few else FEWER if slow else PATTERNS
     less: dict[str, Any] = {}
     if "train_size" in present:
@@ -134,7 +133,9 @@ def small(config: Any, *, few: bool = False) -> Any:
         less["reduced"] = min(config.reduced, 20)
     if "degree" in present or "sigma" in present:
         less["train_size"] = FEWER
-    if "sigma" in present and config.evaluate_on != "test":
+    if getattr(config, "held_out", 0) and not fitted(config):
+        less["held_out"] = judged(config)
+    if "sigma" in present and config.held_out:
         less["candidates"] = 7  # all of the 10,000 held-out patterns are classified
     if "neighbours" in present:
         less["train_size"] = max(less["train_size"], 200)  # there must be neighbours
@@ -150,19 +151,28 @@ def diverging(config: Any) -> Any | None:
     return None
 
 
+def fitted(config: Any) -> bool:
+    """Whether it is that of a classifier that is fitted, and not of a network that is trained."""
+    return not hasattr(config, "etas") and not hasattr(config, "optimizer")
+
+
+def judged(config: Any) -> int:
+    """Patterns that a small run is judged on, held-out ones of fitted classifiers excepted: those are all 10,000."""
+    return SOLVED if any(hasattr(config, name) for name in ("decay", "decays", "sigma")) else JUDGED
+
+
 def digits(config: Any, data: MNIST) -> MNIST:
     """The digits of a small run."""
     count = min(getattr(config, "train_size", PATTERNS), PATTERNS)
-    # Classifiers that are fitted are judged on the last 10,000 training patterns, networks on all after those learnt.
-    fitted = not hasattr(config, "etas") and not hasattr(config, "optimizer")
-    judged = SOLVED if any(hasattr(config, name) for name in ("decay", "decays", "sigma")) else JUDGED
-    rest = slice(len(data.train_images) - 10_000, None) if fitted else slice(count, count + judged)
+    # Held out are the last 10,000 training patterns from classifiers that are fitted, from networks those after the
+    # patterns that they learn.
+    rest = slice(len(data.train_images) - 10_000, None) if fitted(config) else slice(count, count + judged(config))
     return replace(
         data,
         train_images=np.concatenate((data.train_images[:count], data.train_images[rest])),
         train_labels=np.concatenate((data.train_labels[:count], data.train_labels[rest])),
-        test_images=data.test_images[:judged],
-        test_labels=data.test_labels[:judged],
+        test_images=data.test_images[: judged(config)],
+        test_labels=data.test_labels[: judged(config)],
     )
 
 

@@ -17,14 +17,18 @@ from typing import Any
 
 import numpy as np
 
+from lenet98.specs import Spec
+
 Json = dict[str, Any]
 
 
 def plain(value: Any) -> Any:
-    """`value` as JSON types: dataclasses become objects, tuples lists.
+    """`value` as JSON types: dataclasses become objects, tuples lists, a network what it is without its name.
 
     Raises TypeError for what JSON cannot hold and ValueError for NaN and infinities.
     """
+    if isinstance(value, Spec):
+        return plain(value.as_json())
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         return {f.name: plain(getattr(value, f.name)) for f in dataclasses.fields(value)}
     if isinstance(value, Mapping):

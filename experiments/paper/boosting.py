@@ -27,12 +27,13 @@ from experiments.harness.registry import Context, Experiment, Outcome, register
 from experiments.harness.tables import Table
 from experiments.numerics import family
 from experiments.paper import numbers as paper
-from experiments.trainers import evaluated, train_network, training
+from experiments.trainers import train_network, training
 from lenet98 import accounting, checkpoint
 from lenet98.data.distortions import Showing
 from lenet98.data.mnist import MNIST
+from lenet98.data.splits import split
 from lenet98.loop import Progress, Trained
-from lenet98.networks import named
+from lenet98.networks import LENET4
 from lenet98.online.engine import Engine
 from lenet98.randomness import generator
 from lenet98.training import CHUNK, Config, shown, train
@@ -181,7 +182,7 @@ def filtered(
 
     Raises ValueError if so few pass that it would not end.
     """
-    engine, wanted = Engine(named(config.spec), config.reading), config.filtered
+    engine, wanted = Engine(config.spec, config.reading), config.filtered
     passed: list[Showing] = []
     count = candidates = 0
     for block in pool(config.train_size, seed, first_copy):
@@ -282,10 +283,10 @@ def boost(config: BoostedConfig, seed: int, context: Context) -> Outcome:
                 predictions=nets[-1].distances.argmin(axis=1).astype(np.uint8),
                 diverged=True,
             )
-    _, labels = evaluated(config, context.mnist)
+    labels = split(context.mnist, config.train_size, config.held_out).labels
     distances = [net.distances for net in nets]
     found = together(distances, config.confidence)
-    total = accounting.table(named(config.spec))[-1]
+    total = accounting.table(config.spec)[-1]
     last = {
         "number": NETWORKS + 1,
         "test_patterns": len(labels),
@@ -397,7 +398,7 @@ def _load(path: Path, config: BoostedConfig, seed: int) -> dict[int, Filtered]:
 # --- the experiments --------------------------------------------------------------------------------------------------
 
 
-BOOSTED = training(BoostedConfig, "lenet4", distorted=True)
+BOOSTED = training(BoostedConfig, LENET4, distorted=True)
 
 register(
     Experiment(
@@ -410,13 +411,13 @@ register(
     )
 )
 register(
-    Experiment("dist_lenet4", "[dist] LeNet-4", training(Config, "lenet4", distorted=True), train_network, minutes=2.7)
+    Experiment("dist_lenet4", "[dist] LeNet-4", training(Config, LENET4, distorted=True), train_network, minutes=2.7)
 )
 register(
     Experiment(
         "held-boosted-lenet4",
         "[dist] Boosted LeNet-4 on 50,000 patterns",
-        replace(BOOSTED, train_size=50_000, filtered=50_000, evaluate_on="held out"),
+        replace(BOOSTED, train_size=50_000, filtered=50_000, held_out=10_000),
         boost,
         minutes=12,
         seeds=(0, 1, 2),

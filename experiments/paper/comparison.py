@@ -22,7 +22,7 @@ from experiments.harness.store import Result, Runs
 from experiments.harness.tables import Table
 from experiments.paper import numbers as paper
 from lenet98 import accounting, evaluation
-from lenet98.networks import named
+from lenet98.networks import from_json
 
 GROUP = "fig9"
 """Name that stands for all classifiers of Fig. 9 where experiments are named."""
@@ -408,7 +408,7 @@ def _cost(result: Result, quantity: Quantity) -> float | None:
     config: Any = result.record["config"]
     if "spec" not in config:
         return None
-    return float(accounting.table(named(config["spec"]))[-1][quantity])
+    return float(accounting.table(from_json(config["spec"]))[-1][quantity])
 
 
 @tables.table("fig11")

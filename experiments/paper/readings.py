@@ -25,7 +25,6 @@ from experiments.paper import numbers as paper
 from experiments.trainers import train_network
 from lenet98.data.fields import pad_and_scale
 from lenet98.modules import Net
-from lenet98.networks import named
 from lenet98.randomness import generator
 from lenet98.readings import DEFAULT, LITERAL, Reading, initial_parameters
 from lenet98.specs import A, Spec
@@ -44,7 +43,7 @@ LITTLE = 0.01
 @family("saturation")
 def train_and_look(config: Config, seed: int, context: Context) -> Outcome:
     """Train as `config` says, and look at the network before, between and after its passes."""
-    spec, images = named(config.spec), pad_and_scale(context.mnist.train_images[:PATTERNS])
+    spec, images = config.spec, pad_and_scale(context.mnist.train_images[:PATTERNS])
     looks = [look(spec, config.reading, initial_parameters(spec, config.reading, generator(seed, "init")), images)]
     for passes in range(1, len(config.etas) + 1):
         # The first passes of a run are those of a shorter one.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,13 +21,11 @@ from lenet98.classifiers import reduced_set, svm
 from lenet98.classifiers.checks import CLASSES
 from lenet98.classifiers.svm import Machine, OneAgainstRest, Polynomial
 from lenet98.data.preprocessing import in_form
+from lenet98.data.splits import split
 from lenet98.loop import Progress
 
 # --- what is run ------------------------------------------------------------------------------------------------------
 
-
-HELD_OUT = 10_000
-"""Last patterns of the training set, on which choices are made."""
 
 Made = dict[str, NDArray[Any]]
 """A machine, and what a later stage or the record needs of its fit, as arrays for the checkpoint."""
@@ -50,8 +48,8 @@ class Config:
     """Of the database, a name of `lenet98.data.preprocessing.FORMS`."""
     train_size: int = 60_000
     """The first so many training patterns are learnt."""
-    evaluate_on: Literal["test", "held out"] = "test"
-    """The test set, or the last `HELD_OUT` training patterns."""
+    held_out: int = 0
+    """The last so many training patterns are those on which errors are counted; the test set if 0."""
 
     @property
     def kernel(self) -> Polynomial:
@@ -104,15 +102,9 @@ class _Run:
     """The patterns of a run and the machines that it has made so far, here and in its checkpoint."""
 
     def __init__(self, config: Config, context: Context) -> None:
-        data = in_form(context.mnist, config.form)
-        available = len(data.train_labels) - (HELD_OUT if config.evaluate_on == "held out" else 0)
-        if config.train_size > available:
-            raise ValueError(f"Config.train_size is {config.train_size}; there are {available} patterns to learn")
-        self.images, self.labels = data.train_images[: config.train_size], data.train_labels[: config.train_size]
-        if config.evaluate_on == "test":
-            self.judged, self.truth = data.test_images, data.test_labels
-        else:
-            self.judged, self.truth = data.train_images[-HELD_OUT:], data.train_labels[-HELD_OUT:]
+        part = split(in_form(context.mnist, config.form), config.train_size, config.held_out)
+        self.images, self.labels = part.train_images, part.train_labels
+        self.judged, self.truth = part.images, part.labels
         self.config, self.context = config, context
         self.made = _load(context.checkpoint, config)
 
@@ -196,7 +188,7 @@ for experiment in (
 ):
     register(replace(experiment, paper_error=paper.TEST_ERROR[experiment.name]))
 
-_POLY4, _POLY5, _POLY9 = (Config(degree, train_size=10_000, evaluate_on="held out") for degree in (4, 5, 9))
+_POLY4, _POLY5, _POLY9 = (Config(degree, train_size=10_000, held_out=10_000) for degree in (4, 5, 9))
 _CHOSEN5 = replace(_POLY5, coef0=0.3)
 
 CHOICES: dict[str, tuple[str, Config]] = {

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Literal
 
 import numpy as np
 
@@ -15,13 +14,12 @@ from experiments.numerics import family
 from experiments.paper import numbers as paper
 from lenet98.classifiers.tangent import TangentDistance
 from lenet98.data.preprocessing import in_form
+from lenet98.data.splits import split
 from lenet98.loop import Progress
 
 # --- what is run ------------------------------------------------------------------------------------------------------
 
 
-HELD_OUT = 10_000
-"""Last patterns of the training set, on which choices are made."""
 CHUNK = 100
 """Patterns classified between two reports of progress."""
 VOTES = (1, 2, 3, 4, 5, 7)
@@ -40,26 +38,19 @@ class Config:
     """Nearest prototypes that vote."""
     train_size: int = 60_000
     """The first so many training patterns are prototypes."""
-    evaluate_on: Literal["test", "held out"] = "test"
-    """The test set, or the last `HELD_OUT` training patterns."""
+    held_out: int = 0
+    """The last so many training patterns are those on which errors are counted; the test set if 0."""
 
 
 @family("tangent distance")
 def run_tangents(config: Config, seed: int, context: Context) -> Outcome:
     """Find the nearest prototypes of every pattern.  The seed changes nothing."""
-    data = in_form(context.mnist, "16x16")
-    if config.evaluate_on == "test":
-        images, labels = data.test_images, data.test_labels
-    else:
-        images, labels = data.train_images[-HELD_OUT:], data.train_labels[-HELD_OUT:]
-    available = len(data.train_labels) - (HELD_OUT if config.evaluate_on == "held out" else 0)
-    if config.train_size > available:
-        raise ValueError(f"Config.train_size is {config.train_size}; there are {available} patterns to learn")
+    part = split(in_form(context.mnist, "16x16"), config.train_size, config.held_out)
+    images, labels = part.images, part.labels
     context.progress(Progress(1, 1, 0, len(labels)))
-    learnt = slice(config.train_size)
     classifier = TangentDistance.fit(
-        data.train_images[learnt],
-        data.train_labels[learnt],
+        part.train_images,
+        part.train_labels,
         sigma=config.sigma,
         candidates=config.candidates,
         k=config.k,
@@ -105,7 +96,7 @@ register(
     )
 )
 
-_FEWER = replace(CHOSEN, train_size=50_000, evaluate_on="held out")
+_FEWER = replace(CHOSEN, train_size=50_000, held_out=10_000)
 
 CHOICES: dict[str, tuple[str, Config]] = {
     "choice-16x16_tangent_distance": ("sigma 0.5, 300 candidates", _FEWER),

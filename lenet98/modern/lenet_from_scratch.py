@@ -19,7 +19,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -27,9 +27,11 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from lenet98 import loop
+from lenet98 import accounting, loop
+from lenet98.accounting import Cost
 from lenet98.curvature import diagonal
 from lenet98.data.mnist import MNIST
+from lenet98.data.splits import Split, split
 from lenet98.loop import Progress, SDLMPass, State, Trained
 from lenet98.losses import loss
 from lenet98.modern.ladder import pooled
@@ -88,11 +90,16 @@ class Config:
         if not 0 < self.curvature_patterns <= self.train_size:
             raise ValueError(f"Config.curvature_patterns is {self.curvature_patterns}; it must be 1..train_size")
 
+    @property
+    def cost(self) -> Cost:
+        """Of the network and its training; biases that its units do not add are not counted."""
+        return replace(accounting.cost(SPEC, len(self.etas)), parameters=PARAMETERS)
+
 
 class _Run(NamedTuple):
     config: Config
     seed: int
-    data: MNIST
+    data: Split
     net: Net
     engine: Engine
 
@@ -115,9 +122,8 @@ def train(
     ValueError
         If the data do not have `config.train_size` training patterns.
     """
-    if config.train_size > len(data.train_images):
-        raise ValueError(f"Config.train_size is {config.train_size}; there are {len(data.train_images)} patterns")
-    run = _Run(config, seed, data, Net(SPEC, READING), Engine(SPEC, READING))
+    part = split(data, config.train_size)
+    run = _Run(config, seed, part, Net(SPEC, READING), Engine(SPEC, READING))
     parameters = initial_parameters(config, seed)
     state, diverged = loop.run_passes(
         lambda number, before: _one_pass(run, number, before, progress),
@@ -128,7 +134,7 @@ def train(
         checkpoint,
     )
     parameters = state.arrays["parameters"]
-    return Trained(parameters, state.history, distances(run.engine, parameters, data.test_images), diverged)
+    return Trained(parameters, state.history, distances(run.engine, parameters, part.images), diverged)
 
 
 def initial_parameters(config: Config, seed: int) -> NDArray[np.float32]:
@@ -191,7 +197,7 @@ def _one_pass(
         if done - reported >= CHUNK or done == total:
             reported = done
             progress(Progress(number, len(config.etas), done, total, errors))
-    test = distances(run.engine, parameters, data.test_images)
+    test = distances(run.engine, parameters, data.images)
     if not np.isfinite(test).all():
         return None
     entry = SDLMPass(
@@ -203,8 +209,8 @@ def _one_pass(
         train_patterns=total,
         train_errors=errors,
         train_loss=losses / total,
-        test_patterns=len(data.test_labels),
-        test_errors=int((test.argmin(1) != data.test_labels).sum()),
+        test_patterns=len(data.labels),
+        test_errors=int((test.argmin(1) != data.labels).sum()),
         seconds=time.perf_counter() - began,
     )
     return State({"parameters": parameters, "velocity": velocity}, [*before.history, entry])

@@ -18,9 +18,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from lenet98 import loop
+from lenet98 import accounting, loop
+from lenet98.accounting import Cost
 from lenet98.curvature import diagonal
 from lenet98.data.mnist import MNIST
+from lenet98.data.splits import Split, split
 from lenet98.loop import Progress, SDLMPass, State, Trained
 from lenet98.networks import LENET5
 from lenet98.online.engine import Engine
@@ -85,6 +87,11 @@ class Config:
         if not 0 < self.curvature_patterns <= self.train_size:
             raise ValueError(f"Config.curvature_patterns is {self.curvature_patterns}; it must be 1..train_size")
 
+    @property
+    def cost(self) -> Cost:
+        """Of the network and its training."""
+        return accounting.cost(SPEC, len(self.etas) * self.passes)
+
 
 @one_thread()
 def train(
@@ -104,12 +111,11 @@ def train(
     ValueError
         If the data do not have `config.train_size` training patterns.
     """
-    if config.train_size > len(data.train_images):
-        raise ValueError(f"Config.train_size is {config.train_size}; there are {len(data.train_images)} patterns")
+    part = split(data, config.train_size)
     engine = Engine(SPEC, config.reading)
     parameters = initial_parameters(SPEC, config.reading, generator(seed, "init"))
     state, diverged = loop.run_passes(
-        lambda number, before: _one_pass(config, engine, data, number, before, progress),
+        lambda number, before: _one_pass(config, engine, part, number, before, progress),
         State({"parameters": parameters, "curvature": np.zeros_like(parameters)}, []),
         len(config.etas) * config.passes,
         SDLMPass,
@@ -117,7 +123,7 @@ def train(
         checkpoint,
     )
     parameters = state.arrays["parameters"]
-    return Trained(parameters, state.history, distances(config, engine, parameters, data.test_images), diverged)
+    return Trained(parameters, state.history, distances(config, engine, parameters, part.images), diverged)
 
 
 def inputs(images: NDArray[np.uint8], scale: float) -> NDArray[np.float32]:
@@ -137,7 +143,7 @@ def distances(
 def _one_pass(
     config: Config,
     engine: Engine,
-    data: MNIST,
+    data: Split,
     number: int,
     before: State[SDLMPass],
     progress: Callable[[Progress], None],
@@ -159,7 +165,7 @@ def _one_pass(
         if not np.isfinite(losses):
             return None
         progress(Progress(number, len(config.etas) * config.passes, part.stop, total, errors))
-    test = distances(config, engine, parameters, data.test_images)
+    test = distances(config, engine, parameters, data.images)
     entry = SDLMPass(
         number=number,
         eta=config.etas[stage],
@@ -172,8 +178,8 @@ def _one_pass(
         train_patterns=total,
         train_errors=errors,
         train_loss=losses / total,
-        test_patterns=len(data.test_labels),
-        test_errors=int((test.argmin(1) != data.test_labels).sum()),
+        test_patterns=len(data.labels),
+        test_errors=int((test.argmin(1) != data.labels).sum()),
         seconds=time.perf_counter() - began,
     )
     return State({"parameters": parameters, "curvature": h}, [*before.history, entry])

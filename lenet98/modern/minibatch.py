@@ -19,17 +19,18 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from lenet98 import loop
+from lenet98.accounting import Cost
 from lenet98.checkpoint import Arrays
 from lenet98.data.distortions import FIELD, Magnitudes, distort
 from lenet98.data.fields import BLACK, WHITE
 from lenet98.data.mnist import MNIST
+from lenet98.data.splits import split
 from lenet98.loop import Pass, Progress, State
 from lenet98.modern import elastic as elastically
 from lenet98.modern.elastic import Elastic
-from lenet98.modern.networks import PLAIN, ConvNet, Scoring, SpecNet, build, field
+from lenet98.modern.networks import PLAIN, ConvNet, SpecNet, field
 from lenet98.randomness import generator
 from lenet98.threads import one_thread
 
@@ -94,8 +95,8 @@ class Config:
     """Show every pattern distorted elastically, anew in every pass; after `affine`."""
     train_size: int = 60_000
     """The first so many training patterns are learnt."""
-    evaluate_on: Literal["test", "held out"] = "test"
-    """Where errors are counted: on the test set, or on the training patterns that are not learnt."""
+    held_out: int = 0
+    """The last so many training patterns are those on which errors are counted; the test set if 0."""
     device: Device = "cpu"
     """Where it is computed; devices differ in the last bits, so that runs on two are two experiments."""
 
@@ -106,8 +107,8 @@ class Config:
         for name, allowed in (("schedule", get_args(Schedule)), ("device", get_args(Device))):
             if getattr(self, name) not in allowed:
                 raise ValueError(f"Config.{name} is {getattr(self, name)!r}; it must be one of {', '.join(allowed)}")
-        if self.evaluate_on not in ("test", "held out"):
-            raise ValueError(f"Config.evaluate_on is {self.evaluate_on!r}; it must be 'test' or 'held out'")
+        if self.held_out < 0:
+            raise ValueError(f"Config.held_out is {self.held_out}; it must be at least 0")
         if self.factors and len(self.factors) != self.passes:
             raise ValueError(f"Config.factors has {len(self.factors)} for {self.passes} passes; give one a pass")
         if not all(0 < factor < float("inf") for factor in self.factors):
@@ -124,6 +125,11 @@ class Config:
     def updates(self) -> int:
         """Updates of one pass."""
         return -(-self.train_size // self.batch)
+
+    @property
+    def cost(self) -> Cost:
+        """Of the network and its training."""
+        return Cost(self.network.parameters, self.network.multiply_accumulates, self.passes)
 
 
 @dataclass(frozen=True)
@@ -170,8 +176,8 @@ def train(
     Raises
     ------
     ValueError
-        If the machine lacks `config.device`, the data do not have `config.train_size` training patterns or do not fit
-        the network, or nothing is left to evaluate on.
+        If the machine lacks `config.device`, the training set is smaller than `config.train_size` and
+        `config.held_out` together, or the images do not fit the network.
     """
     if config.device not in devices():
         raise ValueError(f"Config.device is {config.device!r}; this machine has {', '.join(devices())}")
@@ -260,31 +266,19 @@ def _start(config: Config, seed: int, data: MNIST) -> _Run:
     if largest > config.network.size:
         kind = type(config.network).__name__
         raise ValueError(f"{kind}.size is {config.network.size}; images of {largest} pixels do not fit it")
-    model = _model(config.network, seed).to(config.device)
-    test_images, test_labels = _evaluation_set(config, data)
-    learnt = slice(config.train_size)
+    model = config.network.build(seed).to(config.device)
+    part = split(data, config.train_size, config.held_out)
     return _Run(
         config,
         seed,
         model,
         _optimizer(config.optimizer, model),
         data,
-        torch.tensor(data.train_images[learnt], device=config.device),
-        torch.tensor(data.train_labels[learnt], device=config.device, dtype=torch.int64),
-        torch.tensor(test_images, device=config.device),
-        test_labels,
+        torch.tensor(part.train_images, device=config.device),
+        torch.tensor(part.train_labels, device=config.device, dtype=torch.int64),
+        torch.tensor(part.images, device=config.device),
+        part.labels,
     )
-
-
-def _model(network: ConvNet | SpecNet, seed: int) -> nn.Module:
-    if isinstance(network, SpecNet):
-        return Scoring(network, seed)
-    return build(network, generator(seed, "init"))
-
-
-def _loss(model: nn.Module, outputs: Tensor, labels: Tensor) -> Tensor:
-    """The network's own loss where it has one, as those of 1998 do; else the cross-entropy of a softmax."""
-    return model.loss(outputs, labels) if isinstance(model, Scoring) else F.cross_entropy(outputs, labels)
 
 
 def _optimizer(chosen: Optimizer, model: nn.Module) -> torch.optim.Optimizer:
@@ -354,7 +348,7 @@ def _update(run: _Run, number: int, patterns: NDArray[np.integer]) -> tuple[Tens
         images = field(run.train_images[chosen], config.network.size, config.levels)
     labels = run.train_labels[chosen]
     outputs = run.model(images)
-    loss = _loss(run.model, outputs, labels)
+    loss = config.network.loss(outputs, labels)
     run.optimizer.zero_grad()
     loss.backward()
     run.optimizer.step()
@@ -364,16 +358,6 @@ def _update(run: _Run, number: int, patterns: NDArray[np.integer]) -> tuple[Tens
 def _set_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:
     for group in optimizer.param_groups:
         group["lr"] = rate
-
-
-def _evaluation_set(config: Config, data: MNIST) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-    if config.train_size > len(data.train_images):
-        raise ValueError(f"Config.train_size is {config.train_size}; there are {len(data.train_images)} patterns")
-    if config.evaluate_on == "test":
-        return data.test_images, data.test_labels
-    if config.train_size == len(data.train_images):
-        raise ValueError("nothing is held out to evaluate on: Config.train_size is the whole training set")
-    return data.train_images[config.train_size :], data.train_labels[config.train_size :]
 
 
 @contextmanager

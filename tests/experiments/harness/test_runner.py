@@ -1,5 +1,6 @@
 """Which runs are made and why, several at a time, interrupted, killed, failing and resumed."""
 
+import importlib
 import json
 import os
 import re
@@ -19,7 +20,10 @@ from experiments.__main__ import main
 from experiments.harness import plan, progress, provenance, registry, runner, store
 from experiments.harness.identity import Identity
 from experiments.harness.registry import Experiment, Outcome
+from experiments.trainers import outcome
+from lenet98.data.mnist import MNIST
 from lenet98.loop import Progress
+from lenet98.training import Config, train
 
 ROOT = Path(__file__).parents[3]
 
@@ -67,6 +71,37 @@ def made(tmp_path):
 def test_a_run_alone_has_the_threads_that_other_runs_would_have_had(tmp_path, fakes):
     assert run(tmp_path, "--seeds", "0", "--jobs", "3") == 0
     assert made(tmp_path)["seed-0000"]["machine"]["threads"] == 3
+
+
+# --- a network of one's own
+
+
+def train_own(config, seed, context):
+    """Train on digits of noise, in the worker."""
+    rng = np.random.default_rng(seed)
+    images, labels = rng.integers(0, 256, (40, 28, 28), np.uint8), rng.integers(0, 10, 40, np.uint8)
+    digits = MNIST(images, labels, images[:20], labels[:20])
+    return outcome(train(config, seed, digits, progress=context.progress, checkpoint=context.checkpoint))
+
+
+def test_a_network_of_a_module_of_ones_own_is_trained_in_a_worker(tmp_path, monkeypatch, capfd):
+    (tmp_path / "mine.py").write_text(
+        "from lenet98.specs import Convolution, Softmax, Spec, Subsampling\n"
+        "NET = Spec('mine', (1, 28, 28), (Convolution('C1', 2, 5), Subsampling('S2'), Softmax('output')))\n"
+    )
+    with monkeypatch.context() as patch:
+        patch.syspath_prepend(tmp_path)
+        config = Config(importlib.import_module("mine").NET, etas=(5e-4,), train_size=40, curvature_patterns=10)
+    monkeypatch.delitem(sys.modules, "mine")  # and its folder is not where the worker looks for modules
+    own = replace(FAKE, name="own", config=config, run=train_own)
+    jobs = plan.plan([own], (0,), tmp_path).jobs
+    runner.execute(jobs, 1)
+    (record,) = [json.loads(path.read_text()) for path in tmp_path.glob("own/*/seed-*.json")]
+    assert (record["status"], record["passes"][0]["test_patterns"]) == ("finished", 20)
+    assert record["config"]["spec"]["layers"][0] == {
+        "kind": "convolution", "name": "C1", "maps": 2, "kernel": 5, "table": None
+    }  # fmt: skip
+    assert "mine" not in json.dumps(record["config"])
 
 
 # --- a real run in two processes

@@ -55,16 +55,17 @@ RATE = {"optimizer.method", "optimizer.rate", "optimizer.momentum", "optimizer.w
 @pytest.mark.parametrize(
     ("experiment", "against", "fields"),
     [
-        *((rung.experiment, rung.against, {"spec"}) for rung in LADDER[1:5]),
+        *((rung.experiment, rung.against, {"spec.layers"}) for rung in LADDER[1:5]),
         ("ladder-adamw", "ladder-sgd", RATE),
         ("ladder-batch-norm", "ladder-adamw", {"network.batch_norm"}),
         ("ladder-dropout", "ladder-batch-norm", {"network.dropout"}),
-        ("ladder-today", "ladder-elastic", {"network.spec"}),
-        *((idea.experiment, "lenet5", {"spec"}) for idea in (ALONE[2], ALONE[3], ALONE[4], ALONE[12])),
+        ("ladder-today", "ladder-elastic", {"network.spec.input_shape", "network.spec.layers"}),
+        *((idea.experiment, "lenet5", {"spec.layers"}) for idea in (ALONE[2], ALONE[3], ALONE[4])),
+        ("alone-wider", "lenet5", {"spec.input_shape", "spec.layers"}),
         ("alone-adamw", "alone-sgd", RATE),
         ("alone-batch-norm", "alone-adamw", {"network.batch_norm"}),
         ("alone-dropout", "alone-adamw", {"network.dropout"}),
-        ("reverse-sdlm", "ladder-relu", {"spec"}),
+        ("reverse-sdlm", "ladder-relu", {"spec.input_shape", "spec.layers"}),
         ("alone-wider-slow", "alone-wider", {"etas"}),
     ],
 )
@@ -109,14 +110,14 @@ def test_settings_in_use_are_among_those_that_are_tried_on_held_out_patterns():
         for name in choice.experiments:
             config = registry.named(name).config
             learnt = 15_000 if name.startswith("held-wider") else 50_000
-            assert (config.train_size, config.evaluate_on) == (learnt, "held out")
+            assert (config.train_size, config.held_out) == (learnt, 60_000 - learnt)
 
 
 def test_held_out_runs_differ_from_their_rungs_in_what_is_learnt_alone():
     for name, rung in ((f"held-ladder-adamw-{RATES[ladder.LAST.name, 'adamw']:g}", "ladder-adamw"),
                        (f"held-alone-sgd-{RATES['lenet5', 'sgd']:g}", "alone-sgd"),
                        (f"held-ladder-dropout-{ladder.DROPOUT:g}", "ladder-dropout")):  # fmt: skip
-        assert changed(name, rung) == {"train_size", "evaluate_on"}
+        assert changed(name, rung) == {"train_size", "held_out"}
 
 
 def test_the_group_is_all_that_its_tables_show_within_ninety_minutes(tmp_path, capsys):

@@ -28,7 +28,7 @@ from experiments.paper.boosting import (
 )
 from experiments.trainers import training
 from lenet98.data.distortions import FIG7
-from lenet98.networks import LENET4, named
+from lenet98.networks import LENET4
 from lenet98.online.engine import Engine
 from lenet98.prototypes import place_codes
 from lenet98.randomness import generator
@@ -301,7 +301,7 @@ def test_the_first_network_is_lenet4_with_distortions():
     assert config.distortions == FIG7
     assert seed_of(7, 1) == 7
     assert len({seed_of(seed, number) for seed in (0, 9999) for number in (1, 2, 3)}) == 6
-    assert named(config.spec).parameters * 3 == pytest.approx(51_000, abs=500)  # Fig. 12
+    assert config.spec.parameters * 3 == pytest.approx(51_000, abs=500)  # Fig. 12
 
 
 def test_boosting_table(tmp_path):

@@ -215,7 +215,7 @@ def test_impossible_decay_is_refused(decay):
 
 def test_experiments_of_lenet4_share_their_training():
     plain = registry.named("lenet4").config
-    assert (plain.spec, plain.reading.loss, plain.distortions) == ("lenet4", "eq8", None)
+    assert (plain.spec, plain.reading.loss, plain.distortions) == (LENET4, "eq8", None)
     for name in ("lenet4_knn", "lenet4_local"):
         config = registry.named(name).config
         assert {field: getattr(config, field) for field in vars(plain)} == vars(plain)

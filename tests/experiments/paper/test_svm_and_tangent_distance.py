@@ -17,7 +17,7 @@ from lenet98.threads import one_thread
 from tests.fakes import publish
 from tests.resumption import DAMAGES, warned
 
-SMALL = Config(degree=5, directions=4, reduced=5, steps=3, train_size=200, evaluate_on="held out")
+SMALL = Config(degree=5, directions=4, reduced=5, steps=3, train_size=200, held_out=500)
 
 
 class Stopped(BaseException):
@@ -36,15 +36,6 @@ def context(tmp_path, after=None):
     return Context(progress, tmp_path / "checkpoint"), reports
 
 
-@pytest.fixture(scope="module", autouse=True)
-def few_judge():
-    """The last 500 training patterns, so that the tests are quick."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(svm, "HELD_OUT", 500)
-        patch.setattr(tangent_distance, "HELD_OUT", 500)
-        yield
-
-
 @pytest.fixture(scope="module")
 def outcome(tmp_path_factory):
     return run_machines(SMALL, 0, context(tmp_path_factory.mktemp("run"))[0])
@@ -58,7 +49,7 @@ def test_rows_are_the_papers():
     assert (rs_poly5.degree, rs_poly5.stages) == (5, ("regular", "virtual", "reduced"))
     assert (vsvm_poly9.degree, vsvm_poly9.stages) == (9, ("regular", "virtual"))
     for config in (poly4, rs_poly5, vsvm_poly9, registry.named("16x16_tangent_distance").config):
-        assert (config.train_size, config.evaluate_on) == (60_000, "test")
+        assert (config.train_size, config.held_out) == (60_000, 0)
     for name in ("svm_poly4", "rs_svm_poly5", "dist_vsvm_poly9", "16x16_tangent_distance"):
         assert registry.named(name).deterministic
 
@@ -85,8 +76,8 @@ def test_choices_are_made_on_training_patterns():
         size = choices[f"choice-{row}"][1].train_size
         assert size <= 50_000
         # What was chosen is what the row has.
-        assert choices[f"choice-{row}"][1] == replace(config, train_size=size, evaluate_on="held out")
-        assert all(config.evaluate_on == "held out" for _, config in choices.values())
+        assert choices[f"choice-{row}"][1] == replace(config, train_size=size, held_out=10_000)
+        assert all(config.held_out == 10_000 for _, config in choices.values())
 
 
 def test_stages_follow_one_another(outcome):
@@ -153,7 +144,7 @@ def test_more_patterns_than_there_are_is_refused(tmp_path):
 
 
 def test_tangent_distance_runs_and_says_how_far_it_is(tmp_path):
-    config = replace(tangent_distance.CHOSEN, train_size=300, candidates=10, evaluate_on="held out")
+    config = replace(tangent_distance.CHOSEN, train_size=300, candidates=10, held_out=500)
     given, reports = context(tmp_path)
     outcome = run_tangents(config, 0, given)
     assert [report.done for report in reports] == [0, *range(100, 501, 100)]

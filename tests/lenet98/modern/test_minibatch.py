@@ -14,7 +14,7 @@ from lenet98.loop import Progress
 from lenet98.modern import minibatch
 from lenet98.modern.elastic import Elastic
 from lenet98.modern.minibatch import Config, Optimizer, evaluate, flat, rate, shown, train
-from lenet98.modern.networks import ConvNet, Initial, build
+from lenet98.modern.networks import ConvNet, Initial
 from lenet98.randomness import generator
 from tests.resumption import same
 
@@ -59,7 +59,7 @@ def test_a_pass_by_hand(digits, chosen, reference):
     """Batches of 64, 64 and 22 in the order of the run, each a step of PyTorch's own optimiser."""
     config = replace(SMALL, optimizer=chosen, train_size=150, batch=64, passes=1)
     run = train(config, 5, digits)
-    model = build(config.network, generator(5, "init"))
+    model = config.network.build(5)
     optimizer, order = reference(model.parameters()), generator(5, "order", 1).permutation(150)
     errors, losses = 0, 0.0
     for patterns in (order[:64], order[64:128], order[128:]):
@@ -153,11 +153,11 @@ def test_a_field_larger_than_the_papers_is_widened_by_background(mnist):
 
 def test_held_out_patterns_are_what_is_evaluated(digits):
     data = replace(digits, train_images=digits.train_images[:260], train_labels=digits.train_labels[:260])
-    run = train(replace(SMALL, evaluate_on="held out", passes=1), 0, data)
+    run = train(replace(SMALL, held_out=60, passes=1), 0, data)
     assert run.history[0].test_errors == (run.outputs.argmax(1) != data.train_labels[200:]).sum()
     assert run.outputs.shape == (60, 10)
-    with pytest.raises(ValueError, match="nothing is held out"):
-        train(replace(SMALL, evaluate_on="held out", train_size=260), 0, data)
+    with pytest.raises(ValueError, match="there are 200 patterns to learn besides"):
+        train(replace(SMALL, held_out=60, train_size=201), 0, data)
     with pytest.raises(ValueError, match="there are 260 patterns"):
         train(replace(SMALL, train_size=300), 0, data)
 
@@ -184,7 +184,7 @@ def test_images_that_do_not_fit_are_named(digits):
         ({"factors": (1.0,)}, "Config.factors has 1 for 3 passes"),
         ({"factors": (1.0, 0.0, 1.0)}, "must be positive"),
         ({"levels": (0.0, float("nan"))}, "Config.levels"),
-        ({"evaluate_on": "training"}, "Config.evaluate_on"),
+        ({"held_out": -1}, "Config.held_out"),
         ({"network": ConvNet(batch_norm=True), "train_size": 201}, "a batch of its own"),
     ],
 )
