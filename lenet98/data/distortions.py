@@ -210,7 +210,7 @@ def transform(images: NDArray[np.uint8], patterns: ArrayLike, maps: NDArray[np.f
     if chosen.size and not 0 <= chosen.min() <= chosen.max() < len(images):
         raise ValueError(f"patterns must lie in 0..{len(images) - 1}, got {chosen.min()}..{chosen.max()}")
     moved = np.empty((chosen.size, 1, FIELD, FIELD), np.float32)
-    _resample(images, chosen.astype(np.int64), _from_pixels(maps), moved[:, 0])
+    _resample(images, chosen.astype(np.int64), _from_pixels(maps), WHITE, BLACK, moved[:, 0])
     return moved
 
 
@@ -222,9 +222,13 @@ def _from_pixels(maps: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 @njit(nogil=True, cache=True)
-def _resample(images, patterns, inverse, moved):  # type: ignore[no-untyped-def]
-    """Fill `moved` (n, FIELD, FIELD) with the bilinear values of images[patterns[i]] at the points of inverse[i]."""
+def _resample(images, patterns, inverse, white, black, moved):  # type: ignore[no-untyped-def]
+    """Fill `moved` (n, FIELD, FIELD) with the bilinear values of images[patterns[i]] at the points of inverse[i].
+
+    Compiled code is kept on disk until this file changes, so the levels `white` and `black` of `fields` are arguments.
+    """
     height, width = images.shape[1:]
+    per_level = (black - white) / 255
     for i in range(len(patterns)):
         image, m = images[patterns[i]], inverse[i]
         for row in range(moved.shape[1]):
@@ -236,7 +240,7 @@ def _resample(images, patterns, inverse, moved):  # type: ignore[no-untyped-def]
                 for r in range(max(top, 0), min(top + 2, height)):
                     for c in range(max(left, 0), min(left + 2, width)):
                         ink += (1 - abs(y - r)) * (1 - abs(x - c)) * image[r, c]
-                moved[i, row, column] = WHITE + ink * ((BLACK - WHITE) / 255)
+                moved[i, row, column] = white + ink * per_level
 
 
 def distort(
