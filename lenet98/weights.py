@@ -25,6 +25,9 @@ PUBLISHED = (
 )
 """Where the published weights of LeNet-5 lie: in a checkout, in an installed package."""
 
+RENAMED = {"curvature_seed": "output_curvature"}
+"""Fields of a reading in older files, by what they are called now."""
+
 
 def save(path: Path, parameters: NDArray[np.float32], config: Config) -> None:
     """Write the parameters, shape (spec.parameters,), of a network trained by `config`, whole or not at all."""
@@ -56,7 +59,8 @@ def load(path: Path | str) -> tuple[NDArray[np.float32], Config]:
 
 def _config(text: str) -> Config:
     fields = json.loads(text)
-    fields["reading"], fields["etas"] = Reading(**fields["reading"]), tuple(fields["etas"])
+    reading = {RENAMED.get(name, name): value for name, value in fields["reading"].items()}
+    fields["reading"], fields["etas"] = Reading(**reading), tuple(fields["etas"])
     if fields.get("distortions"):
         fields["distortions"] = Magnitudes(**fields["distortions"])
     return Config(**fields)
