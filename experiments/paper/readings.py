@@ -132,7 +132,10 @@ VARIATIONS = (
     _read("j-0.1", "j", "eq. 9, j = 0.1", loss="eq9", j=0.1),
     _read("j-3", "j", "eq. 9, j = 3", loss="eq9", j=3.0),
     _read("j-10", "j", "eq. 9, j = 10", loss="eq9", j=10.0),
-    _read("j-10-seed", "curvature_seed", "eq. 9, j = 10, curvature of eq. 8", loss="eq9", j=10.0, curvature_seed="eq8"),
+    _read(
+        "j-10-seed", "output_curvature", "eq. 9, j = 10, curvature of eq. 8",
+        loss="eq9", j=10.0, output_curvature="eq8",
+    ),
     _read("j-50", "j", "eq. 9, j = 50", loss="eq9", j=50.0),
     _read("reshuffled", "order", "new order every pass", order="reshuffled"),
     _read("first-500", "curvature_patterns", "curvature of the first 500 patterns", curvature_patterns="first"),
