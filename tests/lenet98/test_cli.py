@@ -238,7 +238,7 @@ def test_published_weights_are_found_or_asked_for(lenet98, untrained, monkeypatc
 
 def test_weights_whose_reading_has_the_fields_of_older_versions_are_loaded(tmp_path):
     config = Config(reading=replace(DEFAULT, output_curvature="eq8"))
-    older = json.dumps(asdict(config)).replace("output_curvature", "curvature_seed")
+    older = json.dumps({**asdict(config), "spec": "lenet5"}).replace("output_curvature", "curvature_seed")
     assert "curvature_seed" in older
     np.savez(tmp_path / "older.npz", weights=np.ones(60_000, np.float32), config=np.array(older))
     assert weights.load(tmp_path / "older.npz")[1] == config
