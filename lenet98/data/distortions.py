@@ -230,10 +230,12 @@ def _resample(images, patterns, inverse, white, black, moved):  # type: ignore[n
     per_level = (black - white) / 255
     for i in range(len(patterns)):
         image, m = images[patterns[i]], inverse[i]
+        # Read once: to the compiler, any write to `moved` might change them.
+        xx, xy, x0, yx, yy, y0 = m[0, 0], m[0, 1], m[0, 2], m[1, 0], m[1, 1], m[1, 2]
         for row in range(moved.shape[1]):
             for column in range(moved.shape[2]):
-                x = m[0, 0] * column + m[0, 1] * row + m[0, 2]
-                y = m[1, 0] * column + m[1, 1] * row + m[1, 2]
+                x = xx * column + xy * row + x0
+                y = yx * column + yy * row + y0
                 left, top = int(np.floor(x)), int(np.floor(y))
                 ink = 0.0
                 for r in range(max(top, 0), min(top + 2, height)):
