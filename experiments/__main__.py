@@ -14,7 +14,7 @@ from pathlib import Path
 from textwrap import fill
 from typing import Any, NoReturn, get_args
 
-from experiments.harness import documents, plan, registry, runner, store, tables
+from experiments.harness import documents, golden, plan, registry, runner, store, tables, verify
 from experiments.harness.identity import Json
 from experiments.harness.loader import Loader, NoResults, sources
 from experiments.modern import ladder
@@ -90,10 +90,17 @@ def _parser() -> argparse.ArgumentParser:
     sub = command("publish", _publish, "copy an experiment's results into the reference")
     sub.add_argument("name")
     sub.add_argument("--seeds", type=_argument(plan.parse_seeds), help="seeds that must be there")
-    sub.add_argument("--weights", action="store_true", help="with the final weights")
+    sub.add_argument("--weights", type=_argument(plan.parse_seeds), default=(), help="seeds to publish weights of")
     sub.add_argument("--force", action="store_true", help="even if incomplete or not of a clean checkout")
     sub = command("readme", _readme, "write the tables into README.md and docs/")
     sub.add_argument("--check", action="store_true", help="write nothing; exit 1 if one of them is stale")
+    command("verify", _verify, "check every published record against its experiment and its predictions")
+    sub = command("golden", _golden, "compare small runs with the golden files")
+    sub.add_argument("names", nargs="*", metavar="CASE", help="cases; all unless named")
+    sub.add_argument("--write", action="store_true", help="write the golden files instead")
+    sub = command("neutral", _neutral, "tell whether other code computes the same bits in small runs")
+    sub.add_argument("names", nargs="*", metavar="CASE", help="cases; all unless named")
+    sub.add_argument("--against", required=True, metavar="REV", help="commit whose code to compare with")
     return parser
 
 
@@ -209,7 +216,8 @@ def _show(chosen: argparse.Namespace) -> int:
         "title": experiment.title,
         "config": identity.config,
         "data": identity.data,
-        "code": {"version": identity.code.version, "modules": identity.code.modules},
+        "family": identity.family,
+        "numerics": identity.numerics,
         "key": identity.key,
         "results": _where(here, identity.key),
         "reference": _where(published, identity.key),
@@ -249,11 +257,47 @@ def _publish(chosen: argparse.Namespace) -> int:
         raise NoResults(
             f"no results of {experiment.name} yet; `python -m experiments run {experiment.name}` makes them"
         )
+    if not chosen.force and (changed := golden.departures(golden.cases_of(experiment.family))):
+        raise ValueError(
+            f"{experiment.name} is not published: golden cases of its family have changed ({', '.join(changed)}); "
+            "see `python -m experiments golden`"
+        )
     folder = store.publish(
-        runs, identity, chosen.seeds or experiment.seeds, chosen.reference, weights=chosen.weights, force=chosen.force
+        runs,
+        identity,
+        chosen.seeds or experiment.seeds,
+        chosen.reference,
+        scores=experiment.paper_error is not None,  # Fig. 10 reads those of the paper's rows
+        weights=chosen.weights,
+        force=chosen.force,
     )
     print(f"{experiment.name} seeds {plan.format_seeds(r.seed for r in runs.results)} published in {folder}")
     return 0
+
+
+def _verify(chosen: argparse.Namespace) -> int:
+    found = verify.verify(chosen.reference)
+    print("\n".join(found.lines))
+    return 1 if found.problems or found.orphans else 0
+
+
+def _golden(chosen: argparse.Namespace) -> int:
+    if chosen.write:
+        print("\n".join(f"{path} written" for path in golden.write()))
+        return 0
+    names = chosen.names or golden.cases()
+    changed = golden.departures(names)
+    bits = "to the bit" if golden.here() is not None else "within rounding, on a machine of which no bits are known"
+    print(
+        "\n".join([*(f"{name} has changed" for name in changed), f"{len(names) - len(changed)} cases as before {bits}"])
+    )
+    return 1 if changed else 0
+
+
+def _neutral(chosen: argparse.Namespace) -> int:
+    verdicts = golden.neutral(chosen.against, chosen.names)
+    print("\n".join(verdict.line for verdict in verdicts))
+    return 0 if all(verdict.ok for verdict in verdicts) else 1
 
 
 def _readme(chosen: argparse.Namespace) -> int:

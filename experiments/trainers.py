@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from typing import Any, TypeVar
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from experiments.harness.registry import Context, Outcome
+from experiments.numerics import family
 from lenet98.data.distortions import FIG7, Showing
 from lenet98.data.mnist import MNIST
 from lenet98.data.preprocessing import FORMS, in_form
@@ -18,6 +19,7 @@ from lenet98.loop import Trained
 from lenet98.modern import lenet_from_scratch, lush, minibatch
 from lenet98.randomness import generator
 from lenet98.readings import DEFAULT
+from lenet98.specs import Spec
 from lenet98.training import Config, train
 
 # --- as Section III.B describes ---------------------------------------------------------------------------------------
@@ -36,6 +38,7 @@ def outcome(trained: Trained) -> Outcome:
     )
 
 
+@family("online")
 def train_network(config: Config, seed: int, context: Context) -> Outcome:
     """One training run on MNIST."""
     return outcome(train(config, seed, context.mnist, progress=context.progress, checkpoint=context.checkpoint))
@@ -75,6 +78,7 @@ class InForm(Context):
         return in_form(self.of.mnist, self.form)
 
 
+@family("online")
 def train_on_form(config: FormConfig, seed: int, context: Context) -> Outcome:
     """One training run on MNIST in the form that `config` names."""
     formed = InForm(context.progress, context.checkpoint, context.data_dir, context.threads, context, config.form)
@@ -84,6 +88,7 @@ def train_on_form(config: FormConfig, seed: int, context: Context) -> Outcome:
 # --- on distorted patterns that are never shown twice: what the paper's pool of 600,000 costs or saves ----------------
 
 
+@family("online, never twice")
 def train_on_fresh(config: Config, seed: int, context: Context) -> Outcome:
     """One training run in which every pass shows a new distortion of every pattern, and no original."""
 
@@ -102,6 +107,7 @@ def train_on_fresh(config: Config, seed: int, context: Context) -> Outcome:
 # --- in batches, by Lush's protocol, and with one SDLM rate a layer; not in the paper ----------------------------
 
 
+@family("mini-batches")
 def train_in_batches(config: minibatch.Config, seed: int, context: Context) -> Outcome:
     """One training run on MNIST."""
     trained = minibatch.train(config, seed, context.mnist, progress=context.progress, checkpoint=context.checkpoint)
@@ -118,16 +124,28 @@ def train_in_batches(config: minibatch.Config, seed: int, context: Context) -> O
     )
 
 
+@family("lush")
 def train_by_stages(config: lush.Config, seed: int, context: Context) -> Outcome:
     """One training run of Lush's LeNet-5 on MNIST."""
     return outcome(lush.train(config, seed, context.mnist, progress=context.progress, checkpoint=context.checkpoint))
 
 
+@family("lenet-from-scratch")
 def train_by_layer_rates(config: lenet_from_scratch.Config, seed: int, context: Context) -> Outcome:
     """One training run on MNIST with one SDLM rate a layer."""
     return outcome(
         lenet_from_scratch.train(config, seed, context.mnist, progress=context.progress, checkpoint=context.checkpoint)
     )
+
+
+TRAINERS: dict[type, Callable[[Any, int, Context], Outcome]] = {
+    Config: train_network,
+    FormConfig: train_on_form,
+    minibatch.Config: train_in_batches,
+    lush.Config: train_by_stages,
+    lenet_from_scratch.Config: train_by_layer_rates,
+}
+"""What trains a network, by its kind of configuration."""
 
 
 # --- the networks with ten place-coded outputs: how the paper is read for them (III.C.5 to III.C.8) -------------------
@@ -139,19 +157,9 @@ MEAN_SQUARED_ERROR = replace(DEFAULT, loss="eq8")
 C = TypeVar("C", bound=Config)
 
 
-def training(kind: type[C], spec: str, *, distorted: bool = False, **more: Any) -> C:
-    """The recipe of III.B for a network of `lenet98.networks`, with the distortions of Fig. 7 or without any.
+def training(kind: type[C], spec: Spec, *, distorted: bool = False, **more: Any) -> C:
+    """The recipe of III.B for a network, with the distortions of Fig. 7 or without any.
 
     `kind` is the class of the configuration, and `more` its further fields.
     """
     return kind(spec=spec, reading=MEAN_SQUARED_ERROR, distortions=FIG7 if distorted else None, **more)
-
-
-# --- the patterns that a training run is judged on --------------------------------------------------------------------
-
-
-def evaluated(config: Config, data: MNIST) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-    """Images and labels of the patterns that a run of `config` is judged on."""
-    if config.evaluate_on == "test":
-        return data.test_images, data.test_labels
-    return data.train_images[config.train_size :], data.train_labels[config.train_size :]

@@ -106,6 +106,22 @@ def stored(layer: Geometry) -> int:
     return layer.parameters
 
 
+@dataclass(frozen=True)
+class Cost:
+    """What a network and its training cost."""
+
+    parameters: int
+    multiply_accumulates: int
+    """Of one recognition."""
+    passes: int
+    """Of the training."""
+
+
+def cost(spec: Spec, passes: int) -> Cost:
+    """Of the network of `spec`, trained in so many passes."""
+    return Cost(spec.parameters, sum(map(multiply_accumulates, spec.geometry)), passes)
+
+
 def table(spec: Spec) -> list[dict[str, Any]]:
     """One row per layer and a last one with layer "total".
 

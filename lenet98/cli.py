@@ -180,7 +180,7 @@ def train(chosen: argparse.Namespace) -> None:
     from lenet98.data import mnist
 
     config = _config(chosen)
-    out = chosen.out or Path(f"{config.spec}-seed-{chosen.seed:04d}.npz")
+    out = chosen.out or Path(f"{config.spec.name}-seed-{chosen.seed:04d}.npz")
     checkpoint = out.with_name(f"{out.name}.checkpoint")
     if out.exists():
         raise ValueError(f"{out}: is there already; delete it or give another --out")
@@ -207,6 +207,7 @@ def train(chosen: argparse.Namespace) -> None:
 def _config(chosen: argparse.Namespace) -> Config:
     from dataclasses import replace
 
+    from lenet98.networks import named
     from lenet98.readings import DEFAULT, LITERAL
     from lenet98.sdlm import CURVATURE_PATTERNS, ETAS
     from lenet98.training import Config
@@ -219,7 +220,7 @@ def _config(chosen: argparse.Namespace) -> Config:
     if not CURVATURE_PATTERNS <= chosen.train_size <= 60_000:
         raise ValueError(f"--train-size is {chosen.train_size}; give {CURVATURE_PATTERNS} to 60000")
     return Config(
-        spec=chosen.spec,
+        spec=named(chosen.spec),
         reading=replace(reading, loss=chosen.loss) if chosen.loss else reading,
         etas=ETAS[: chosen.passes],
         train_size=chosen.train_size,
@@ -279,7 +280,7 @@ def evaluate(chosen: argparse.Namespace) -> None:
     distances, labels = _distances(parameters, config, loaded.test_images), loaded.test_labels
     predictions = evaluation.predict(distances)
     wrong = evaluation.errors(predictions, labels)
-    print(f"{path}: {config.spec}\ntest error {_rate(wrong, len(labels))}")
+    print(f"{path}: {config.spec.name}\ntest error {_rate(wrong, len(labels))}")
     print(f"rejected for 0.5% error on the rest: {evaluation.rejection_at(distances, labels):.2%}\n")
     rows = evaluation.confusion(predictions, labels).tolist()
     print(tabulate(rows, ["true \\ given", *range(10)], showindex=True, tablefmt="simple"))
@@ -318,11 +319,10 @@ def predict(chosen: argparse.Namespace) -> None:
 
 def _distances(parameters: NDArray[np.float32], config: Config, images: NDArray[np.uint8]) -> NDArray[np.float32]:
     """y_i of every image, shape (n, classes)."""
-    from lenet98.networks import named
     from lenet98.online.engine import Engine
     from lenet98.training import distances
 
-    return distances(Engine(named(config.spec), config.reading), parameters, images)
+    return distances(Engine(config.spec, config.reading), parameters, images)
 
 
 def _rate(errors: int, patterns: int) -> str:

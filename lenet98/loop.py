@@ -1,43 +1,19 @@
-"""The loop of passes (Section III.B): from one state to the next, saved after each, and what passes and runs report.
+"""The loop of passes (Section III.B), the same for every way of training: from state to state, saved after each pass.
 
-An interrupted run goes on after the last pass that was saved.
+An interrupted run resumes from the last completed pass.
 """
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import NamedTuple
-from zipfile import BadZipFile
+from typing import Generic, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from lenet98.files import atomic
-
-
-@dataclass(frozen=True)
-class Pass:
-    """What one pass did."""
-
-    number: int
-    eta: float
-    rate_min: float
-    rate_max: float
-    """Least and greatest effective rate eps_k of the pass."""
-    curvature: dict[str, float]
-    """Median h_kk of each layer's parameters."""
-    train_patterns: int
-    train_errors: int
-    """Patterns misclassified on the fly, just before their update."""
-    train_loss: float
-    """Mean loss on the fly."""
-    test_patterns: int
-    test_errors: int
-    """Patterns misclassified after the pass, of those that `Config.evaluate_on` names."""
-    seconds: float
+from lenet98.checkpoint import Arrays, load, save
 
 
 @dataclass(frozen=True)
@@ -48,7 +24,35 @@ class Progress:
     passes: int
     done: int
     total: int
-    errors: int
+    errors: int = 0
+
+
+@dataclass(frozen=True)
+class Pass:
+    """What one pass did."""
+
+    number: int
+    rate_min: float
+    rate_max: float
+    """Least and greatest rate of the pass: effective rates eps_k, or those of an optimizer."""
+    train_patterns: int
+    train_errors: int
+    """Patterns misclassified on the fly, just before their update."""
+    train_loss: float
+    """Mean loss on the fly."""
+    test_patterns: int
+    test_errors: int
+    """Patterns misclassified after the pass, of those that judge (`lenet98.data.splits`)."""
+    seconds: float
+
+
+@dataclass(frozen=True)
+class SDLMPass(Pass):
+    """A pass with rates from the curvature (eq. 21)."""
+
+    eta: float
+    curvature: dict[str, float]
+    """Median h_kk of each layer's parameters."""
 
 
 @dataclass(frozen=True)
@@ -56,25 +60,33 @@ class Trained:
     """A run that has ended."""
 
     parameters: NDArray[np.float32]
-    history: list[Pass]
+    history: list[SDLMPass]
     distances: NDArray[np.float32]
     """y_i of every evaluated pattern after the last pass, shape (n, classes)."""
     diverged: bool
     """Whether the loss stopped being finite; the history then ends with the last pass before that."""
 
 
-class State(NamedTuple):
-    """A run after some finished passes."""
-
-    parameters: NDArray[np.float32]
-    beside: NDArray[np.float32]
-    """What else the next pass goes on from, of the shape of the parameters: h_kk, or a velocity."""
-    history: list[Pass]
+P = TypeVar("P", bound=Pass)
 
 
-def finished(
-    one_pass: Callable[[int, State], State | None], start: State, passes: int, run: object, checkpoint: Path | None
-) -> tuple[State, bool]:
+@dataclass(frozen=True)
+class State(Generic[P]):
+    """A run after some completed passes."""
+
+    arrays: Arrays
+    """All that the next pass starts from; it leaves these arrays as they are."""
+    history: list[P]
+
+
+def run_passes(
+    one_pass: Callable[[int, State[P]], State[P] | None],
+    start: State[P],
+    passes: int,
+    kind: type[P],
+    run: object,
+    checkpoint: Path | None,
+) -> tuple[State[P], bool]:
     """The state after all passes, and whether the run diverged; the state is then the last before that.
 
     Parameters
@@ -86,49 +98,26 @@ def finished(
         The state before pass 1.
     passes
         How many there are.
+    kind
+        The class of the history's entries.
     run
         What is trained; its `repr` tells it from other runs.
     checkpoint
-        File to which the state is saved after every pass, and from which the same run goes on.
+        File to which the state is saved after every pass, and from which the same run resumes.
 
     Raises
     ------
     ValueError
         If the file is of another run.
     """
-    state = _load(checkpoint, run) if checkpoint and checkpoint.exists() else None
-    state = state or start
+    state = start
+    if checkpoint and (saved := load(checkpoint, run)):
+        state = State(saved.arrays, [kind(**entry) for entry in saved.notes])
     for number in range(len(state.history) + 1, passes + 1):
         after = one_pass(number, state)
         if after is None:
             return state, True
         state = after
         if checkpoint:
-            _save(checkpoint, state, run)
+            save(checkpoint, run, state.arrays, [asdict(entry) for entry in state.history])
     return state, False
-
-
-def _save(path: Path, state: State, run: object) -> None:
-    history = json.dumps([asdict(entry) for entry in state.history])
-    with atomic(path) as file:
-        np.savez(
-            file,
-            parameters=state.parameters,
-            beside=state.beside,
-            history=np.array(history),
-            run=np.array(repr(run)),
-        )
-
-
-def _load(path: Path, run: object) -> State | None:
-    """The state in `path`; None, so that the run starts afresh, if the file is damaged."""
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            written = str(file["run"])
-            history = [Pass(**entry) for entry in json.loads(str(file["history"]))]
-            state = State(file["parameters"], file["beside"], history)
-    except (OSError, ValueError, KeyError, TypeError, BadZipFile):
-        return None
-    if written != repr(run):
-        raise ValueError(f"{path} is the state of another run; delete it, or save this run elsewhere")
-    return state

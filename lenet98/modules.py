@@ -43,12 +43,12 @@ class Convolution(nn.Module):
         links = [m * self.in_maps + source for m, sources in enumerate(geometry.table) for source in sources]
         self.register_buffer("links", torch.tensor(links), persistent=False)
         self.links: Tensor
-        self.full = links == list(range(self.out_maps * self.in_maps))
+        self.every_map = geometry.every_map
 
     def dense(self) -> Tensor:
         """The weight with zero kernels where the table is empty, shape (out maps, in maps, k, k)."""
         pairs: Tensor = self.kernels
-        if not self.full:
+        if not self.every_map:
             pairs = self.kernels.new_zeros(self.out_maps * self.in_maps, *self.kernels.shape[1:])
             pairs = pairs.index_copy(0, self.links, self.kernels)
         return pairs.view(self.out_maps, self.in_maps, *self.kernels.shape[1:])

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 from lenet98.specs import RBF, Convolution, Full, Shape, Spec, Subsampling
 
@@ -135,3 +136,23 @@ def named(name: str) -> Spec:
         return SPECS[name]
     except KeyError:
         raise ValueError(f"no network called {name!r}; there are {', '.join(SPECS)}") from None
+
+
+def resolved(spec: Spec | str) -> Spec:
+    """The spec, or the one that has that name; ValueError if there is none or its layers do not fit together."""
+    found = named(spec) if isinstance(spec, str) else spec
+    _ = found.geometry
+    return found
+
+
+def from_json(content: Mapping[str, Any] | str) -> Spec:
+    """The spec that a record or a file of weights holds: by value (`Spec.as_json`), or by name as older ones do.
+
+    A known network comes under its own name.  Raises ValueError, KeyError or TypeError if it holds none.
+    """
+    if isinstance(content, str):
+        return named(content)
+    import lenet98.modern.ladder  # noqa: F401, it adds its own
+
+    found = Spec.from_json(content)
+    return next((spec for spec in SPECS.values() if spec == found), found)

@@ -11,10 +11,11 @@ are in `modern`.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from math import prod
-from typing import Literal, get_args
+from typing import Any, ClassVar, Literal, get_args
 
 Kind = Literal["convolution", "subsampling", "average", "max", "full", "rbf", "softmax"]
 Squashing = Literal["tanh", "relu"]
@@ -34,6 +35,7 @@ class Convolution:
     `table[m]` lists the input maps that output map m reads (Table I); None connects every map to every input map.
     """
 
+    kind: ClassVar[str] = "convolution"
     name: str
     maps: int
     kernel: int
@@ -47,6 +49,7 @@ class Subsampling:
     `sources[m]` is the one input map that output map m reads; None pairs output and input maps one to one.
     """
 
+    kind: ClassVar[str] = "subsampling"
     name: str
     sources: tuple[int, ...] | None = None
 
@@ -55,6 +58,7 @@ class Subsampling:
 class Pooling:
     """The average or the maximum of 2x2 non-overlapping fields: no parameters, no squashing; not in the paper."""
 
+    kind: ClassVar[str] = "pooling"
     name: str
     statistic: Literal["average", "max"]
 
@@ -63,6 +67,7 @@ class Pooling:
 class Full:
     """`units` units that each read the whole input: a convolution whose kernel covers it."""
 
+    kind: ClassVar[str] = "full"
     name: str
     units: int
 
@@ -71,6 +76,7 @@ class Full:
 class RBF:
     """Euclidean RBF output units, eq. 7, on fixed prototypes: "bitmaps" (Fig. 3) or "places" (one unit per class)."""
 
+    kind: ClassVar[str] = "rbf"
     name: str
     prototypes: Literal["bitmaps", "places"]
     classes: int = 10
@@ -83,11 +89,16 @@ class Softmax:
     What takes the place of the RBF units' distances is y_i = -log p_i, so that here too the least is the answer.
     """
 
+    kind: ClassVar[str] = "softmax"
     name: str
     classes: int = 10
 
 
 Layer = Convolution | Subsampling | Pooling | Full | RBF | Softmax
+LAYERS: dict[str, type[Layer]] = {
+    layer.kind: layer for layer in (Convolution, Subsampling, Pooling, Full, RBF, Softmax)
+}
+"""The kinds of layers by the name that JSON has for them."""
 
 
 @dataclass(frozen=True)
@@ -108,6 +119,16 @@ class Geometry:
     def pools(self) -> bool:
         """Whether the layer takes an average or a maximum, without parameters."""
         return self.kind in ("average", "max")
+
+    @property
+    def every_map(self) -> bool:
+        """Whether each output map reads all input maps, in their order: no table."""
+        return self.table == (tuple(range(self.in_shape[0])),) * self.out_shape[0]
+
+    @property
+    def full(self) -> bool:
+        """Whether each unit is a weighted sum of the whole input: F6, and C5, whose kernel covers its input."""
+        return self.kind in ("convolution", "full", "softmax") and self.positions == 1 and self.every_map
 
     @property
     def kernels(self) -> int:
@@ -160,14 +181,33 @@ class Geometry:
 class Spec:
     """A network: its name, the shape of its input, its layers, the last of which is the output, and its squashing.
 
+    The name is a label: specs that differ in nothing else are equal.
+
     `squashing` is the function f of the units below the output: "tanh", the paper's A tanh(S a) (App. A), or "relu",
     max(0, a), which is not in the paper.
     """
 
-    name: str
+    name: str = field(compare=False)
     input_shape: Shape
     layers: tuple[Layer, ...]
     squashing: Squashing = "tanh"
+
+    def as_json(self) -> dict[str, Any]:
+        """The spec by value, without its name: what identifies a run, and what files of weights hold."""
+        return {
+            "input_shape": self.input_shape,
+            "layers": [{"kind": layer.kind, **asdict(layer)} for layer in self.layers],
+            "squashing": self.squashing,
+        }
+
+    @classmethod
+    def from_json(cls, content: Mapping[str, Any], name: str = "unnamed") -> Spec:
+        """The spec of which `as_json` gave `content`; KeyError, TypeError or ValueError if it is that of none."""
+        described = [dict(layer) for layer in content["layers"]]
+        layers = [
+            LAYERS[layer.pop("kind")](**{key: _tuples(value) for key, value in layer.items()}) for layer in described
+        ]
+        return cls(name, _tuples(content["input_shape"]), tuple(layers), content["squashing"])
 
     @cached_property
     def geometry(self) -> tuple[Geometry, ...]:
@@ -218,6 +258,11 @@ class Spec:
     @property
     def classes(self) -> int:
         return self.output.out_shape[0]
+
+
+def _tuples(value: Any) -> Any:
+    """JSON's lists as the tuples that they were."""
+    return tuple(map(_tuples, value)) if isinstance(value, list | tuple) else value
 
 
 def _resolve(layer: Layer, shape: Shape, first_weight: int, squashing: Squashing) -> Geometry:

@@ -7,29 +7,30 @@ the fly, each pattern just before its update, as in Fig. 5.
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, NamedTuple
-from zipfile import BadZipFile
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from lenet98 import accounting, loop
+from lenet98.accounting import Cost
 from lenet98.curvature import diagonal
 from lenet98.data.distortions import FIELD, Magnitudes, Pool, Showing, distort
 from lenet98.data.fields import pad_and_scale
 from lenet98.data.mnist import MNIST
-from lenet98.files import atomic
-from lenet98.loop import Pass, Progress, Trained
-from lenet98.networks import named
+from lenet98.data.splits import split
+from lenet98.loop import Progress, SDLMPass, State, Trained
+from lenet98.networks import LENET5, resolved
 from lenet98.online.engine import Engine
 from lenet98.randomness import generator
 from lenet98.readings import DEFAULT, Reading, initial_parameters
 from lenet98.sdlm import CURVATURE_PATTERNS, ETAS, MU, rates
 from lenet98.specs import Spec
+from lenet98.threads import one_thread
 
 CHUNK = 1000
 """Patterns between two reports of progress."""
@@ -42,7 +43,8 @@ class Config:
     Raises ValueError, naming the field, for a value that no run can have.
     """
 
-    spec: str = "lenet5"
+    spec: Spec = LENET5
+    """A name of `lenet98.networks.SPECS` stands for that network."""
     reading: Reading = DEFAULT
     etas: tuple[float, ...] = ETAS
     """eta of each pass; its length is the number of passes."""
@@ -53,29 +55,27 @@ class Config:
     """The first so many training patterns are learnt."""
     distortions: Magnitudes | None = None
     """Train on a pool of the patterns and nine distorted copies of each, a tenth of it each pass (III.B)."""
-    evaluate_on: Literal["test", "held out"] = "test"
-    """Where errors are counted: on the test set, or on the training patterns that are not learnt."""
+    held_out: int = 0
+    """The last so many training patterns are those on which errors are counted; the test set if 0."""
 
     def __post_init__(self) -> None:
-        named(self.spec)
+        object.__setattr__(self, "spec", resolved(self.spec))
         if not self.etas or not all(0 < eta < float("inf") for eta in self.etas):
             raise ValueError(f"Config.etas is {self.etas}; it needs one positive eta per pass")
         if not 0 < self.mu < float("inf"):
             raise ValueError(f"Config.mu is {self.mu!r}; it must be positive and finite")
         if not 0 < self.curvature_patterns <= self.train_size:
             raise ValueError(f"Config.curvature_patterns is {self.curvature_patterns}; it must be 1..train_size")
-        if self.evaluate_on not in ("test", "held out"):
-            raise ValueError(f"Config.evaluate_on is {self.evaluate_on!r}; it must be 'test' or 'held out'")
+        if self.held_out < 0:
+            raise ValueError(f"Config.held_out is {self.held_out}; it must be at least 0")
+
+    @property
+    def cost(self) -> Cost:
+        """Of one network and its training."""
+        return accounting.cost(self.spec, len(self.etas))
 
 
-@dataclass(frozen=True)
-class State:
-    """A run after some finished passes."""
-
-    parameters: NDArray[np.float32]
-    history: list[Pass]
-
-
+@one_thread()
 def train(
     config: Config,
     seed: int,
@@ -85,7 +85,7 @@ def train(
     progress: Callable[[Progress], None] = lambda _: None,
     checkpoint: Path | None = None,
 ) -> Trained:
-    """Train one network.
+    """Train one network, on one thread.
 
     Parameters
     ----------
@@ -99,27 +99,26 @@ def train(
     progress
         Called every `CHUNK` patterns; an exception that it raises stops the run.
     checkpoint
-        File to which the state is saved after every pass, and from which a run of the same config and seed goes on.
+        File to which the state is saved after every pass, and from which a run of the same config and seed resumes.
 
     Raises
     ------
     ValueError
-        If the data do not have `config.train_size` training patterns, or nothing is left to evaluate on.
+        If the training set is smaller than `config.train_size` and `config.held_out` together.
     """
-    run = _Run(config, seed, data, Engine(named(config.spec), config.reading), shows, *_evaluation_set(config, data))
-    state = load_state(checkpoint, config, seed) if checkpoint and checkpoint.exists() else None
-    if state is None:
-        state = State(initial_parameters(run.engine.spec, config.reading, generator(seed, "init")), [])
-    for number in range(len(state.history) + 1, len(config.etas) + 1):
-        after = _one_pass(run, number, state, progress)
-        if after is None:
-            return Trained(
-                state.parameters, state.history, distances(run.engine, state.parameters, run.test_images), True
-            )
-        state = after
-        if checkpoint:
-            save_state(checkpoint, state, config, seed)
-    return Trained(state.parameters, state.history, distances(run.engine, state.parameters, run.test_images), False)
+    judged = split(data, config.train_size, config.held_out)
+    run = _Run(config, seed, data, Engine(config.spec, config.reading), shows, judged.images, judged.labels)
+    start = initial_parameters(config.spec, config.reading, generator(seed, "init"))
+    state, diverged = loop.run_passes(
+        lambda number, before: _one_pass(run, number, before, progress),
+        State({"parameters": start}, []),
+        len(config.etas),
+        SDLMPass,
+        (config, seed),
+        checkpoint,
+    )
+    parameters = state.arrays["parameters"]
+    return Trained(parameters, state.history, distances(run.engine, parameters, run.test_images), diverged)
 
 
 def effective_rates(
@@ -135,7 +134,6 @@ def effective_rates(
     The patterns of the estimate are of what is learnt: of `learnt`, or else of the training set, where with distortions
     each is the original or any of its copies.
     """
-    spec = named(config.spec)
     rng = generator(seed, "hessian", number)
     count = config.train_size if learnt is None else len(learnt.patterns)
     if config.reading.curvature_patterns == "first":
@@ -147,7 +145,7 @@ def effective_rates(
     else:
         patterns = Showing(learnt.patterns[chosen], learnt.copies[chosen])
     images = shown(config, seed, patterns, data.train_images)
-    h = diagonal(spec, config.reading, parameters, images)
+    h = diagonal(config.spec, config.reading, parameters, images)
     return h, rates(h, config.etas[number - 1], config.mu)
 
 
@@ -162,12 +160,11 @@ def _pool(config: Config) -> Pool:
 
 def shown(config: Config, seed: int, patterns: Showing, images: NDArray[np.uint8]) -> NDArray[np.float32]:
     """What the network sees of `patterns`, shape (n, 1, height, width)."""
-    spec = named(config.spec)
     if config.distortions:
         field = distort(images, patterns.patterns, patterns.copies, seed, config.distortions)
-        margin = (FIELD - spec.input_shape[1]) // 2
+        margin = (FIELD - config.spec.input_shape[1]) // 2
         return np.ascontiguousarray(field[..., margin : FIELD - margin, margin : FIELD - margin])
-    return inputs(spec, images[patterns.patterns])
+    return inputs(config.spec, images[patterns.patterns])
 
 
 def inputs(spec: Spec, images: NDArray[np.uint8]) -> NDArray[np.float32]:
@@ -191,11 +188,13 @@ class _Run(NamedTuple):
     test_labels: NDArray[np.uint8]
 
 
-def _one_pass(run: _Run, number: int, before: State, progress: Callable[[Progress], None]) -> State | None:
+def _one_pass(
+    run: _Run, number: int, before: State[SDLMPass], progress: Callable[[Progress], None]
+) -> State[SDLMPass] | None:
     """The state after a pass, or None if its loss was not finite."""
     began = time.perf_counter()
     config, engine, data = run.config, run.engine, run.data
-    parameters = before.parameters.copy()
+    parameters = before.arrays["parameters"].copy()
     selected = run.shows(number) if run.shows else None
     h, eps = effective_rates(config, run.seed, number, parameters, data, selected)
     patterns = selected or showing(config, run.seed, number)
@@ -213,7 +212,7 @@ def _one_pass(run: _Run, number: int, before: State, progress: Callable[[Progres
         progress(Progress(number, len(config.etas), done + len(images), total, errors))
     if config.reading.final_weights == "average" and number == len(config.etas):
         parameters = mean.astype(np.float32)  # of the weights after every CHUNK patterns
-    entry = Pass(
+    entry = SDLMPass(
         number=number,
         eta=config.etas[number - 1],
         rate_min=float(eps.min()),
@@ -229,37 +228,4 @@ def _one_pass(run: _Run, number: int, before: State, progress: Callable[[Progres
         test_errors=int((distances(run.engine, parameters, run.test_images).argmin(1) != run.test_labels).sum()),
         seconds=time.perf_counter() - began,
     )
-    return State(parameters, [*before.history, entry])
-
-
-def _evaluation_set(config: Config, data: MNIST) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-    if config.train_size > len(data.train_images):
-        raise ValueError(f"Config.train_size is {config.train_size}; there are {len(data.train_images)} patterns")
-    if config.evaluate_on == "test":
-        return data.test_images, data.test_labels
-    if config.train_size == len(data.train_images):
-        raise ValueError("nothing is held out to evaluate on: Config.train_size is the whole training set")
-    return data.train_images[config.train_size :], data.train_labels[config.train_size :]
-
-
-def save_state(path: Path, state: State, config: Config, seed: int) -> None:
-    """Write `state` of the run (config, seed) atomically."""
-    history = json.dumps([asdict(entry) for entry in state.history])
-    with atomic(path) as file:
-        np.savez(file, parameters=state.parameters, history=np.array(history), run=np.array(repr((config, seed))))
-
-
-def load_state(path: Path, config: Config, seed: int) -> State | None:
-    """The state in `path`; None, so that the run starts afresh, if the file is damaged.
-
-    Raises ValueError if the state is that of another run.
-    """
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            run = str(file["run"])
-            state = State(file["parameters"], [Pass(**entry) for entry in json.loads(str(file["history"]))])
-    except (OSError, ValueError, KeyError, TypeError, BadZipFile):
-        return None
-    if run != repr((config, seed)):
-        raise ValueError(f"{path} is the state of another run; delete it, or save this run elsewhere")
-    return state
+    return State({"parameters": parameters}, [*before.history, entry])

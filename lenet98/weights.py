@@ -6,8 +6,9 @@ A file is an .npz with `weights` (float32) and `config` (JSON); the results of e
 from __future__ import annotations
 
 import json
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from pathlib import Path
+from typing import Any
 from zipfile import BadZipFile
 
 import numpy as np
@@ -15,7 +16,7 @@ from numpy.typing import NDArray
 
 from lenet98.data.distortions import Magnitudes
 from lenet98.files import atomic
-from lenet98.networks import named
+from lenet98.networks import from_json
 from lenet98.readings import Reading
 from lenet98.training import Config
 
@@ -25,11 +26,14 @@ PUBLISHED = (
 )
 """Where the published weights of LeNet-5 lie: in a checkout, in an installed package."""
 
+RENAMED = {"curvature_seed": "output_curvature"}
+"""Fields of a reading in older files, by what they are called now."""
+
 
 def save(path: Path, parameters: NDArray[np.float32], config: Config) -> None:
     """Write the parameters, shape (spec.parameters,), of a network trained by `config`, whole or not at all."""
     with atomic(path) as file:
-        np.savez(file, weights=parameters, config=np.array(json.dumps(asdict(config))))
+        np.savez(file, weights=parameters, config=np.array(json.dumps(_as_json(config))))
 
 
 def load(path: Path | str) -> tuple[NDArray[np.float32], Config]:
@@ -54,18 +58,29 @@ def load(path: Path | str) -> tuple[NDArray[np.float32], Config]:
         raise ValueError(f"{path}: not the weights of a network of this version ({error})") from error
 
 
+def _as_json(config: Config) -> dict[str, Any]:
+    return {**asdict(config), "spec": config.spec.as_json()}
+
+
 def _config(text: str) -> Config:
-    fields = json.loads(text)
-    fields["reading"], fields["etas"] = Reading(**fields["reading"]), tuple(fields["etas"])
-    if fields.get("distortions"):
-        fields["distortions"] = Magnitudes(**fields["distortions"])
-    return Config(**fields)
+    """The configuration in a file of this version, or of one that named the spec and `evaluate_on`."""
+    given = json.loads(text)
+    given["spec"], given["etas"] = from_json(given["spec"]), tuple(given["etas"])
+    known = {field.name for field in fields(Reading)}
+    given["reading"] = Reading(
+        **{name if name in known else RENAMED.get(name, name): value for name, value in given["reading"].items()}
+    )
+    if given.get("distortions"):
+        given["distortions"] = Magnitudes(**given["distortions"])
+    if given.pop("evaluate_on", "test") == "held out":
+        given["held_out"] = 60_000 - given["train_size"]
+    return Config(**given)
 
 
 def _checked(weights: NDArray[np.float32], config: Config) -> NDArray[np.float32]:
-    expected = named(config.spec).parameters
+    expected = config.spec.parameters
     if weights.dtype != np.float32 or weights.shape != (expected,):
-        raise ValueError(f"{config.spec} has {expected} float32 parameters, found {weights.dtype} {weights.shape}")
+        raise ValueError(f"{config.spec.name} has {expected} float32 parameters, found {weights.dtype} {weights.shape}")
     if not np.isfinite(weights).all():
         raise ValueError("some are not finite: the network has diverged")
     return weights

@@ -3,10 +3,10 @@
 import numpy as np
 
 from experiments.harness import store
-from experiments.harness.identity import CodeVersion, Identity
+from experiments.harness.identity import Identity
 from experiments.paper import numbers as paper
 
-IDENTITY = Identity({}, "mnist-1", CodeVersion({"lenet98.specs": "aaaa"}))
+IDENTITY = Identity({}, "mnist-1", "online", {"online": 1})
 LAYERS = ("C1", "S2", "C3", "S4", "C5", "F6")
 
 
@@ -62,7 +62,9 @@ def record(experiment, seed, passes, status="finished", extra=None):
         "key": IDENTITY.key,
         "status": status,
         "data": IDENTITY.data,
-        "code": {"version": IDENTITY.code.version, "modules": IDENTITY.code.modules},
+        "family": IDENTITY.family,
+        "numerics": IDENTITY.numerics,
+        "versions": {"git": {"commit": 40 * "c", "dirty": False}},
         "machine": {"cpu": "R10000", "cores": 1},
         "passes": passes,
         "finished": "1998",

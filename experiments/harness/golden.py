@@ -1,37 +1,40 @@
 """Small runs that tell whether a change of code changes a bit of what experiments compute.
 
 A case is a registered experiment made small: two passes over 2,000 patterns.  The cases are
-derived from the registry, so that each value of each field of a configuration occurs in at least one of them.  Beside
-them stand a run that was interrupted and resumed, and one that diverges, for every way of training.
+derived from the registry, so that each value of each field of a configuration occurs in at least one of them.  Each
+family that trains also has a run that is interrupted and resumed, and one that diverges.
 
-    python -m experiments.harness.golden                     the cases and their fingerprints, as JSON
-    python -m experiments.harness.golden neutral --against REV   whether the code of REV computes the same bits
-    python -m experiments.harness.golden write               write tests/golden/ anew, for this machine
+`python -m experiments neutral --against REV` computes the cases by the code of REV and by the code here and compares
+every bit.  `python -m experiments golden` compares them with the files in tests/golden/, which hold the fingerprints of
+one kind of machine each, and for all others a few numbers of runs so short that rounding has had no time to grow.
 """
 
 from __future__ import annotations
 
-import argparse
 import contextlib
 import hashlib
 import json
 import os
 import platform
+import runpy
 import subprocess
 import sys
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import fields, is_dataclass, replace
+from dataclasses import dataclass, fields, is_dataclass, replace
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from experiments import numerics
 from experiments.harness import registry
+from experiments.harness.identity import Json
 from experiments.harness.registry import Context, Experiment, Outcome
 from lenet98.data.mnist import MNIST
-from lenet98.networks import named
+from lenet98.files import atomic
+from lenet98.threads import one_thread
 
 PATTERNS = 2000
 """Training patterns of a small run."""
@@ -67,11 +70,6 @@ def leaves(value: Any, name: str = "") -> Iterator[tuple[str, str]]:
         yield name, repr(value)
 
 
-def way(experiment: Experiment) -> str:
-    """The function that computes an experiment, by its name."""
-    return experiment.run.__name__
-
-
 def cases(experiments: Iterable[Experiment] | None = None) -> list[str]:
     """Names of the cases; of the experiments given, or else of all that are registered.
 
@@ -81,17 +79,22 @@ def cases(experiments: Iterable[Experiment] | None = None) -> list[str]:
     chosen: list[str] = []
     first: dict[str, Experiment] = {}
     for experiment in registry.load().values() if experiments is None else experiments:
-        values = {(way(experiment), *leaf) for leaf in leaves(experiment.config)}
+        values = {(experiment.family, *leaf) for leaf in leaves(experiment.config)}
         if values - covered:
             covered |= values
             chosen.append(experiment.name)
-        first.setdefault(way(experiment), experiment)
+        first.setdefault(experiment.family, experiment)
     for experiment in first.values():
         if passes(experiment.config) > 1:
             chosen.append(f"{experiment.name} resumed")
         if diverging(experiment.config) is not None:
             chosen.append(f"{experiment.name} diverging")
     return chosen
+
+
+def cases_of(family: str) -> list[str]:
+    """Names of the cases of a family."""
+    return [name for name in cases() if registry.named(name.partition(" ")[0]).family == family]
 
 
 def passes(config: Any) -> int:
@@ -107,7 +110,7 @@ def ends(values: Sequence[float], few: bool) -> tuple[float, ...]:
 def small(config: Any, *, few: bool = False) -> Any:
     """The configuration of a small run, or of one of a few updates."""
     present = {field.name for field in fields(config)}
-    slow = "filtered" in present or "votes" in present or ("spec" in present and named(config.spec).parameters > LARGE)
+    slow = "filtered" in present or "votes" in present or ("spec" in present and config.spec.parameters > LARGE)
     size = FEW if few else FEWER if slow else PATTERNS
     less: dict[str, Any] = {}
     if "train_size" in present:
@@ -130,7 +133,9 @@ def small(config: Any, *, few: bool = False) -> Any:
         less["reduced"] = min(config.reduced, 20)
     if "degree" in present or "sigma" in present:
         less["train_size"] = FEWER
-    if "sigma" in present and config.evaluate_on != "test":
+    if getattr(config, "held_out", 0) and not fitted(config):
+        less["held_out"] = judged(config)
+    if "sigma" in present and config.held_out:
         less["candidates"] = 7  # all of the 10,000 held-out patterns are classified
     if "neighbours" in present:
         less["train_size"] = max(less["train_size"], 200)  # there must be neighbours
@@ -146,19 +151,28 @@ def diverging(config: Any) -> Any | None:
     return None
 
 
+def fitted(config: Any) -> bool:
+    """Whether it is that of a classifier that is fitted, and not of a network that is trained."""
+    return not hasattr(config, "etas") and not hasattr(config, "optimizer")
+
+
+def judged(config: Any) -> int:
+    """Patterns that a small run is judged on, held-out ones of fitted classifiers excepted: those are all 10,000."""
+    return SOLVED if any(hasattr(config, name) for name in ("decay", "decays", "sigma")) else JUDGED
+
+
 def digits(config: Any, data: MNIST) -> MNIST:
     """The digits of a small run."""
     count = min(getattr(config, "train_size", PATTERNS), PATTERNS)
-    # Classifiers that are fitted are judged on the last 10,000 training patterns, networks on all after those learnt.
-    fitted = not hasattr(config, "etas") and not hasattr(config, "optimizer")
-    judged = SOLVED if any(hasattr(config, name) for name in ("decay", "decays", "sigma")) else JUDGED
-    rest = slice(len(data.train_images) - 10_000, None) if fitted else slice(count, count + judged)
+    # Held out are the last 10,000 training patterns from classifiers that are fitted, from networks those after the
+    # patterns that they learn.
+    rest = slice(len(data.train_images) - 10_000, None) if fitted(config) else slice(count, count + judged(config))
     return replace(
         data,
         train_images=np.concatenate((data.train_images[:count], data.train_images[rest])),
         train_labels=np.concatenate((data.train_labels[:count], data.train_labels[rest])),
-        test_images=data.test_images[:judged],
-        test_labels=data.test_labels[:judged],
+        test_images=data.test_images[: judged(config)],
+        test_labels=data.test_labels[: judged(config)],
     )
 
 
@@ -248,15 +262,13 @@ def machine() -> dict[str, str | None]:
 
 def results(names: Sequence[str], *, few: bool = False) -> dict[str, dict[str, Any]]:
     """Fingerprint and sketch of every case by its name; the error of one that fails."""
-    import torch
-
-    torch.set_num_threads(1)
     data = registry.load_mnist(None)
     made: dict[str, dict[str, Any]] = {}
     for name in names:
         with tempfile.TemporaryDirectory() as folder:
             try:
-                found = outcome(name, Path(folder), data, few=few)
+                with one_thread():
+                    found = outcome(name, Path(folder), data, few=few)
             except Exception as error:
                 made[name] = {"error": f"{type(error).__name__}: {error}"}
                 continue
@@ -264,87 +276,170 @@ def results(names: Sequence[str], *, few: bool = False) -> dict[str, dict[str, A
     return made
 
 
+# --- golden files -----------------------------------------------------------------------------------------------------
+
+
+def here() -> dict[str, str] | None:
+    """Fingerprints of the cases on a machine like this one; None if no golden file is of such a machine."""
+    where = machine()
+    file = GOLDEN / f"{where['processor']}.json"
+    written = json.loads(file.read_text()) if file.is_file() else {}
+    return dict(written["cases"]) if written.get("machine") == where else None
+
+
+def anywhere() -> dict[str, list[float]]:
+    """Sketches of very short runs, which other processors and libraries compute alike."""
+    return dict(json.loads((GOLDEN / "anywhere.json").read_text()))
+
+
+def departures(names: Iterable[str] | None = None) -> list[str]:
+    """Cases, of all unless named, that are not what the golden files say."""
+    wanted = list(cases() if names is None else names)
+    if (bits := here()) is not None:
+        return [name for name, made in results(wanted).items() if made.get("fingerprint") != bits.get(name)]
+    known = anywhere()
+    made = results([name for name in wanted if name in known], few=True)
+    return [name for name, result in made.items() if not alike(result.get("sketch", []), known[name])]
+
+
+def alike(sketch: Sequence[float], other: Sequence[float]) -> bool:
+    """Whether two sketches differ by no more than rounding explains."""
+    return len(sketch) == len(other) and bool(np.allclose(sketch, other, rtol=1e-3, atol=1e-3))
+
+
+def write() -> list[Path]:
+    """Write the golden files of this machine and of any machine; the files."""
+    names, where = cases(), machine()
+    bits = {name: result["fingerprint"] for name, result in results(names).items()}
+    begun = [name for name in names if " " not in name]
+    short = {name: result["sketch"] for name, result in results(begun, few=True).items()}
+    files = {
+        GOLDEN / f"{where['processor']}.json": {"machine": where, "cases": bits},
+        GOLDEN / "anywhere.json": short,
+    }
+    for path, content in files.items():
+        with atomic(path) as file:
+            file.write((json.dumps(content, indent=1) + "\n").encode())
+    return list(files)
+
+
 # --- two trees --------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What a comparison of two trees says of one family."""
+
+    family: str
+    same: tuple[str, ...]
+    """Cases whose bits are the same."""
+    different: tuple[str, ...]
+    new: tuple[str, ...]
+    """Cases that the other tree does not have."""
+    failed: tuple[str, ...]
+    """Cases that end with an error here, each with it."""
+    raised: tuple[str, ...]
+    """Of the family and of what it builds on, whose version is higher here than there."""
+
+    @property
+    def ok(self) -> bool:
+        """Whether nothing differs without a new version."""
+        return not self.failed and (not self.different or bool(self.raised))
+
+    @property
+    def line(self) -> str:
+        """The verdict in words."""
+        if self.failed:
+            verdict = f"FAILS in {'; '.join(self.failed)}"
+        elif not self.different:
+            verdict = f"neutral, {len(self.same)} cases"
+        elif self.raised:
+            why = "; ".join(f"{name}: {numerics.reason(name)}" for name in self.raised)
+            verdict = f"new version, {len(self.different)} cases differ ({why})"
+        else:
+            verdict = f"DIFFERS in {', '.join(self.different)}; mend it or raise its version in experiments/numerics.py"
+        return f"{self.family}: {verdict}" + (f", {len(self.new)} new" if self.new else "")
 
 
 @contextlib.contextmanager
 def tree(revision: str) -> Iterator[Path]:
-    """The code of a revision in a folder of its own."""
+    """The code of a revision in a folder of its own.  Raises ValueError for a revision that is not there."""
+    git = ["git", "-C", str(ROOT), "worktree"]
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "tree"
-        git = ["git", "-C", str(ROOT), "worktree"]
-        subprocess.run([*git, "add", "--quiet", "--detach", str(path), revision], check=True)
+        try:
+            subprocess.run([*git, "add", "--quiet", "--detach", path, revision], check=True, capture_output=True)
+        except (OSError, subprocess.CalledProcessError):
+            raise ValueError(f"there is no revision {revision!r} in a git checkout at {ROOT}; name a commit") from None
         try:
             yield path
         finally:
-            subprocess.run([*git, "remove", "--force", str(path)], check=True)
+            subprocess.run([*git, "remove", "--force", path], check=True)
 
 
 def started(path: Path, names: Sequence[str], cache: Path) -> subprocess.Popen[str]:
     """Run cases by the code in `path`, nothing that was compiled before at hand."""
     one = {f"{library}_NUM_THREADS": "1" for library in ("OMP", "MKL", "OPENBLAS", "NUMBA")}
     environment = {**os.environ, **one, "PYTHONPATH": str(path), "NUMBA_CACHE_DIR": str(cache)}
-    old = (path / "experiments" / "golden.py").exists()
-    module = "experiments.golden" if old else "experiments.harness.golden"
-    command = [sys.executable, "-m", module, "run", *names]
+    first = (path / "experiments" / "golden.py").exists()  # where the golden cases stood when they were new
+    module = "experiments.golden" if first else "experiments.harness.golden"
+    command = [sys.executable, "-W", "ignore", "-m", module, "run", *names]
     return subprocess.Popen(command, cwd=path, env=environment, stdout=subprocess.PIPE, text=True)
 
 
-def neutral(revision: str, names: Sequence[str]) -> dict[str, tuple[str, str]]:
-    """Of every case the fingerprint by the code of `revision` and by the code here, or what went wrong."""
+def neutral(revision: str, names: Sequence[str] | None = None) -> list[Verdict]:
+    """Compare the cases, of all families unless named, with the code of `revision`.
+
+    Both trees compute them with this interpreter and these libraries, side by side.  Cases that had other names there
+    are found by `former_names.json`.
+
+    Raises ValueError for a revision that is not there, RuntimeError if the code of one cannot be run at all.
+    """
+    chosen = list(names or cases())
     with tree(revision) as path, tempfile.TemporaryDirectory() as caches:
-        places = {"there": path, "here": ROOT}
-        running = {place: started(at, names, Path(caches) / place) for place, at in places.items()}
-        found = {place: json.loads(process.communicate()[0]) for place, process in running.items()}
-    return {
-        name: (_written(found["there"].get(name, {})), _written(found["here"].get(name, {})))
-        for name in names
-    }  # fmt: skip
+        former = json.loads((GOLDEN / "former_names.json").read_text())
+        first = (path / "experiments" / "golden.py").exists()
+        there = {name: _former(name, former) if first else name for name in chosen}
+        running = [started(path, list(there.values()), Path(caches) / "a"), started(ROOT, chosen, Path(caches) / "b")]
+        texts = [process.communicate()[0] for process in running]
+        if any(process.returncode for process in running):
+            raise RuntimeError(f"the cases could not be run by the code of {revision} and by the code here")
+        was, now = map(json.loads, texts)
+        versions = _versions(path)
+    families: dict[str, list[str]] = {}
+    for name in chosen:
+        families.setdefault(registry.named(name.partition(" ")[0]).family, []).append(name)
+    return [_verdict(family, of, there, was, now, versions) for family, of in sorted(families.items())]
 
 
-def _written(result: Mapping[str, Any]) -> str:
-    return str(result.get("fingerprint") or result.get("error") or "nothing")
+def _former(name: str, former: Mapping[str, str]) -> str:
+    experiment, _, how = name.partition(" ")
+    return f"{former.get(experiment, experiment)} {how}".strip()
 
 
-# --- command line -----------------------------------------------------------------------------------------------------
+def _versions(path: Path) -> dict[str, int]:
+    """`NUMERICS` of the tree at `path`; every version is 1 in one that has none."""
+    module = path / "experiments" / "numerics.py"
+    return dict(runpy.run_path(str(module))["NUMERICS"]) if module.exists() else {}
 
 
-def main() -> int:
-    parser = argparse.ArgumentParser(
-        prog="python -m experiments.harness.golden", description=(__doc__ or "").split("\n")[0]
-    )
-    commands = parser.add_subparsers(dest="command")
-    run = commands.add_parser("run", help="print fingerprints as JSON")
-    run.add_argument("names", nargs="*")
-    compared = commands.add_parser("neutral", help="compare with the code of another revision")
-    compared.add_argument("names", nargs="*", help="cases; all of them unless named")
-    compared.add_argument("--against", required=True, metavar="REV")
-    commands.add_parser("write", help="write tests/golden/ anew")
-    chosen = parser.parse_args()
-    if chosen.command == "neutral":
-        found = neutral(chosen.against, chosen.names or cases())
-        for name, (there, here) in found.items():
-            print(f"{name}: {'neutral' if there == here else f'DIFFERS: {there} there, {here} here'}")
-        return int(any(there != here for there, here in found.values()))
-    if chosen.command == "write":
-        write()
-        return 0
-    names = getattr(chosen, "names", None) or cases()
-    print(json.dumps(results(names), indent=1))
-    return 0
-
-
-def write() -> None:
-    """Fingerprints for this machine, and the sketches of very short runs for every other one."""
-    GOLDEN.mkdir(parents=True, exist_ok=True)
-    names, where = cases(), machine()
-    bits = {name: result.get("fingerprint", result) for name, result in results(names).items()}
-    begun = [name for name in names if " " not in name]
-    short = {name: result.get("sketch", result) for name, result in results(begun, few=True).items()}
-    file = GOLDEN / f"{where['processor']}.json"
-    file.write_text(json.dumps({"machine": where, "cases": bits}, indent=1) + "\n")
-    (GOLDEN / "anywhere.json").write_text(json.dumps(short, indent=1) + "\n")
+def _verdict(
+    family: str, names: list[str], there: Mapping[str, str], was: Json, now: Json, versions: Mapping[str, int]
+) -> Verdict:
+    sorts: dict[str, list[str]] = {"same": [], "different": [], "new": [], "failed": []}
+    for name in names:
+        before, after = was[there[name]], now[name]
+        if "error" in after:
+            sorts["failed"].append(f"{name} ({after['error']})")
+        elif "error" in before:
+            sorts["new"].append(name)
+        else:
+            sorts["same" if before["fingerprint"] == after["fingerprint"] else "different"].append(name)
+    raised = [name for name, version in numerics.versions(family).items() if version > versions.get(name, 1)]
+    return Verdict(family, **{sort: tuple(of) for sort, of in sorts.items()}, raised=tuple(raised))
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    # How `neutral` runs cases in another tree: fingerprints and sketches as JSON.
+    assert sys.argv[1] == "run"
+    print(json.dumps(results(sys.argv[2:]), indent=1))

@@ -1,4 +1,9 @@
-"""A result's key: a digest of everything that changes the outcome of a run besides its seed."""
+"""A result's key: a digest of everything that changes the outcome of a run besides its seed.
+
+That is its configuration, its data, and the family and version of the arithmetic (`experiments.numerics`).  Code is no
+part of it: what code a result was made by is provenance, recorded beside it, and golden cases tell whether a change of
+code changes a bit (`experiments.harness.golden`).
+"""
 
 from __future__ import annotations
 
@@ -12,14 +17,18 @@ from typing import Any
 
 import numpy as np
 
+from lenet98.specs import Spec
+
 Json = dict[str, Any]
 
 
 def plain(value: Any) -> Any:
-    """`value` as JSON types: dataclasses become objects, tuples lists.
+    """`value` as JSON types: dataclasses become objects, tuples lists, a network what it is without its name.
 
     Raises TypeError for what JSON cannot hold and ValueError for NaN and infinities.
     """
+    if isinstance(value, Spec):
+        return plain(value.as_json())
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         return {f.name: plain(getattr(value, f.name)) for f in dataclasses.fields(value)}
     if isinstance(value, Mapping):
@@ -54,43 +63,44 @@ def digest(text: str) -> str:
 
 
 @dataclass(frozen=True)
-class CodeVersion:
-    """The version of some modules and of all that they import; `modules` maps each name to its digest."""
-
-    modules: dict[str, str]
-
-    @property
-    def version(self) -> str:
-        return digest(canonical_json(self.modules))
-
-
-@dataclass(frozen=True)
 class Identity:
     """What changes the outcome of a run besides its seed."""
 
     config: Json
     data: str
-    code: CodeVersion
+    family: str
+    """The way in which it is computed, a name of `experiments.numerics`."""
+    numerics: dict[str, int]
+    """Versions of the arithmetic of the family and of what it builds on."""
 
     @property
     def key(self) -> str:
-        return digest(canonical_json({"config": self.config, "data": self.data, "code": self.code.version}))
+        """16 hexadecimal digits."""
+        return digest(canonical_json(dataclasses.asdict(self)))
 
 
-def differences(before: Json, identity: Identity) -> list[str]:
-    """Why a run of `identity` is not the run of the record `before`, in words."""
-    old, new = dict(_leaves(before["config"])), dict(_leaves(identity.config))
+def of_record(record: Json) -> Identity:
+    """The identity that a record of a run states."""
+    return Identity(record["config"], record["data"], record["family"], record["numerics"])
+
+
+def differences(before: Identity, now: Identity) -> list[str]:
+    """Why a run of `now` is not the run of `before`, in words."""
+    old, new = dict(_leaves(before.config)), dict(_leaves(now.config))
     words = [
         f"config {name} changed from {json.dumps(old.get(name))} to {json.dumps(new.get(name))}"
         for name in {**old, **new}
         if old.get(name) != new.get(name)
     ]
-    if before["data"] != identity.data:
-        words.append(f"data changed from {before['data']} to {identity.data}")
-    if before["code"]["version"] != identity.code.version:
-        was, now = before["code"]["modules"], identity.code.modules
-        changed = sorted(name for name in was.keys() | now.keys() if was.get(name) != now.get(name))
-        words.append(f"code changed in {', '.join(changed)}")
+    if before.data != now.data:
+        words.append(f"data changed from {before.data} to {now.data}")
+    if before.family != now.family:
+        words.append(f"family changed from {before.family} to {now.family}")
+    words += [
+        f"numerics of {name} changed from {before.numerics.get(name)} to {version}"
+        for name, version in now.numerics.items()
+        if before.numerics.get(name) != version and before.family == now.family
+    ]
     return words
 
 

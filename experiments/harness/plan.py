@@ -11,7 +11,7 @@ from itertools import groupby
 from pathlib import Path
 
 from experiments.harness import store
-from experiments.harness.identity import Identity, Json, differences
+from experiments.harness.identity import Identity, Json, differences, of_record
 from experiments.harness.registry import Experiment
 
 LARGEST_SEED = 9999
@@ -123,7 +123,7 @@ def _reason(job: Job, before: Sequence[Json]) -> str | None:
     same_seed = [record for record in before if record["seed"] == job.seed]
     if same_seed:
         newest = max(same_seed, key=lambda record: record["finished"])
-        return f"run again: {'; '.join(differences(newest, job.identity))}"
+        return f"run again: {'; '.join(differences(of_record(newest), job.identity))}"
     return "no result yet"
 
 

@@ -8,13 +8,13 @@ from typing import Protocol
 
 from tqdm import tqdm
 
-from experiments.harness.registry import Report
+from lenet98.loop import Progress
 
 
 class Display(Protocol):
     """Shows runs, each under its label."""
 
-    def report(self, label: str, report: Report) -> None:
+    def report(self, label: str, report: Progress) -> None:
         """Show how far the run is."""
 
     def end(self, label: str) -> None:
@@ -32,12 +32,12 @@ def display(runs: int) -> Display:
     return Bars(runs) if sys.stderr.isatty() else Lines()
 
 
-def fraction(report: Report) -> float:
+def fraction(report: Progress) -> float:
     """Share of the run's work that is done, 0 to 1."""
     return (report.pass_number - 1 + report.done / report.total) / report.passes
 
 
-def wording(report: Report) -> str:
+def wording(report: Progress) -> str:
     """Pass and on-the-fly error so far, for example "pass 3/20, error 1.77%"."""
     error = f", error {100 * report.errors / report.done:.2f}%" if report.done else ""
     return f"pass {report.pass_number}/{report.passes}{error}"
@@ -53,7 +53,7 @@ class Bars:
         self._bars: dict[str, tqdm] = {}
         self._shares: dict[str, float] = {}
 
-    def report(self, label: str, report: Report) -> None:
+    def report(self, label: str, report: Progress) -> None:
         share = fraction(report)
         if label not in self._bars:
             self._bars[label] = tqdm(
@@ -96,7 +96,7 @@ class Lines:
     def __init__(self) -> None:
         self._begun: dict[str, tuple[float, float]] = {}
 
-    def report(self, label: str, report: Report) -> None:
+    def report(self, label: str, report: Progress) -> None:
         began, share = self._begun.setdefault(label, (time.monotonic(), fraction(report)))
         if report.done < report.total:
             return

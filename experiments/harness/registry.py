@@ -20,49 +20,24 @@ from difflib import get_close_matches
 from fnmatch import fnmatchcase
 from functools import cached_property, lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from experiments.harness import provenance
+from experiments import numerics
 from experiments.harness.identity import Identity, plain
+from lenet98.loop import Progress
 
 if TYPE_CHECKING:
     from lenet98.data.mnist import MNIST
-
-
-class Report(Protocol):
-    """How far a run is: `done` of `total` patterns of the pass, `errors` among them so far."""
-
-    @property
-    def pass_number(self) -> int: ...
-    @property
-    def passes(self) -> int: ...
-    @property
-    def done(self) -> int: ...
-    @property
-    def total(self) -> int: ...
-    @property
-    def errors(self) -> int: ...
-
-
-@dataclass(frozen=True)
-class Step:
-    """A report for experiments that have no training passes of their own."""
-
-    done: int
-    total: int
-    errors: int = 0
-    pass_number: int = 1
-    passes: int = 1
 
 
 @dataclass(frozen=True)
 class Context:
     """What a run is given besides its configuration and seed."""
 
-    progress: Callable[[Report], None]
+    progress: Callable[[Progress], None]
     """To be called every second or so; it raises to stop the run, and must be let through."""
     checkpoint: Path
     """Where the run may keep its state, to resume from; removed when the run ends."""
@@ -81,6 +56,12 @@ def load_mnist(data_dir: Path | None) -> MNIST:
     from lenet98.data import mnist
 
     return mnist.load(data_dir)
+
+
+def judged(experiment: Experiment) -> NDArray[np.uint8]:
+    """Classes of the patterns that an experiment is judged on: of the test set, or held out of the training set."""
+    data, held_out = load_mnist(None), getattr(experiment.config, "held_out", 0)
+    return data.train_labels[-held_out:] if held_out else data.test_labels
 
 
 @dataclass(frozen=True)
@@ -121,8 +102,6 @@ class Experiment:
     run: Callable[[Any, int, Context], Outcome]
     minutes: float
     """Estimated time of one run on one core."""
-    code: tuple[str, ...] = ()
-    """Modules whose code, with all that they import, computes the outcome; by default the one that defines `run`."""
     seeds: tuple[int, ...] = tuple(range(10))
     deterministic: bool = False
     """Whether the seed changes nothing: one run, seed 0, is all there is."""
@@ -141,10 +120,14 @@ class Experiment:
         if self.deterministic:
             object.__setattr__(self, "seeds", (0,))
 
+    @property
+    def family(self) -> str:
+        """The way in which it is computed, a name of `experiments.numerics`."""
+        return numerics.family_of(self.run)
+
     def identity(self) -> Identity:
         """What its results are found by."""
-        roots = self.code or (self.run.__module__,)
-        return Identity(plain(self.config), DATA[self.data](), provenance.code_version(roots))
+        return Identity(plain(self.config), DATA[self.data](), self.family, numerics.versions(self.family))
 
 
 def _mnist_version() -> str:

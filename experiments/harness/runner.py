@@ -11,7 +11,6 @@ import operator
 import os
 import queue
 import signal
-import sys
 import threading
 import time
 import traceback
@@ -21,19 +20,16 @@ from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import Any, Literal
 
 import numpy as np
 
 from experiments.harness import progress, provenance, registry, store
 from experiments.harness.identity import Json, canonical_json, plain
 from experiments.harness.plan import Job
-from experiments.harness.registry import Context, Outcome, Report, Step
-
-ONE_THREAD = {
-    f"{library}_NUM_THREADS": "1" for library in ("OMP", "MKL", "OPENBLAS", "NUMBA", "VECLIB_MAXIMUM", "NUMEXPR")
-}
-"""Environment of the workers: a run is one thread, so that its result does not depend on how many there are."""
+from experiments.harness.registry import Context, Outcome
+from lenet98.loop import Progress
+from lenet98.threads import ENVIRONMENT, one_thread
 
 GRACE = 5.0
 """Seconds in which an interrupted run may reach its next progress report before its process ends."""
@@ -57,9 +53,9 @@ class Ended:
 class _Worker:
     """What a worker process shares with the parent."""
 
-    reports: Any = None  # queue of (label, Step)
+    reports: Any = None  # queue of (label, Progress)
     stop: Any = None  # shared flag
-    verified: ClassVar[set[str]] = set()  # experiments whose code here is the code that their keys name
+    verified: bool = False  # whether the code here was found to be the parent's
 
 
 def _start_worker(reports: Any, stop: Any) -> None:
@@ -82,18 +78,16 @@ def _run_job(job: Job, data_dir: Path | None, threads: int, versions: Json) -> E
     """Make one run, with so many threads if it can use them, and write its result."""
     if _Worker.stop.value:
         return Ended("stopped")
-    if torch := sys.modules.get("torch"):
-        torch.set_num_threads(1)
 
-    def report(state: Report) -> None:
+    def report(state: Progress) -> None:
         if _Worker.stop.value:
             raise Stopped
-        step = Step(state.done, state.total, state.errors, state.pass_number, state.passes)
-        _Worker.reports.put((job.label, step))
+        _Worker.reports.put((job.label, state))
 
     try:
-        _verify_code(job)
-        return _make(job, Context(report, job.checkpoint, data_dir, threads), versions)
+        _verify_code(versions)
+        with one_thread():
+            return _make(job, Context(report, job.checkpoint, data_dir, threads), versions)
     except Stopped:
         return Ended("stopped")
     except Exception as error:
@@ -104,11 +98,11 @@ def _run_job(job: Job, data_dir: Path | None, threads: int, versions: Json) -> E
         )
 
 
-def _verify_code(job: Job) -> None:
-    """Once per experiment: RuntimeError if this process may have loaded other code than the parent took the key of."""
-    if job.experiment.name not in _Worker.verified and job.experiment.identity() != job.identity:
-        raise RuntimeError("its code was edited while the command ran; give the command again")
-    _Worker.verified.add(job.experiment.name)
+def _verify_code(versions: Json) -> None:
+    """Once per process: RuntimeError if the code was edited after the parent took the keys of its runs."""
+    if not _Worker.verified and provenance.sources() != versions["sources"]:
+        raise RuntimeError("the code was edited while the command ran; give the command again")
+    _Worker.verified = True
 
 
 def _make(job: Job, context: Context, versions: Json) -> Ended:
@@ -129,7 +123,8 @@ def _make(job: Job, context: Context, versions: Json) -> Ended:
         "status": "diverged" if outcome.diverged else "finished",
         "config": job.identity.config,
         "data": job.identity.data,
-        "code": {"version": job.identity.code.version, "modules": job.identity.code.modules},
+        "family": job.identity.family,
+        "numerics": job.identity.numerics,
         "machine": provenance.machine(context.threads),
         "versions": versions,
         "command": job.command,
@@ -212,7 +207,7 @@ def execute(
     """
     if any(job.experiment.data == "mnist" for job in jobs):
         registry.load_mnist(data_dir)
-    os.environ.update(ONE_THREAD)  # before the workers import numpy
+    os.environ.update(ENVIRONMENT)  # before the workers import numpy
     spawn = multiprocessing.get_context("spawn")
     reports, stop = spawn.Queue(), spawn.RawValue("b", 0)
     shown, versions = progress.display(len(jobs)), provenance.versions()

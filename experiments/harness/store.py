@@ -1,8 +1,8 @@
 """Results on disk: one JSON and one .npz a run, found by what made them, written atomically, never edited.
 
 `results/<experiment>/<key>/seed-0007.json` holds what a run was and what came out, `seed-0007.npz` its arrays.  The key
-hashes everything that changes the outcome: the configuration, the data and the code that computes it.  Results that
-are published lie flat in `reference/<experiment>/`, with the command that made them as their header.
+hashes what changes the outcome: the configuration, the data, and the family and version of the arithmetic.  Published
+results lie flat in `reference/<experiment>/`, with the command that made them as their header.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -18,7 +18,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from experiments.harness.identity import Identity, Json, canonical_json, differences
+from experiments.harness.identity import Identity, Json, canonical_json, differences, of_record
 from lenet98.files import atomic
 
 log = logging.getLogger("experiments")
@@ -91,7 +91,10 @@ def _sha256(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
-REQUIRED = ("experiment", "seed", "key", "status", "config", "data", "code", "machine", "versions", "passes", "extra")
+REQUIRED = (
+    "experiment", "seed", "key", "status", "config", "data", "family", "numerics", "machine", "versions", "passes",
+    "extra",
+)  # fmt: skip
 
 
 def read(path: Path) -> Result:
@@ -154,7 +157,7 @@ def published(experiment: str, reference: Path) -> Runs:
 
 
 def latest(experiment: str, identity: Identity, results: Path) -> Runs:
-    """The runs under the present key, or else the newest ones of the present configuration made by older code."""
+    """The runs under the present key, or else the newest ones of the present configuration by older numerics."""
     folder = results / experiment / identity.key
     runs = read_folder(folder)
     if not runs:
@@ -180,19 +183,46 @@ def records(folder: Path) -> list[Json]:
 
 
 def publish(
-    runs: Runs, identity: Identity, seeds: Sequence[int], reference: Path, *, weights: bool = False, force: bool = False
+    runs: Runs,
+    identity: Identity,
+    seeds: Sequence[int],
+    reference: Path,
+    *,
+    scores: bool = True,
+    weights: Collection[int] = (),
+    force: bool = False,
 ) -> Path:
     """Copy `runs` into `reference/`, in place of what was published before, and return their folder there.
 
-    Weights are left out unless `weights`: tables and figures need predictions and scores only.  Raises ValueError,
-    unless `force`, if a seed of `seeds` is missing, or if a run was made by other than the present, committed code.
+    Parameters
+    ----------
+    runs, identity
+        What is published, and what it must be.
+    seeds
+        Those that must be there.
+    reference
+        Folder of published results.
+    scores
+        Whether rejection scores are published too.
+    weights
+        Seeds whose final weights are published too.
+    force
+        Whether it is published although something stands against it.
+
+    Raises
+    ------
+    ValueError
+        If a seed is missing, or a run has another identity or was not made by committed code; never with `force`.
     """
     problem = _against_publishing(runs, identity, seeds)
     if problem and not force:
-        raise ValueError(f"{runs.experiment} is not published: {problem}; --force publishes all the same")
+        raise ValueError(f"{runs.experiment} is not published: {problem}; --force publishes it all the same")
     folder = reference / runs.experiment
     for result in runs.results:
-        arrays = {name: array for name, array in result.arrays().items() if weights or name != "weights"}
+        kept = {"predictions"} | ({"scores"} if scores else set())
+        if result.seed in weights:
+            kept |= {"weights", "config"}
+        arrays = {name: array for name, array in result.arrays().items() if name in kept}
         record = {"header": f"Made by: {result.record['command']}", **result.record}
         write(result_path(folder, result.seed), record, arrays)
     for path in folder.glob("seed-*"):
@@ -209,7 +239,8 @@ def _against_publishing(runs: Runs, identity: Identity, seeds: Sequence[int]) ->
     for result in runs.results:
         git = result.record["versions"]["git"]
         if result.record["key"] != identity.key:
-            return f"seed {result.seed} is not of the present code ({'; '.join(differences(result.record, identity))})"
+            changed = "; ".join(differences(of_record(result.record), identity))
+            return f"seed {result.seed} is not of the present identity ({changed})"
         if git is None:
             return f"seed {result.seed} was not made in a git checkout, so nobody could say by which code"
         if git["dirty"]:

@@ -17,7 +17,7 @@ from typing import Literal
 
 from tabulate import tabulate
 
-from experiments.harness import registry
+from experiments.harness import provenance, registry
 from experiments.harness.identity import Json
 from experiments.harness.loader import Loader
 from experiments.harness.plan import format_seeds
@@ -47,9 +47,9 @@ def made_from(*used: Runs) -> str:
 def _made_by(runs: Runs) -> str:
     """Seeds and code of some runs, and how many of them diverged."""
     seeds = format_seeds({result.seed for result in runs.results})
-    code = _distinct(result.record["code"]["version"] for result in runs.results)
+    code = _distinct(provenance.written(result.record) for result in runs.results)
     diverged = f", {len(runs.diverged)} diverged and left out of the mean" if runs.diverged else ""
-    return f"seeds {seeds}, code {code}{diverged}"
+    return f"seeds {seeds}, {code}{diverged}"
 
 
 def _machine(result: Result) -> str:

@@ -67,7 +67,7 @@ class Choice:
 
 
 def _held_out(config: OfRun) -> OfRun:
-    return replace(config, train_size=50_000, evaluate_on="held out")
+    return replace(config, train_size=50_000, held_out=10_000)
 
 
 def _in_batches(experiment: str) -> minibatch.Config:
@@ -110,7 +110,7 @@ def _choices() -> tuple[Choice, ...]:
                 online(ladder.WIDER),
                 etas=tuple(share * eta for eta in SHORT),
                 train_size=FEW,
-                evaluate_on="held out",
+                held_out=60_000 - FEW,
             ),
         )
         for share in SHARES

@@ -23,16 +23,17 @@ from experiments.harness.store import Runs
 from experiments.harness.tables import Row, Table
 from experiments.paper import comparison
 from experiments.paper import numbers as paper
-from experiments.trainers import train_in_batches, train_network
-from lenet98 import accounting, evaluation, training
+from experiments.trainers import TRAINERS
+from lenet98 import evaluation, training
+from lenet98.accounting import Cost
 from lenet98.data.distortions import FIG7
 from lenet98.data.fields import BLACK, WHITE
-from lenet98.modern import ladder, lenet_from_scratch, lush, minibatch
+from lenet98.modern import ladder, minibatch
 from lenet98.modern.elastic import Elastic
 from lenet98.modern.minibatch import Optimizer
-from lenet98.modern.networks import ConvNet, SpecNet
+from lenet98.modern.networks import SpecNet
 from lenet98.modern.popular import POPULAR
-from lenet98.networks import LENET5, named
+from lenet98.networks import LENET5
 from lenet98.sdlm import ETAS
 from lenet98.specs import Spec
 
@@ -74,13 +75,13 @@ SLOW = f", {SLOWER:g} eta"
 def online(spec: Spec, share: float = 1.0) -> training.Config:
     """The network learnt as LeNet-5 is, or with a share of its eta."""
     etas = tuple(share * eta for eta in ETAS)
-    return training.Config(spec=spec.name, reading=ladder.reading(spec), etas=etas)
+    return training.Config(spec=spec, reading=ladder.reading(spec), etas=etas)
 
 
 def by_sgd(spec: Spec, rate: float) -> minibatch.Config:
     """In mini-batches with momentum; the rate falls from pass to pass as the paper's eta does."""
     return minibatch.Config(
-        network=SpecNet(spec.name, ladder.reading(spec)),
+        network=SpecNet(spec, ladder.reading(spec)),
         optimizer=Optimizer("sgd", rate, momentum=MOMENTUM),
         passes=PASSES,
         batch=BATCH,
@@ -151,7 +152,7 @@ def _ladder() -> tuple[Variant, ...]:
         rung("elastic-distortions", "elastic distortions", "Elastic distortions after the affine ones.", elastic, 5.5),
         rung(
             "wider-deeper", "wider, deeper", "Three convolutions of 3x3 with 12, 32 and 64 maps for LeNet-5's layers.",
-            with_network(elastic, spec=ladder.TODAY.name), 6.5,
+            with_network(elastic, spec=ladder.TODAY), 6.5,
         ),
     )  # fmt: skip
     return (rungs[0], *(replace(variant, against=last.experiment) for last, variant in pairwise(rungs)))
@@ -238,9 +239,7 @@ def _title(variant: Variant) -> str:
 
 
 def register_training(name: str, title: str, config: Any, minutes: float, seeds: tuple[int, ...]) -> None:
-    run = train_in_batches if isinstance(config, minibatch.Config) else train_network
-    # The layers of a network that a configuration only names are code of the outcome too.
-    register(Experiment(name, title, config, run, minutes, code=(run.__module__, "lenet98.modern.ladder"), seeds=seeds))
+    register(Experiment(name, title, config, TRAINERS[type(config)], minutes, seeds=seeds))
 
 
 for variant in VARIANTS:
@@ -307,37 +306,13 @@ def _tests(there: Mapping[str, Runs], variants: Sequence[Variant]) -> dict[str, 
     return {name: Against(*both) for name, *both in zip(pairs, p, evaluation.holm(p), strict=True)}
 
 
-@dataclass(frozen=True)
-class Size:
-    """What a network costs."""
-
-    parameters: int
-    multiply_accumulates: int
-    """Of one recognition."""
-    passes: int
-
-
-def size(experiment: str) -> Size:
-    """Of the network that an experiment trains; ValueError for one that trains no network of a known kind."""
+def size(experiment: str) -> Cost:
+    """Of the network that an experiment trains; ValueError for one that trains no network."""
     config = registry.named(experiment).config
-    if isinstance(config, minibatch.Config):
-        network = config.network
-        products = (
-            network.multiply_accumulates if isinstance(network, ConvNet) else _multiply_accumulates(network.described)
-        )
-        return Size(network.parameters, products, config.passes)
-    if isinstance(config, lush.Config):
-        return Size(lush.SPEC.parameters, _multiply_accumulates(lush.SPEC), config.passes * len(config.etas))
-    if isinstance(config, lenet_from_scratch.Config):
-        return Size(lenet_from_scratch.PARAMETERS, _multiply_accumulates(lenet_from_scratch.SPEC), len(config.etas))
-    if isinstance(config, training.Config):
-        spec = named(config.spec)
-        return Size(spec.parameters, _multiply_accumulates(spec), len(config.etas))
-    raise ValueError(f"{experiment} trains no network whose size is known")
-
-
-def _multiply_accumulates(spec: Spec) -> int:
-    return int(accounting.table(spec)[-1]["multiply_accumulates"])
+    if not hasattr(config, "cost"):
+        raise ValueError(f"{experiment} trains no network whose size is known")
+    cost: Cost = config.cost
+    return cost
 
 
 # --- tables -----------------------------------------------------------------------------------------------------------

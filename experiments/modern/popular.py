@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
-
 from experiments.harness import tables
 from experiments.harness.identity import Json
 from experiments.harness.loader import Loader
-from experiments.harness.registry import Context, Experiment, Outcome, register
+from experiments.harness.registry import Experiment, register
 from experiments.harness.store import Runs
 from experiments.harness.tables import Row, Table
 from experiments.modern.ladder import seconds
 from experiments.paper import numbers as paper
-from experiments.trainers import train_by_layer_rates, train_by_stages, train_in_batches
+from experiments.trainers import TRAINERS
 from lenet98.evaluation import wilson
-from lenet98.modern import lenet_from_scratch, lush, minibatch
 from lenet98.modern.compare import PAPER, differences, facts
 from lenet98.modern.popular import POPULAR, Popular
 
@@ -32,13 +28,6 @@ MINUTES = {
     "lush-three-stages": 1.5,
 }
 """Of one run on one core."""
-
-TRAINERS: dict[type, Callable[[Any, int, Context], Outcome]] = {
-    minibatch.Config: train_in_batches,
-    lenet_from_scratch.Config: train_by_layer_rates,
-    lush.Config: train_by_stages,
-}
-"""What trains a network, by its kind of configuration."""
 
 NETWORKS = {f"popular/{popular.name}": popular for popular in POPULAR.values()}
 """What is trained, by experiment."""

@@ -12,29 +12,28 @@ originals are not, so the third network's pool is without them.
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
-from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
 
 from experiments.harness import tables
 from experiments.harness.loader import Loader, NoResults
-from experiments.harness.registry import Context, Experiment, Outcome, Report, Step, register
+from experiments.harness.registry import Context, Experiment, Outcome, register
 from experiments.harness.tables import Table
+from experiments.numerics import family
 from experiments.paper import numbers as paper
-from experiments.trainers import evaluated, train_network, training
-from lenet98 import accounting
+from experiments.trainers import train_network, training
+from lenet98 import accounting, checkpoint
 from lenet98.data.distortions import Showing
 from lenet98.data.mnist import MNIST
-from lenet98.files import atomic
-from lenet98.loop import Trained
-from lenet98.networks import named
+from lenet98.data.splits import split
+from lenet98.loop import Progress, Trained
+from lenet98.networks import LENET4
 from lenet98.online.engine import Engine
 from lenet98.randomness import generator
 from lenet98.training import CHUNK, Config, shown, train
@@ -183,7 +182,7 @@ def filtered(
 
     Raises ValueError if so few pass that it would not end.
     """
-    engine, wanted = Engine(named(config.spec), config.reading), config.filtered
+    engine, wanted = Engine(config.spec, config.reading), config.filtered
     passed: list[Showing] = []
     count = candidates = 0
     for block in pool(config.train_size, seed, first_copy):
@@ -266,6 +265,7 @@ def by_share(distances: list[Distances], labels: NDArray[np.integer[Any]]) -> li
 # --- the experiment ---------------------------------------------------------------------------------------------------
 
 
+@family("boosting")
 def boost(config: BoostedConfig, seed: int, context: Context) -> Outcome:
     """Three networks, one after the other, and their answers."""
     began = time.perf_counter()
@@ -283,10 +283,10 @@ def boost(config: BoostedConfig, seed: int, context: Context) -> Outcome:
                 predictions=nets[-1].distances.argmin(axis=1).astype(np.uint8),
                 diverged=True,
             )
-    _, labels = evaluated(config, context.mnist)
+    labels = split(context.mnist, config.train_size, config.held_out).labels
     distances = [net.distances for net in nets]
     found = together(distances, config.confidence)
-    total = accounting.table(named(config.spec))[-1]
+    total = accounting.table(config.spec)[-1]
     last = {
         "number": NETWORKS + 1,
         "test_patterns": len(labels),
@@ -343,7 +343,7 @@ class _Stages:
             seed_of(self.seed, number),
             self.context.mnist,
             shows=(lambda _: learnt) if learnt else None,
-            progress=lambda state: self._report(number, state, state.pass_number),
+            progress=lambda own: self._report(number, own.pass_number, own.done, own.total, own.errors),
             checkpoint=self._file(number),
         )
 
@@ -358,27 +358,25 @@ class _Stages:
                 before,
                 passing,
                 number - 2,
-                lambda done, total: self._report(number, Step(done, total), 0),
+                lambda done, total: self._report(number, 0, done, total),
             )
             self._save()
         return self.sets[number]
 
-    def _report(self, number: int, state: Report, own_pass: int) -> None:
+    def _report(self, number: int, own_pass: int, done: int, total: int, errors: int = 0) -> None:
         """Pass `own_pass` of a network, 0 for the filter before it, which the first does not have."""
         passes = len(self.config.etas)
         position = (number - 1) * (passes + 1) + own_pass
-        self.context.progress(Step(state.done, state.total, state.errors, position, NETWORKS * (passes + 1) - 1))
+        self.context.progress(Progress(position, NETWORKS * (passes + 1) - 1, done, total, errors))
 
     def _save(self) -> None:
         arrays = {
-            f"{part}_{number}": values
+            f"{part} {number}": values
             for number, found in self.sets.items()
             for part, values in (("patterns", found.showing.patterns), ("copies", found.showing.copies))
         }
-        sizes = json.dumps({number: found.candidates for number, found in self.sets.items()})
-        run = np.array(repr((self.config, self.seed)))
-        with atomic(self.context.checkpoint) as file:
-            np.savez(file, allow_pickle=False, run=run, candidates=np.array(sizes), **arrays)
+        candidates = {str(number): found.candidates for number, found in self.sets.items()}
+        checkpoint.save(self.context.checkpoint, (self.config, self.seed), arrays, candidates)
 
     def clear(self) -> None:
         for number in range(1, NETWORKS + 1):
@@ -387,18 +385,14 @@ class _Stages:
 
 def _load(path: Path, config: BoostedConfig, seed: int) -> dict[int, Filtered]:
     """The filtered sets in `path`, none if the file is damaged; ValueError if they are those of another run."""
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            run, sizes = str(file["run"]), json.loads(str(file["candidates"]))
-            sets = {
-                int(number): Filtered(Showing(file[f"patterns_{number}"], file[f"copies_{number}"]), candidates)
-                for number, candidates in sizes.items()
-            }
-    except (OSError, ValueError, KeyError, BadZipFile):
+    saved = checkpoint.load(path, (config, seed))
+    if saved is None:
         return {}
-    if run != repr((config, seed)):
-        raise ValueError(f"{path} is the state of another run; delete it, or save this run elsewhere")
-    return sets
+    arrays = saved.arrays
+    return {
+        int(number): Filtered(Showing(arrays[f"patterns {number}"], arrays[f"copies {number}"]), candidates)
+        for number, candidates in saved.notes.items()
+    }
 
 
 # --- the experiments --------------------------------------------------------------------------------------------------
@@ -407,7 +401,7 @@ def _load(path: Path, config: BoostedConfig, seed: int) -> dict[int, Filtered]:
 BOOSTED_LENET4 = "fig9/dist_boosted_lenet4"
 BOOSTED_HELD_OUT = "boosting/held-out/dist_boosted_lenet4-patterns50000"
 
-BOOSTED = training(BoostedConfig, "lenet4", distorted=True)
+BOOSTED = training(BoostedConfig, LENET4, distorted=True)
 
 register(
     Experiment(
@@ -421,14 +415,14 @@ register(
 )
 register(
     Experiment(
-        "boosting/dist_lenet4", "[dist] LeNet-4", training(Config, "lenet4", distorted=True), train_network, minutes=2.7
+        "boosting/dist_lenet4", "[dist] LeNet-4", training(Config, LENET4, distorted=True), train_network, minutes=2.7
     )
 )
 register(
     Experiment(
         BOOSTED_HELD_OUT,
         "[dist] Boosted LeNet-4 on 50,000 patterns",
-        replace(BOOSTED, train_size=50_000, filtered=50_000, evaluate_on="held out"),
+        replace(BOOSTED, train_size=50_000, filtered=50_000, held_out=10_000),
         boost,
         minutes=12,
         seeds=(0, 1, 2),

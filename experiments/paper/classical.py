@@ -8,15 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from experiments.harness import tables
 from experiments.harness.loader import Loader
-from experiments.harness.registry import Context, Experiment, Outcome, Step, register
+from experiments.harness.registry import Context, Experiment, Outcome, register
 from experiments.harness.tables import Table
+from experiments.numerics import family
 from experiments.paper import numbers as paper
 from lenet98.classifiers.decisions import Classifier, Report
 from lenet98.classifiers.linear import Linear, PairwiseLinear
@@ -25,6 +26,8 @@ from lenet98.classifiers.quadratic import Quadratic
 from lenet98.classifiers.rbf import RBFNetwork
 from lenet98.data.mnist import MNIST
 from lenet98.data.preprocessing import FORMS, crop, deslant
+from lenet98.data.splits import Split, split
+from lenet98.loop import Progress
 
 # --- what is run ------------------------------------------------------------------------------------------------------
 
@@ -64,38 +67,24 @@ class Config:
     """Keywords of the classifier's `fit`."""
     train_size: int = 60_000
     """The first so many training patterns are learnt."""
-    evaluate_on: Literal["test", "held out"] = "test"
-    """Where errors are counted: on the test set, or on the last 10,000 training patterns, which are then not learnt."""
+    held_out: int = 0
+    """The last so many training patterns are those on which errors are counted; the test set if 0."""
 
     def __post_init__(self) -> None:
         known = {**FORMS, **OTHER_FORMS}
         if self.form not in known:
             raise ValueError(f"Config.form is {self.form!r}; there are {', '.join(known)}")
-        most = 50_000 if self.evaluate_on == "held out" else 60_000
-        if not 1 <= self.train_size <= most:
-            raise ValueError(
-                f"Config.train_size is {self.train_size}; evaluated on {self.evaluate_on}, 1 to {most} can be learnt"
-            )
+        if self.train_size < 1:
+            raise ValueError(f"Config.train_size is {self.train_size}; it must be at least 1")
+        if self.held_out < 0:
+            raise ValueError(f"Config.held_out is {self.held_out}; it must be at least 0")
 
 
-class Patterns(NamedTuple):
-    """What a classifier learns and what it is judged by."""
-
-    images: Images
-    labels: NDArray[np.uint8]
-    test_images: Images
-    test_labels: NDArray[np.uint8]
-
-
-def patterns(config: Config, data: MNIST) -> Patterns:
+def patterns(config: Config, data: MNIST) -> Split:
     """The patterns that `config` names, in its form."""
     transform = {**FORMS, **OTHER_FORMS}[config.form]
-    learnt = slice(config.train_size)
-    if config.evaluate_on == "test":
-        judged = data.test_images, data.test_labels
-    else:
-        judged = data.train_images[-10_000:], data.train_labels[-10_000:]
-    return Patterns(transform(data.train_images[learnt]), data.train_labels[learnt], transform(judged[0]), judged[1])
+    part = split(data, config.train_size, config.held_out)
+    return part._replace(train_images=transform(part.train_images), images=transform(part.images))
 
 
 def fit(config: Config, seed: int, images: Images, labels: NDArray[np.uint8], report: Report) -> Classifier:
@@ -115,23 +104,24 @@ def fit(config: Config, seed: int, images: Images, labels: NDArray[np.uint8], re
     raise ValueError(f"no classifier called {config.classifier!r}")
 
 
+@family("fitted")
 def fit_and_test(config: Config, seed: int, context: Context) -> Outcome:
     """One fit, its decisions on the patterns that it is judged by, and its costs."""
     there = patterns(config, context.mnist)
 
     def report(done: int, total: int) -> None:
-        context.progress(Step(0, 1, pass_number=done, passes=total + 1))
+        context.progress(Progress(done, total + 1, done=0, total=1))
 
     report(1, 1)
-    classifier = fit(config, seed, there.images, there.labels, report)
-    total, errors, classes, scores = len(there.test_labels), 0, [], []
+    classifier = fit(config, seed, there.train_images, there.train_labels, report)
+    total, errors, classes, scores = len(there.labels), 0, [], []
     for start in range(0, total, CHUNK):
         chunk = slice(start, start + CHUNK)
-        decisions = classifier.decide(there.test_images[chunk])
+        decisions = classifier.decide(there.images[chunk])
         classes.append(decisions.classes)
         scores.append(decisions.scores)
-        errors += int((decisions.classes != there.test_labels[chunk]).sum())
-        context.progress(Step(min(start + CHUNK, total), total, errors))
+        errors += int((decisions.classes != there.labels[chunk]).sum())
+        context.progress(Progress(1, 1, min(start + CHUNK, total), total, errors))
     return Outcome(
         passes=[{"number": 1, "test_errors": errors, "test_patterns": total}],
         predictions=np.concatenate(classes),
@@ -205,7 +195,7 @@ def _choice(
         form=form or config.form,
         parameters={**config.parameters, **parameters},
         train_size=train_size,
-        evaluate_on="held out",
+        held_out=10_000,
     )
     return Choice(row, name, title, changed)
 

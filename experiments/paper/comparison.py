@@ -13,7 +13,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from experiments.harness import registry, tables
+from experiments.harness import provenance, registry, tables
 from experiments.harness.identity import Json
 from experiments.harness.loader import Loader, NoResults
 from experiments.harness.registry import Experiment
@@ -22,7 +22,7 @@ from experiments.harness.store import Result, Runs
 from experiments.harness.tables import Table
 from experiments.paper import numbers as paper
 from lenet98 import accounting, evaluation
-from lenet98.networks import named
+from lenet98.networks import from_json
 
 GROUP = "fig9"
 """Name that stands for all classifiers of Fig. 9 where experiments are named."""
@@ -244,7 +244,8 @@ def _made(line: Line) -> Json:
     results = line.runs.results if line.runs else ()
     return {
         "seeds": [result.seed for result in results],
-        "code": sorted({result.record["code"]["version"] for result in results}),
+        "numerics": line.runs.results[0].record["numerics"] if line.runs else None,
+        "code": sorted({provenance.written(result.record) for result in results}),
         "folder": line.runs.folder.as_posix() if line.runs else None,
     }
 
@@ -407,7 +408,7 @@ def _cost(result: Result, quantity: Quantity) -> float | None:
     config: Any = result.record["config"]
     if "spec" not in config:
         return None
-    return float(accounting.table(named(config["spec"]))[-1][quantity])
+    return float(accounting.table(from_json(config["spec"]))[-1][quantity])
 
 
 @tables.table("fig11")

@@ -69,7 +69,7 @@ MAGNITUDES: dict[str, tuple[str, Magnitudes | None]] = {
 
 
 def _held_out(config: Config, magnitudes: Magnitudes | None) -> Config:
-    return replace(config, train_size=54_000, evaluate_on="held out", distortions=magnitudes)
+    return replace(config, train_size=54_000, held_out=6_000, distortions=magnitudes)
 
 
 PLAIN = f"{ROOM}/default-distort0"

@@ -12,27 +12,29 @@ from experiments.harness.store import Runs
 from experiments.harness.tables import Table
 from experiments.paper import numbers as paper
 from experiments.trainers import MEAN_SQUARED_ERROR, FormConfig, train_network, train_on_form, training
+from lenet98.networks import mlp
+from lenet98.specs import Spec
 from lenet98.training import Config
 
 
 class _Row(NamedTuple):
     name: str
-    spec: str
+    spec: Spec
     minutes: float
 
 
 _ROWS = (
-    _Row("mlp_300", "28x28-300-10", 1),
-    _Row("mlp_1000", "28x28-1000-10", 3),
-    _Row("mlp_300_100", "28x28-300-100-10", 1),
-    _Row("mlp_500_150", "28x28-500-150-10", 1.5),
+    _Row("mlp_300", mlp(300), 1),
+    _Row("mlp_1000", mlp(1000), 3),
+    _Row("mlp_300_100", mlp(300, 100), 1),
+    _Row("mlp_500_150", mlp(500, 150), 1.5),
 )
 
 for row in _ROWS:
     register(
         Experiment(
             f"fig9/{row.name}",
-            row.spec,
+            row.spec.name,
             training(Config, row.spec),
             train_network,
             row.minutes,
@@ -42,7 +44,7 @@ for row in _ROWS:
     register(
         Experiment(
             f"fig9/dist_{row.name}",
-            f"[dist] {row.spec}",
+            f"[dist] {row.spec.name}",
             training(Config, row.spec, distorted=True),
             train_network,
             row.minutes + 0.5,
@@ -54,7 +56,7 @@ register(
     Experiment(
         "fig9/deslant_20x20_mlp_300",
         "[deslant] 20x20-300-10",
-        training(FormConfig, "20x20-300-10", form="deslanted"),
+        training(FormConfig, mlp(300, input_shape=(1, 20, 20)), form="deslanted"),
         train_on_form,
         minutes=1,
         paper_error=paper.TEST_ERROR["deslant_20x20_mlp_300"],
@@ -71,7 +73,7 @@ for mu in HELD_OUT_MU:
         Experiment(
             f"{ROOM}/mlp_300-mu{mu:g}",
             f"28x28-300-10 on 50,000 patterns, mu = {mu:g}",
-            training(Config, "28x28-300-10", mu=mu, train_size=50_000, evaluate_on="held out"),
+            training(Config, mlp(300), mu=mu, train_size=50_000, held_out=10_000),
             train_network,
             minutes=1,
             seeds=(0, 1, 2),
@@ -82,9 +84,9 @@ APPENDIX = replace(MEAN_SQUARED_ERROR, init_gain=2.4, init_power=1.0)
 """Initial weights within 2.4/F_i, Appendix A to the letter."""
 
 RANGES = {
-    "mlp_300": training(FormConfig, "28x28-300-10"),
-    "mlp_300_100": training(FormConfig, "28x28-300-100-10"),
-    "deslant_20x20_mlp_300": training(FormConfig, "20x20-300-10", form="deslanted"),
+    "mlp_300": training(FormConfig, mlp(300)),
+    "mlp_300_100": training(FormConfig, mlp(300, 100)),
+    "deslant_20x20_mlp_300": training(FormConfig, mlp(300, input_shape=(1, 20, 20)), form="deslanted"),
 }
 """Networks whose initial weights are read both ways, by the name of their row."""
 
@@ -97,7 +99,7 @@ for name, config in RANGES.items():
             Experiment(
                 f"{ROOM}/{name}-{initial}",
                 f"{paper.TITLES[name]} on 50,000 patterns{', weights within 2.4/F' if reading == APPENDIX else ''}",
-                replace(config, reading=reading, train_size=50_000, evaluate_on="held out"),
+                replace(config, reading=reading, train_size=50_000, held_out=10_000),
                 train_on_form,
                 minutes=1,
             )

@@ -19,14 +19,16 @@ from sklearn.neighbors import NearestNeighbors
 
 from experiments.harness import tables
 from experiments.harness.loader import Loader
-from experiments.harness.registry import Context, Experiment, Outcome, Report, Step, register
+from experiments.harness.registry import Context, Experiment, Outcome, register
 from experiments.harness.store import Runs
 from experiments.harness.tables import Row, Table
+from experiments.numerics import family
 from experiments.paper import numbers as paper
-from experiments.trainers import FormConfig, evaluated, train_network, train_on_form, training
-from lenet98 import accounting
+from experiments.trainers import FormConfig, train_network, train_on_form, training
+from lenet98 import accounting, networks
+from lenet98.data.splits import split
+from lenet98.loop import Progress
 from lenet98.modules import Net
-from lenet98.networks import named
 from lenet98.prototypes import place_codes
 from lenet98.sdlm import ETAS
 from lenet98.specs import Geometry, Spec
@@ -228,30 +230,28 @@ def train_and_store(config: Config, seed: int, context: Context) -> Found | Outc
 
     Reports the passes of the training and one more, of which there are two after it.
     """
-    spec, data = named(config.spec), context.mnist
+    spec, part = config.spec, split(context.mnist, config.train_size, config.held_out)
 
-    def report(state: Report) -> None:
-        context.progress(Step(state.done, state.total, state.errors, state.pass_number, _passes(config)))
+    def report(own: Progress) -> None:
+        context.progress(replace(own, passes=_passes(config)))
 
-    trained = train(config, seed, data, progress=report, checkpoint=context.checkpoint)
+    trained = train(config, seed, context.mnist, progress=report, checkpoint=context.checkpoint)
     passes = [asdict(entry) for entry in trained.history]
     if trained.diverged:
         return Outcome(passes, trained.distances.argmin(axis=1).astype(np.uint8), diverged=True)
-    images, labels = evaluated(config, data)
-    learnt = data.train_images[: config.train_size]
     chunks: list[NDArray[np.float32]] = []
-    for chunk in states_below(spec, config, trained.parameters, learnt):
+    for chunk in states_below(spec, config, trained.parameters, part.train_images):
         chunks.append(chunk)
-        done = min(CHUNK * len(chunks), len(learnt))
-        report(Step(done, len(learnt), 0, len(config.etas) + 1))
+        done = min(CHUNK * len(chunks), config.train_size)
+        context.progress(Progress(len(config.etas) + 1, _passes(config), done, config.train_size))
     return Found(
         layer=last_layer(spec, trained.parameters),
         passes=passes,
         parameters=trained.parameters,
         stored=np.concatenate(chunks),
-        classes=data.train_labels[: config.train_size],
-        states=np.concatenate(list(states_below(spec, config, trained.parameters, images))),
-        labels=labels,
+        classes=part.train_labels,
+        states=np.concatenate(list(states_below(spec, config, trained.parameters, part.images))),
+        labels=part.labels,
     )
 
 
@@ -260,6 +260,7 @@ def _passes(config: Config) -> int:
     return len(config.etas) + 2
 
 
+@family("k-nearest states")
 def nearest_states(config: NeighboursConfig, seed: int, context: Context) -> Outcome:
     """LeNet-4 with K-NN in place of its last layer."""
     found = train_and_store(config, seed, context)
@@ -272,6 +273,7 @@ def nearest_states(config: NeighboursConfig, seed: int, context: Context) -> Out
     return _classify(config, found, context, outputs, found.stored.size)
 
 
+@family("local learning")
 def local_learning(config: LocalConfig, seed: int, context: Context) -> Outcome:
     """LeNet-4 with its last layer retrained for every pattern."""
     found = train_and_store(config, seed, context)
@@ -285,6 +287,7 @@ def local_learning(config: LocalConfig, seed: int, context: Context) -> Outcome:
     return _classify(config, found, context, outputs, found.stored.size + retraining)
 
 
+@family("last layers")
 def compare_settings(config: GridConfig, seed: int, context: Context) -> Outcome:
     """LeNet-4 itself, and in `extra` the errors of K-NN and of local learning by setting."""
     found = train_and_store(config, seed, context)
@@ -301,7 +304,7 @@ def compare_settings(config: GridConfig, seed: int, context: Context) -> Outcome
                 known = found.stored[near[:, :k]]
                 outputs = local_outputs(found.layer, found.states[part], known, classes[:, :k], decay)
             wrong[i] += (outputs.argmax(axis=1) != found.labels[part]).sum()
-        context.progress(Step(part.stop, len(found.labels), 0, _passes(config), _passes(config)))
+        context.progress(Progress(_passes(config), _passes(config), part.stop, len(found.labels)))
     return Outcome(
         passes=found.passes,
         predictions=found.layer(found.states).argmax(axis=1).astype(np.uint8),
@@ -328,9 +331,9 @@ def _classify(
     for part, distances, near in found.blocks(config.neighbours):
         blocks.append(outputs(part, distances, near))
         wrong += int((blocks[-1].argmax(axis=1) != found.labels[part]).sum())
-        context.progress(Step(part.stop, len(found.labels), wrong, _passes(config), _passes(config)))
+        context.progress(Progress(_passes(config), _passes(config), part.stop, len(found.labels), wrong))
     best = np.sort(np.concatenate(blocks), axis=1)
-    total = accounting.table(named(config.spec))[-1]
+    total = accounting.table(config.spec)[-1]
     below = total["multiply_accumulates"] - found.layer.weights.size
     last = {
         "number": len(config.etas) + 1,
@@ -359,11 +362,11 @@ def _etas(times: int) -> tuple[float, ...]:
     return tuple(eta for eta in ETAS for _ in range(times))
 
 
-LENET1 = training(FormConfig, "lenet1", form="16x16", etas=_etas(4))
+LENET1 = training(FormConfig, networks.LENET1, form="16x16", etas=_etas(4))
 """For 80 passes: of those tried, the number with the fewest errors on held-out patterns; III.B's 20 are LeNet-5's."""
-LENET4 = training(Config, "lenet4")
-NEIGHBOURS = training(NeighboursConfig, "lenet4")
-LOCAL = training(LocalConfig, "lenet4")
+LENET4 = training(Config, networks.LENET4)
+NEIGHBOURS = training(NeighboursConfig, networks.LENET4)
+LOCAL = training(LocalConfig, networks.LENET4)
 
 for experiment in (
     Experiment("16x16_lenet1", "[16x16] LeNet-1", LENET1, train_on_form, minutes=2.5),
@@ -385,7 +388,7 @@ for times in HELD_OUT_TIMES:
         Experiment(
             f"{ROOM}/lenet1-passes{passes}",
             f"[16x16] LeNet-1 on 50,000 patterns, {passes} passes",
-            replace(LENET1, etas=_etas(times), train_size=50_000, evaluate_on="held out"),
+            replace(LENET1, etas=_etas(times), train_size=50_000, held_out=10_000),
             train_on_form,
             minutes=0.6 * times,
             seeds=(0, 1, 2),
@@ -396,7 +399,7 @@ register(
     Experiment(
         LAST_LAYERS,
         "LeNet-4 on 50,000 patterns, its last layer replaced",
-        training(GridConfig, "lenet4", train_size=50_000, evaluate_on="held out"),
+        training(GridConfig, networks.LENET4, train_size=50_000, held_out=10_000),
         compare_settings,
         minutes=4,
         seeds=(0, 1, 2),

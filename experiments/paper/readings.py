@@ -20,11 +20,11 @@ from experiments.harness.loader import Loader
 from experiments.harness.registry import Context, Experiment, Outcome, register
 from experiments.harness.store import Result, Runs
 from experiments.harness.tables import Row, Table
+from experiments.numerics import family
 from experiments.paper import numbers as paper
 from experiments.trainers import train_network
 from lenet98.data.fields import pad_and_scale
 from lenet98.modules import Net
-from lenet98.networks import named
 from lenet98.randomness import generator
 from lenet98.readings import DEFAULT, LITERAL, Reading, initial_parameters
 from lenet98.specs import A, Spec
@@ -40,9 +40,10 @@ LITTLE = 0.01
 """A unit is saturated when f'(a)^2 has fallen to this share of its greatest value, at a = 0."""
 
 
+@family("saturation")
 def train_and_look(config: Config, seed: int, context: Context) -> Outcome:
     """Train as `config` says, and look at the network before, between and after its passes."""
-    spec, images = named(config.spec), pad_and_scale(context.mnist.train_images[:PATTERNS])
+    spec, images = config.spec, pad_and_scale(context.mnist.train_images[:PATTERNS])
     looks = [look(spec, config.reading, initial_parameters(spec, config.reading, generator(seed, "init")), images)]
     for passes in range(1, len(config.etas) + 1):
         # The first passes of a run are those of a shorter one.

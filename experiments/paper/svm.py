@@ -5,28 +5,27 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
-from zipfile import BadZipFile
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from experiments.harness import tables
 from experiments.harness.loader import Loader
-from experiments.harness.registry import Context, Experiment, Outcome, Step, register
+from experiments.harness.registry import Context, Experiment, Outcome, register
 from experiments.harness.tables import Table
+from experiments.numerics import family
 from experiments.paper import numbers as paper
+from lenet98 import checkpoint
 from lenet98.classifiers import reduced_set, svm
 from lenet98.classifiers.checks import CLASSES
 from lenet98.classifiers.svm import Machine, OneAgainstRest, Polynomial
 from lenet98.data.preprocessing import in_form
-from lenet98.files import atomic
+from lenet98.data.splits import split
+from lenet98.loop import Progress
 
 # --- what is run ------------------------------------------------------------------------------------------------------
 
-
-HELD_OUT = 10_000
-"""Last patterns of the training set, on which choices are made."""
 
 Made = dict[str, NDArray[Any]]
 """A machine, and what a later stage or the record needs of its fit, as arrays for the checkpoint."""
@@ -49,8 +48,8 @@ class Config:
     """Of the database, a name of `lenet98.data.preprocessing.FORMS`."""
     train_size: int = 60_000
     """The first so many training patterns are learnt."""
-    evaluate_on: Literal["test", "held out"] = "test"
-    """The test set, or the last `HELD_OUT` training patterns."""
+    held_out: int = 0
+    """The last so many training patterns are those on which errors are counted; the test set if 0."""
 
     @property
     def kernel(self) -> Polynomial:
@@ -62,6 +61,7 @@ class Config:
         return ("regular", *(["virtual"] if self.directions else []), *(["reduced"] if self.reduced else []))
 
 
+@family("support vectors")
 def run_machines(config: Config, seed: int, context: Context) -> Outcome:
     """Make the machines of every stage; the last ones classify.  The seed changes nothing."""
     run = _Run(config, context)
@@ -102,22 +102,16 @@ class _Run:
     """The patterns of a run and the machines that it has made so far, here and in its checkpoint."""
 
     def __init__(self, config: Config, context: Context) -> None:
-        data = in_form(context.mnist, config.form)
-        available = len(data.train_labels) - (HELD_OUT if config.evaluate_on == "held out" else 0)
-        if config.train_size > available:
-            raise ValueError(f"Config.train_size is {config.train_size}; there are {available} patterns to learn")
-        self.images, self.labels = data.train_images[: config.train_size], data.train_labels[: config.train_size]
-        if config.evaluate_on == "test":
-            self.judged, self.truth = data.test_images, data.test_labels
-        else:
-            self.judged, self.truth = data.train_images[-HELD_OUT:], data.train_labels[-HELD_OUT:]
+        part = split(in_form(context.mnist, config.form), config.train_size, config.held_out)
+        self.images, self.labels = part.train_images, part.train_labels
+        self.judged, self.truth = part.images, part.labels
         self.config, self.context = config, context
         self.made = _load(context.checkpoint, config)
 
     def report(self) -> None:
         """Say how many of the machines of all stages are there: they are what the display calls passes."""
         total = CLASSES * len(self.config.stages)
-        self.context.progress(Step(0, 1, pass_number=len(self.made) + 1, passes=total + 1))
+        self.context.progress(Progress(len(self.made) + 1, total + 1, done=0, total=1))
 
     def stage(self, stage: str) -> list[Made]:
         """The machines of a stage, class by class, those made before and the others."""
@@ -164,23 +158,16 @@ def _arrays(machine: Machine) -> Made:
 
 def _save(path: Path, config: Config, made: dict[tuple[str, int], Made]) -> None:
     arrays = {f"{stage} {c} {name}": array for (stage, c), one in made.items() for name, array in one.items()}
-    with atomic(path) as file:
-        np.savez(file, allow_pickle=False, run=np.array(repr(config)), **arrays)
+    checkpoint.save(path, config, arrays)
 
 
 def _load(path: Path, config: Config) -> dict[tuple[str, int], Made]:
-    """The machines in a checkpoint; none, so that the run starts afresh, if it is missing, damaged or another run's."""
+    """The machines in `path`, none if it is missing or damaged; ValueError if they are those of another run."""
     made: dict[tuple[str, int], Made] = {}
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            if str(file["run"]) != repr(config):
-                return {}
-            for key in file.files:
-                if key != "run":
-                    stage, c, name = key.split()
-                    made.setdefault((stage, int(c)), {})[name] = file[key]
-    except (OSError, ValueError, KeyError, BadZipFile):
-        return {}
+    if saved := checkpoint.load(path, config):
+        for key, array in saved.arrays.items():
+            stage, c, name = key.split()
+            made.setdefault((stage, int(c)), {})[name] = array
     return made
 
 
@@ -201,7 +188,7 @@ for experiment in (
 ):
     register(replace(experiment, name=f"fig9/{experiment.name}", paper_error=paper.TEST_ERROR[experiment.name]))
 
-_POLY4, _POLY5, _POLY9 = (Config(degree, train_size=10_000, evaluate_on="held out") for degree in (4, 5, 9))
+_POLY4, _POLY5, _POLY9 = (Config(degree, train_size=10_000, held_out=10_000) for degree in (4, 5, 9))
 _CHOSEN5 = replace(_POLY5, coef0=0.3)
 
 ROOM = "svm/held-out"

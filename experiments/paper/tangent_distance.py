@@ -3,23 +3,23 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Literal
 
 import numpy as np
 
 from experiments.harness import tables
 from experiments.harness.loader import Loader
-from experiments.harness.registry import Context, Experiment, Outcome, Step, register
+from experiments.harness.registry import Context, Experiment, Outcome, register
 from experiments.harness.tables import Table
+from experiments.numerics import family
 from experiments.paper import numbers as paper
 from lenet98.classifiers.tangent import TangentDistance
 from lenet98.data.preprocessing import in_form
+from lenet98.data.splits import split
+from lenet98.loop import Progress
 
 # --- what is run ------------------------------------------------------------------------------------------------------
 
 
-HELD_OUT = 10_000
-"""Last patterns of the training set, on which choices are made."""
 CHUNK = 100
 """Patterns classified between two reports of progress."""
 VOTES = (1, 2, 3, 4, 5, 7)
@@ -38,25 +38,19 @@ class Config:
     """Nearest prototypes that vote."""
     train_size: int = 60_000
     """The first so many training patterns are prototypes."""
-    evaluate_on: Literal["test", "held out"] = "test"
-    """The test set, or the last `HELD_OUT` training patterns."""
+    held_out: int = 0
+    """The last so many training patterns are those on which errors are counted; the test set if 0."""
 
 
+@family("tangent distance")
 def run_tangents(config: Config, seed: int, context: Context) -> Outcome:
     """Find the nearest prototypes of every pattern.  The seed changes nothing."""
-    data = in_form(context.mnist, "16x16")
-    if config.evaluate_on == "test":
-        images, labels = data.test_images, data.test_labels
-    else:
-        images, labels = data.train_images[-HELD_OUT:], data.train_labels[-HELD_OUT:]
-    available = len(data.train_labels) - (HELD_OUT if config.evaluate_on == "held out" else 0)
-    if config.train_size > available:
-        raise ValueError(f"Config.train_size is {config.train_size}; there are {available} patterns to learn")
-    context.progress(Step(0, len(labels)))
-    learnt = slice(config.train_size)
+    part = split(in_form(context.mnist, "16x16"), config.train_size, config.held_out)
+    images, labels = part.images, part.labels
+    context.progress(Progress(1, 1, 0, len(labels)))
     classifier = TangentDistance.fit(
-        data.train_images[learnt],
-        data.train_labels[learnt],
+        part.train_images,
+        part.train_labels,
         sigma=config.sigma,
         candidates=config.candidates,
         k=config.k,
@@ -71,7 +65,7 @@ def run_tangents(config: Config, seed: int, context: Context) -> Outcome:
         for k in VOTES:
             wrong[k] += int((found.decide(k).classes != truth).sum())
         errors = int((np.concatenate(classes) != labels[: start + CHUNK]).sum())
-        context.progress(Step(start + len(truth), len(labels), errors))
+        context.progress(Progress(1, 1, start + len(truth), len(labels), errors))
     return Outcome(
         passes=[{"number": 1, "test_errors": errors, "test_patterns": len(labels)}],
         predictions=np.concatenate(classes),
@@ -102,7 +96,7 @@ register(
     )
 )
 
-_FEWER = replace(CHOSEN, train_size=50_000, evaluate_on="held out")
+_FEWER = replace(CHOSEN, train_size=50_000, held_out=10_000)
 
 ROOM = "tangent-distance/held-out"
 

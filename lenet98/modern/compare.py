@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import singledispatch
 from textwrap import fill
 
 from tabulate import tabulate
@@ -45,12 +46,9 @@ WIDTH = 28
 def facts(name: str) -> Facts:
     """The points of a network of `lenet98.networks` or of `lenet98.modern.popular`; ValueError lists what exists."""
     if name in POPULAR:
-        config = POPULAR[name].config
-        if isinstance(config, lenet_from_scratch.Config):
-            return _of_layer_rates(config)
-        return _of_today(config) if isinstance(config, minibatch.Config) else _of_lush(config)
+        return _facts(POPULAR[name].config)
     if name in SPECS:
-        return _of_1998(training.Config(spec=name, reading=ladder.reading(SPECS[name])))
+        return _facts(training.Config(spec=SPECS[name], reading=ladder.reading(SPECS[name])))
     raise ValueError(f"no network called {name!r}; there are {', '.join([*SPECS, *POPULAR])}")
 
 
@@ -87,13 +85,19 @@ def _judgement(name: str, marked: list[str]) -> str:
     return f"{name} is not LeNet-5: other {of_network}{otherwise}."
 
 
+@singledispatch
+def _facts(config: object) -> Facts:
+    """The points of the network that `config` trains, by the kind of training."""
+    raise TypeError(f"nothing is known of {type(config)}")
+
+
 # --- networks of 1998, described by a spec ----------------------------------------------------------------------------
 
 
+@_facts.register
 def _of_1998(config: training.Config) -> Facts:
-    spec = SPECS[config.spec]
     return _of_spec(
-        spec,
+        config.spec,
         config.reading,
         preprocessing=_levels(WHITE, BLACK),
         optimiser=f"SDLM, a rate per parameter, h_kk on {config.curvature_patterns} patterns before every pass",
@@ -105,6 +109,7 @@ def _of_1998(config: training.Config) -> Facts:
     )
 
 
+@_facts.register
 def _of_lush(config: lush.Config) -> Facts:
     return _of_spec(
         lush.SPEC,
@@ -118,6 +123,7 @@ def _of_lush(config: lush.Config) -> Facts:
     )
 
 
+@_facts.register
 def _of_layer_rates(config: lenet_from_scratch.Config) -> Facts:
     connections = sum(map(accounting.connections, lenet_from_scratch.SPEC.geometry))
     read = _of_spec(
@@ -142,9 +148,8 @@ def _of_layer_rates(config: lenet_from_scratch.Config) -> Facts:
 def _of_spec(
     spec: Spec, reading: Reading, *, preprocessing: str, optimiser: str, passes: str, rate: str, order: str
 ) -> Facts:
-    # A convolution at one place, such as C5, is a full layer.
-    convolutions = [layer for layer in spec.trainable if layer.kind == "convolution" and layer.positions > 1]
-    full = [layer for layer in spec.trainable if layer.kind in ("convolution", "full") and layer.positions == 1]
+    convolutions = [layer for layer in spec.hidden if layer.kind == "convolution" and not layer.full]
+    full = [layer for layer in spec.hidden if layer.full]
     output = spec.geometry[-1]
     if output.prototypes == "places":
         full = full[:-1]
@@ -181,13 +186,13 @@ def _pooling(spec: Spec) -> str:
 
 def _convolution(layer: Geometry) -> str:
     table = "Table I" if layer.table == TABLE_I else f"a table of {layer.kernels} kernels"
-    every = layer.kernels == layer.out_shape[0] * layer.in_shape[0]
-    return _maps(layer.out_shape[0], layer.kernel[0], "every map" if every else table)
+    return _maps(layer.out_shape[0], layer.kernel[0], "every map" if layer.every_map else table)
 
 
 # --- networks of today, learnt in mini-batches ------------------------------------------------------------------------
 
 
+@_facts.register
 def _of_today(config: minibatch.Config) -> Facts:
     network = config.network
     assert isinstance(network, ConvNet)  # as all networks of `lenet98.modern.popular` are

@@ -19,7 +19,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -27,10 +27,12 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from lenet98 import loop
+from lenet98 import accounting, loop
+from lenet98.accounting import Cost
 from lenet98.curvature import diagonal
 from lenet98.data.mnist import MNIST
-from lenet98.loop import Pass, Progress, State, Trained
+from lenet98.data.splits import Split, split
+from lenet98.loop import Progress, SDLMPass, State, Trained
 from lenet98.losses import loss
 from lenet98.modern.ladder import pooled
 from lenet98.modules import Net
@@ -40,6 +42,7 @@ from lenet98.randomness import generator
 from lenet98.readings import Reading
 from lenet98.sdlm import CURVATURE_PATTERNS, ETAS, MU, rates
 from lenet98.specs import Geometry
+from lenet98.threads import one_thread
 from lenet98.training import CHUNK, distances, inputs
 
 SPEC = pooled(LENET5, "average")
@@ -87,15 +90,21 @@ class Config:
         if not 0 < self.curvature_patterns <= self.train_size:
             raise ValueError(f"Config.curvature_patterns is {self.curvature_patterns}; it must be 1..train_size")
 
+    @property
+    def cost(self) -> Cost:
+        """Of the network and its training; biases that its units do not add are not counted."""
+        return replace(accounting.cost(SPEC, len(self.etas)), parameters=PARAMETERS)
+
 
 class _Run(NamedTuple):
     config: Config
     seed: int
-    data: MNIST
+    data: Split
     net: Net
     engine: Engine
 
 
+@one_thread()
 def train(
     config: Config,
     seed: int,
@@ -104,29 +113,28 @@ def train(
     progress: Callable[[Progress], None] = lambda _: None,
     checkpoint: Path | None = None,
 ) -> Trained:
-    """Train one network.
+    """Train one network, on one thread.
 
-    Parameters, reports and resumption are those of `lenet98.training.train`; the same bits come of the same number of
-    PyTorch's threads.
+    Parameters, reports and resumption are those of `lenet98.training.train`.
 
     Raises
     ------
     ValueError
         If the data do not have `config.train_size` training patterns.
     """
-    if config.train_size > len(data.train_images):
-        raise ValueError(f"Config.train_size is {config.train_size}; there are {len(data.train_images)} patterns")
-    run = _Run(config, seed, data, Net(SPEC, READING), Engine(SPEC, READING))
+    part = split(data, config.train_size)
+    run = _Run(config, seed, part, Net(SPEC, READING), Engine(SPEC, READING))
     parameters = initial_parameters(config, seed)
-    state, diverged = loop.finished(
+    state, diverged = loop.run_passes(
         lambda number, before: _one_pass(run, number, before, progress),
-        State(parameters, np.zeros_like(parameters), []),
+        State({"parameters": parameters, "velocity": np.zeros_like(parameters)}, []),
         len(config.etas),
+        SDLMPass,
         (config, seed),
         checkpoint,
     )
-    final = distances(run.engine, state.parameters, data.test_images)
-    return Trained(state.parameters, state.history, final, diverged)
+    parameters = state.arrays["parameters"]
+    return Trained(parameters, state.history, distances(run.engine, parameters, part.images), diverged)
 
 
 def initial_parameters(config: Config, seed: int) -> NDArray[np.float32]:
@@ -163,11 +171,13 @@ def _per_parameter(of_layer: dict[str, float]) -> NDArray[np.float32]:
     return values
 
 
-def _one_pass(run: _Run, number: int, before: State, progress: Callable[[Progress], None]) -> State | None:
+def _one_pass(
+    run: _Run, number: int, before: State[SDLMPass], progress: Callable[[Progress], None]
+) -> State[SDLMPass] | None:
     """The state after a pass, the velocity beside the parameters; None if its loss was not finite."""
     began = time.perf_counter()
     config, data, total = run.config, run.data, run.config.train_size
-    parameters, velocity = before.parameters.copy(), before.beside.copy()
+    parameters, velocity = before.arrays["parameters"].copy(), before.arrays["velocity"].copy()
     chosen = generator(run.seed, "hessian", number).choice(total, config.curvature_patterns, replace=False)
     h = curvature(parameters, inputs(SPEC, data.train_images[chosen]))
     eta = config.etas[number - 1]
@@ -187,10 +197,10 @@ def _one_pass(run: _Run, number: int, before: State, progress: Callable[[Progres
         if done - reported >= CHUNK or done == total:
             reported = done
             progress(Progress(number, len(config.etas), done, total, errors))
-    test = distances(run.engine, parameters, data.test_images)
+    test = distances(run.engine, parameters, data.images)
     if not np.isfinite(test).all():
         return None
-    entry = Pass(
+    entry = SDLMPass(
         number=number,
         eta=eta,
         rate_min=float(eps[eps > 0].min()),
@@ -199,11 +209,11 @@ def _one_pass(run: _Run, number: int, before: State, progress: Callable[[Progres
         train_patterns=total,
         train_errors=errors,
         train_loss=losses / total,
-        test_patterns=len(data.test_labels),
-        test_errors=int((test.argmin(1) != data.test_labels).sum()),
+        test_patterns=len(data.labels),
+        test_errors=int((test.argmin(1) != data.labels).sum()),
         seconds=time.perf_counter() - began,
     )
-    return State(parameters, velocity, [*before.history, entry])
+    return State({"parameters": parameters, "velocity": velocity}, [*before.history, entry])
 
 
 def _summed(

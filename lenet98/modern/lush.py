@@ -18,16 +18,19 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from lenet98 import loop
+from lenet98 import accounting, loop
+from lenet98.accounting import Cost
 from lenet98.curvature import diagonal
 from lenet98.data.mnist import MNIST
-from lenet98.loop import Pass, Progress, State, Trained
+from lenet98.data.splits import Split, split
+from lenet98.loop import Progress, SDLMPass, State, Trained
 from lenet98.networks import LENET5
 from lenet98.online.engine import Engine
 from lenet98.randomness import generator
 from lenet98.readings import Reading, initial_parameters
 from lenet98.sdlm import MU, rates
 from lenet98.specs import RBF, Full, Spec
+from lenet98.threads import one_thread
 from lenet98.training import CHUNK
 
 SPEC = Spec(
@@ -84,7 +87,13 @@ class Config:
         if not 0 < self.curvature_patterns <= self.train_size:
             raise ValueError(f"Config.curvature_patterns is {self.curvature_patterns}; it must be 1..train_size")
 
+    @property
+    def cost(self) -> Cost:
+        """Of the network and its training."""
+        return accounting.cost(SPEC, len(self.etas) * self.passes)
 
+
+@one_thread()
 def train(
     config: Config,
     seed: int,
@@ -93,7 +102,7 @@ def train(
     progress: Callable[[Progress], None] = lambda _: None,
     checkpoint: Path | None = None,
 ) -> Trained:
-    """Train one network.
+    """Train one network, on one thread.
 
     Parameters, reports and resumption are those of `lenet98.training.train`.
 
@@ -102,19 +111,19 @@ def train(
     ValueError
         If the data do not have `config.train_size` training patterns.
     """
-    if config.train_size > len(data.train_images):
-        raise ValueError(f"Config.train_size is {config.train_size}; there are {len(data.train_images)} patterns")
+    part = split(data, config.train_size)
     engine = Engine(SPEC, config.reading)
     parameters = initial_parameters(SPEC, config.reading, generator(seed, "init"))
-    state, diverged = loop.finished(
-        lambda number, before: _one_pass(config, engine, data, number, before, progress),
-        State(parameters, np.zeros_like(parameters), []),
+    state, diverged = loop.run_passes(
+        lambda number, before: _one_pass(config, engine, part, number, before, progress),
+        State({"parameters": parameters, "curvature": np.zeros_like(parameters)}, []),
         len(config.etas) * config.passes,
+        SDLMPass,
         (config, seed),
         checkpoint,
     )
-    final = distances(config, engine, state.parameters, data.test_images)
-    return Trained(state.parameters, state.history, final, diverged)
+    parameters = state.arrays["parameters"]
+    return Trained(parameters, state.history, distances(config, engine, parameters, part.images), diverged)
 
 
 def inputs(images: NDArray[np.uint8], scale: float) -> NDArray[np.float32]:
@@ -132,12 +141,17 @@ def distances(
 
 
 def _one_pass(
-    config: Config, engine: Engine, data: MNIST, number: int, before: State, progress: Callable[[Progress], None]
-) -> State | None:
+    config: Config,
+    engine: Engine,
+    data: Split,
+    number: int,
+    before: State[SDLMPass],
+    progress: Callable[[Progress], None],
+) -> State[SDLMPass] | None:
     """The state after a pass, h_kk of its stage beside the parameters; None if its loss was not finite."""
     began = time.perf_counter()
     stage, pass_of_stage = divmod(number - 1, config.passes)
-    parameters, h = before.parameters.copy(), before.beside
+    parameters, h = before.arrays["parameters"].copy(), before.arrays["curvature"]
     if pass_of_stage == 0:
         first = inputs(data.train_images[: config.curvature_patterns], config.scale)
         h = diagonal(SPEC, config.reading, parameters, first)
@@ -151,8 +165,8 @@ def _one_pass(
         if not np.isfinite(losses):
             return None
         progress(Progress(number, len(config.etas) * config.passes, part.stop, total, errors))
-    test = distances(config, engine, parameters, data.test_images)
-    entry = Pass(
+    test = distances(config, engine, parameters, data.images)
+    entry = SDLMPass(
         number=number,
         eta=config.etas[stage],
         rate_min=float(eps.min()),
@@ -164,8 +178,8 @@ def _one_pass(
         train_patterns=total,
         train_errors=errors,
         train_loss=losses / total,
-        test_patterns=len(data.test_labels),
-        test_errors=int((test.argmin(1) != data.test_labels).sum()),
+        test_patterns=len(data.labels),
+        test_errors=int((test.argmin(1) != data.labels).sum()),
         seconds=time.perf_counter() - began,
     )
-    return State(parameters, h, [*before.history, entry])
+    return State({"parameters": parameters, "curvature": h}, [*before.history, entry])

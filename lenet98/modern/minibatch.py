@@ -7,13 +7,10 @@ then the test set is evaluated.  The training error is measured on the fly, each
 
 from __future__ import annotations
 
-import io
-import json
-import pickle
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from math import cos, isfinite, pi
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, get_args
@@ -22,16 +19,20 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
-from torch.nn import functional as F
 
+from lenet98 import loop
+from lenet98.accounting import Cost
+from lenet98.checkpoint import Arrays
 from lenet98.data.distortions import FIELD, Magnitudes, distort
 from lenet98.data.fields import BLACK, WHITE
 from lenet98.data.mnist import MNIST
-from lenet98.files import atomic
+from lenet98.data.splits import split
+from lenet98.loop import Pass, Progress, State
 from lenet98.modern import elastic as elastically
 from lenet98.modern.elastic import Elastic
-from lenet98.modern.networks import PLAIN, ConvNet, Scoring, SpecNet, build, field
+from lenet98.modern.networks import PLAIN, ConvNet, SpecNet, field
 from lenet98.randomness import generator
+from lenet98.threads import one_thread
 
 CHUNK = 1000
 """Patterns between two reports of progress, or a batch if that is more; patterns that are evaluated at once."""
@@ -94,8 +95,8 @@ class Config:
     """Show every pattern distorted elastically, anew in every pass; after `affine`."""
     train_size: int = 60_000
     """The first so many training patterns are learnt."""
-    evaluate_on: Literal["test", "held out"] = "test"
-    """Where errors are counted: on the test set, or on the training patterns that are not learnt."""
+    held_out: int = 0
+    """The last so many training patterns are those on which errors are counted; the test set if 0."""
     device: Device = "cpu"
     """Where it is computed; devices differ in the last bits, so that runs on two are two experiments."""
 
@@ -106,8 +107,8 @@ class Config:
         for name, allowed in (("schedule", get_args(Schedule)), ("device", get_args(Device))):
             if getattr(self, name) not in allowed:
                 raise ValueError(f"Config.{name} is {getattr(self, name)!r}; it must be one of {', '.join(allowed)}")
-        if self.evaluate_on not in ("test", "held out"):
-            raise ValueError(f"Config.evaluate_on is {self.evaluate_on!r}; it must be 'test' or 'held out'")
+        if self.held_out < 0:
+            raise ValueError(f"Config.held_out is {self.held_out}; it must be at least 0")
         if self.factors and len(self.factors) != self.passes:
             raise ValueError(f"Config.factors has {len(self.factors)} for {self.passes} passes; give one a pass")
         if not all(0 < factor < float("inf") for factor in self.factors):
@@ -125,35 +126,10 @@ class Config:
         """Updates of one pass."""
         return -(-self.train_size // self.batch)
 
-
-@dataclass(frozen=True)
-class Pass:
-    """What one pass did; fields as of `lenet98.training.Pass`."""
-
-    number: int
-    rate_min: float
-    rate_max: float
-    """Least and greatest rate of the optimiser in the pass."""
-    train_patterns: int
-    train_errors: int
-    """Patterns misclassified on the fly, just before the update of their batch."""
-    train_loss: float
-    """Mean loss on the fly."""
-    test_patterns: int
-    test_errors: int
-    """Patterns misclassified after the pass, of those that `Config.evaluate_on` names."""
-    seconds: float
-
-
-@dataclass(frozen=True)
-class Progress:
-    """Where a run stands: `done` of `total` patterns of the pass, `errors` among them so far."""
-
-    pass_number: int
-    passes: int
-    done: int
-    total: int
-    errors: int
+    @property
+    def cost(self) -> Cost:
+        """Of the network and its training."""
+        return Cost(self.network.parameters, self.network.multiply_accumulates, self.passes)
 
 
 @dataclass(frozen=True)
@@ -175,6 +151,7 @@ def devices() -> tuple[str, ...]:
     return ("cpu", "cuda") if torch.cuda.is_available() else ("cpu",)
 
 
+@one_thread()
 def train(
     config: Config,
     seed: int,
@@ -194,33 +171,30 @@ def train(
     progress
         Called every `CHUNK` patterns; an exception that it raises stops the run.
     checkpoint
-        File to which the state is saved after every pass, and from which a run of the same config and seed goes on.
+        File to which the state is saved after every pass, and from which a run of the same config and seed resumes.
 
     Raises
     ------
     ValueError
-        If the machine lacks `config.device`, the data do not have `config.train_size` training patterns or do not fit
-        the network, or nothing is left to evaluate on.
+        If the machine lacks `config.device`, the training set is smaller than `config.train_size` and
+        `config.held_out` together, or the images do not fit the network.
     """
     if config.device not in devices():
         raise ValueError(f"Config.device is {config.device!r}; this machine has {', '.join(devices())}")
-    with _repeatable():
+    # Only algorithms that give the same result every time.
+    with torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True, allow_tf32=False):
         run = _start(config, seed, data)
-        history: list[Pass] = []
-        if checkpoint and checkpoint.exists():
-            history = _load_state(checkpoint, run) or history
-        for number in range(len(history) + 1, config.passes + 1):
-            before = _state(run, history)  # a run that diverges goes back to it
-            entry = _one_pass(run, number, progress)
-            if entry is None:
-                history = _restore(run, before)
-                return Trained(run.model.eval().cpu(), history, evaluate(run.model, config, run.test_images), True)
-            history.append(entry)
-            if checkpoint:
-                with atomic(checkpoint) as file:
-                    file.write(_state(run, history))
+        state, diverged = loop.run_passes(
+            lambda number, before: _one_pass(run, number, before, progress),
+            State(_arrays(run), []),
+            config.passes,
+            Pass,
+            (config, seed),
+            checkpoint,
+        )
+        _restore(run, state.arrays)
         outputs = evaluate(run.model, config, run.test_images)
-        return Trained(run.model.eval().cpu(), history, outputs, False)
+        return Trained(run.model.eval().cpu(), state.history, outputs, diverged)
 
 
 @torch.no_grad()
@@ -292,31 +266,19 @@ def _start(config: Config, seed: int, data: MNIST) -> _Run:
     if largest > config.network.size:
         kind = type(config.network).__name__
         raise ValueError(f"{kind}.size is {config.network.size}; images of {largest} pixels do not fit it")
-    model = _model(config.network, seed).to(config.device)
-    test_images, test_labels = _evaluation_set(config, data)
-    learnt = slice(config.train_size)
+    model = config.network.build(seed).to(config.device)
+    part = split(data, config.train_size, config.held_out)
     return _Run(
         config,
         seed,
         model,
         _optimizer(config.optimizer, model),
         data,
-        torch.tensor(data.train_images[learnt], device=config.device),
-        torch.tensor(data.train_labels[learnt], device=config.device, dtype=torch.int64),
-        torch.tensor(test_images, device=config.device),
-        test_labels,
+        torch.tensor(part.train_images, device=config.device),
+        torch.tensor(part.train_labels, device=config.device, dtype=torch.int64),
+        torch.tensor(part.images, device=config.device),
+        part.labels,
     )
-
-
-def _model(network: ConvNet | SpecNet, seed: int) -> nn.Module:
-    if isinstance(network, SpecNet):
-        return Scoring(network, seed)
-    return build(network, generator(seed, "init"))
-
-
-def _loss(model: nn.Module, outputs: Tensor, labels: Tensor) -> Tensor:
-    """The network's own loss where it has one, as those of 1998 do; else the cross-entropy of a softmax."""
-    return model.loss(outputs, labels) if isinstance(model, Scoring) else F.cross_entropy(outputs, labels)
 
 
 def _optimizer(chosen: Optimizer, model: nn.Module) -> torch.optim.Optimizer:
@@ -332,9 +294,10 @@ def _optimizer(chosen: Optimizer, model: nn.Module) -> torch.optim.Optimizer:
             return torch.optim.Adadelta(model.parameters(), eps=chosen.epsilon, rho=chosen.rho, **common)
 
 
-def _one_pass(run: _Run, number: int, progress: Callable[[Progress], None]) -> Pass | None:
-    """Train for a pass; None if its loss was not finite."""
+def _one_pass(run: _Run, number: int, before: State[Pass], progress: Callable[[Progress], None]) -> State[Pass] | None:
+    """The state after a pass, model and optimizer; None if its loss was not finite."""
     began = time.perf_counter()
+    _restore(run, before.arrays)
     config, total = run.config, run.config.train_size
     rng = generator(run.seed, "order", number)
     order = rng.permutation(total)
@@ -360,7 +323,7 @@ def _one_pass(run: _Run, number: int, progress: Callable[[Progress], None]) -> P
         return None
     first = (number - 1) * config.updates
     ends = (rate(config, first), rate(config, first + config.updates - 1))
-    return Pass(
+    entry = Pass(
         number=number,
         rate_min=min(ends),
         rate_max=max(ends),
@@ -371,6 +334,7 @@ def _one_pass(run: _Run, number: int, progress: Callable[[Progress], None]) -> P
         test_errors=int((outputs.argmax(1) != run.test_labels).sum()),
         seconds=time.perf_counter() - began,
     )
+    return State(_arrays(run), [*before.history, entry])
 
 
 def _update(run: _Run, number: int, patterns: NDArray[np.integer]) -> tuple[Tensor, Tensor]:
@@ -384,7 +348,7 @@ def _update(run: _Run, number: int, patterns: NDArray[np.integer]) -> tuple[Tens
         images = field(run.train_images[chosen], config.network.size, config.levels)
     labels = run.train_labels[chosen]
     outputs = run.model(images)
-    loss = _loss(run.model, outputs, labels)
+    loss = config.network.loss(outputs, labels)
     run.optimizer.zero_grad()
     loss.backward()
     run.optimizer.step()
@@ -396,28 +360,6 @@ def _set_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:
         group["lr"] = rate
 
 
-def _evaluation_set(config: Config, data: MNIST) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-    if config.train_size > len(data.train_images):
-        raise ValueError(f"Config.train_size is {config.train_size}; there are {len(data.train_images)} patterns")
-    if config.evaluate_on == "test":
-        return data.test_images, data.test_labels
-    if config.train_size == len(data.train_images):
-        raise ValueError("nothing is held out to evaluate on: Config.train_size is the whole training set")
-    return data.train_images[config.train_size :], data.train_labels[config.train_size :]
-
-
-@contextmanager
-def _repeatable() -> Iterator[None]:
-    """One thread, and only algorithms that give the same result every time."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)  # how sums are split over threads changes their last bits
-    try:
-        with torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True, allow_tf32=False):
-            yield
-    finally:
-        torch.set_num_threads(threads)
-
-
 @contextmanager
 def _drawing_from(seed: int, device: Device) -> Iterator[None]:
     """PyTorch's own generators, which dropout draws from, started at `seed` and afterwards as they were before."""
@@ -426,42 +368,26 @@ def _drawing_from(seed: int, device: Device) -> Iterator[None]:
         yield
 
 
-# --- states on disk ---------------------------------------------------------------------------------------------------
+# --- states ----------------------------------------------------------------------------------------------------------
 
 
-def _state(run: _Run, history: list[Pass]) -> bytes:
-    """The run after some finished passes, as a file holds it."""
-    content = io.BytesIO()
-    torch.save(
-        {
-            "run": repr((run.config, run.seed)),
-            "history": json.dumps([asdict(entry) for entry in history]),
-            "model": run.model.state_dict(),
-            "optimizer": run.optimizer.state_dict(),
-        },
-        content,
-    )
-    return content.getvalue()
+def _arrays(run: _Run) -> dict[str, NDArray[Any]]:
+    """Copies of all that the model holds, and of what the optimizer keeps of each parameter, counted from 0."""
+    kept = run.optimizer.state_dict()["state"]
+    tensors = {f"model/{name}": value for name, value in run.model.state_dict().items()}
+    tensors |= {f"optimizer/{i}/{name}": value for i, of in kept.items() for name, value in of.items()}
+    return {name: value.numpy(force=True).copy() for name, value in tensors.items()}
 
 
-def _restore(run: _Run, content: bytes) -> list[Pass]:
-    """Bring the run to a state; its history."""
-    state = torch.load(io.BytesIO(content), map_location=run.config.device, weights_only=True)
-    run.model.load_state_dict(state["model"])
-    run.optimizer.load_state_dict(state["optimizer"])
-    return [Pass(**entry) for entry in json.loads(state["history"])]
-
-
-def _load_state(path: Path, run: _Run) -> list[Pass] | None:
-    """Bring the run to the state in `path`; None, so that it starts afresh, if the file is damaged.
-
-    Raises ValueError if the state is that of another run.
-    """
-    content = path.read_bytes()
-    try:
-        written = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)["run"]
-    except (RuntimeError, OSError, ValueError, KeyError, TypeError, EOFError, pickle.UnpicklingError):
-        return None
-    if written != repr((run.config, run.seed)):
-        raise ValueError(f"{path} is the state of another run; delete it, or save this run elsewhere")
-    return _restore(run, content)
+def _restore(run: _Run, arrays: Arrays) -> None:
+    """Bring model and optimizer to what `_arrays` took of them."""
+    model: dict[str, Tensor] = {}
+    kept: dict[int, dict[str, Tensor]] = {}
+    for name, array in arrays.items():
+        match name.split("/"):
+            case ["model", entry]:
+                model[entry] = torch.tensor(array)
+            case ["optimizer", i, entry]:
+                kept.setdefault(int(i), {})[entry] = torch.tensor(array)
+    run.model.load_state_dict(model)
+    run.optimizer.load_state_dict({**run.optimizer.state_dict(), "state": kept})

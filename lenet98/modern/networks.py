@@ -25,20 +25,21 @@ from numpy.typing import NDArray
 from scipy.stats import truncnorm
 from torch import Tensor, nn
 
-from lenet98 import losses, modules
+from lenet98 import accounting, losses, modules
 from lenet98.modules import Net
-from lenet98.networks import named
+from lenet98.networks import LENET5, resolved
+from lenet98.randomness import generator
 from lenet98.readings import DEFAULT, Reading
 from lenet98.specs import Geometry, Spec
 
 # --- networks of today ------------------------------------------------------------------------------------------------
 
-Squashing = Literal["tanh", "sigmoid", "relu"]
-Pooling = Literal["average", "max"]
+Activation = Literal["tanh", "sigmoid", "relu"]
+Statistic = Literal["average", "max"]
 Drawing = Literal["torch", "glorot", "he", "normal", "truncated normal"]
 
-SQUASHING: dict[Squashing, Callable[[], nn.Module]] = {"tanh": nn.Tanh, "sigmoid": nn.Sigmoid, "relu": nn.ReLU}
-POOLING: dict[Pooling, Callable[[int], nn.Module]] = {"average": nn.AvgPool2d, "max": nn.MaxPool2d}
+ACTIVATIONS: dict[Activation, Callable[[], nn.Module]] = {"tanh": nn.Tanh, "sigmoid": nn.Sigmoid, "relu": nn.ReLU}
+STATISTICS: dict[Statistic, Callable[[int], nn.Module]] = {"average": nn.AvgPool2d, "max": nn.MaxPool2d}
 FACTOR = 2
 """Height and width of a pooling field."""
 
@@ -90,12 +91,12 @@ class ConvNet:
     """Feature maps of each convolution."""
     kernel: int = 5
     """Height and width of the convolutions' receptive fields."""
-    pooling: Pooling = "average"
+    pooling: Statistic = "average"
     units: tuple[int, ...] = (120, 84)
     """Units of each full layer before the outputs."""
-    squashing: Squashing = "tanh"
+    squashing: Activation = "tanh"
     """After every convolution, before it is pooled, and after every full layer but the outputs."""
-    full_squashing: Squashing | None = None
+    full_squashing: Activation | None = None
     """After the full layers, where it is another."""
     batch_norm: bool = False
     """Whether sums are normalised over the batch before they are squashed."""
@@ -105,9 +106,9 @@ class ConvNet:
     classes: int = 10
 
     def __post_init__(self) -> None:
-        _check_choice("ConvNet.pooling", self.pooling, get_args(Pooling))
-        _check_choice("ConvNet.squashing", self.squashing, get_args(Squashing))
-        _check_choice("ConvNet.full_squashing", self.full_squashing, (None, *get_args(Squashing)))
+        _check_choice("ConvNet.pooling", self.pooling, get_args(Statistic))
+        _check_choice("ConvNet.squashing", self.squashing, get_args(Activation))
+        _check_choice("ConvNet.full_squashing", self.full_squashing, (None, *get_args(Activation)))
         if not 0 <= self.dropout < 1:
             raise ValueError(f"ConvNet.dropout is {self.dropout!r}; it must be a share below 1")
         for field in ("maps", "units"):
@@ -126,7 +127,7 @@ class ConvNet:
             side //= FACTOR
 
     @property
-    def layers(self) -> tuple[Layer, ...]:
+    def layers(self) -> tuple[ConvNetLayer, ...]:
         """The layers in order, pooling layers among them; names as the paper's: C1, S2, C3, ..., output."""
         return tuple(_layers(self))
 
@@ -148,9 +149,43 @@ class ConvNet:
         """
         return sum(layer.multiply_accumulates for layer in self.layers)
 
-    def squashes(self, kind: Literal["convolution", "full"]) -> Squashing:
+    def squashes(self, kind: Literal["convolution", "full"]) -> Activation:
         """The squashing function of that kind of layer."""
         return self.full_squashing or self.squashing if kind == "full" else self.squashing
+
+    def build(self, seed: int) -> nn.Sequential:
+        """The network as a module from images (n, 1, size, size) to the linear outputs (n, classes).
+
+        Its initial weights follow from the seed of the run alone; layer after layer, weights are drawn before biases.
+        """
+        rng = generator(seed, "init")
+        parts: OrderedDict[str, nn.Module] = OrderedDict()
+        flat = False
+        for layer in self.layers:
+            maps = layer.out_shape[0]
+            if layer.kind == "pooling":
+                parts[layer.name] = STATISTICS[self.pooling](FACTOR)
+                continue
+            if layer.kind != "convolution" and not flat:
+                parts["flatten"], flat = nn.Flatten(), True
+            if flat and self.dropout:
+                parts[f"{layer.name} dropout"] = nn.Dropout(self.dropout)
+            summing: nn.Conv2d | nn.Linear = (
+                nn.utils.skip_init(nn.Linear, layer.fan_in, maps)
+                if flat
+                else nn.utils.skip_init(nn.Conv2d, layer.in_shape[0], maps, self.kernel)
+            )
+            _draw(summing, self.initial, rng)
+            parts[layer.name] = summing
+            if layer.normalised:
+                parts[f"{layer.name} norm"] = nn.BatchNorm1d(maps) if flat else nn.BatchNorm2d(maps)
+            if layer.kind != "output":
+                parts[f"{layer.name} squash"] = ACTIVATIONS[self.squashes(layer.kind)]()
+        return nn.Sequential(parts)
+
+    def loss(self, outputs: Tensor, labels: Tensor) -> Tensor:
+        """Mean over a batch of the cross-entropy of the outputs' softmax."""
+        return nn.functional.cross_entropy(outputs, labels)
 
 
 PLAIN = ConvNet()
@@ -158,7 +193,7 @@ PLAIN = ConvNet()
 
 
 @dataclass(frozen=True)
-class Layer:
+class ConvNetLayer:
     """One layer with what follows from its place in the network."""
 
     name: str
@@ -185,50 +220,20 @@ class Layer:
         return 0 if self.kind == "pooling" else prod(self.out_shape) * self.fan_in
 
 
-def _layers(network: ConvNet) -> Iterator[Layer]:
+def _layers(network: ConvNet) -> Iterator[ConvNetLayer]:
     shape, number = (1, network.size, network.size), 0
     for maps in network.maps:
         side = shape[1] - network.kernel + 1
         convolved, pooled = (maps, side, side), (maps, side // FACTOR, side // FACTOR)
         fan_in = shape[0] * network.kernel**2
-        yield Layer(f"C{number + 1}", "convolution", shape, convolved, fan_in, network.batch_norm)
-        yield Layer(f"S{number + 2}", "pooling", convolved, pooled, FACTOR**2)
+        yield ConvNetLayer(f"C{number + 1}", "convolution", shape, convolved, fan_in, network.batch_norm)
+        yield ConvNetLayer(f"S{number + 2}", "pooling", convolved, pooled, FACTOR**2)
         shape, number = pooled, number + 2
     for units in network.units:
         number += 1
-        yield Layer(f"F{number}", "full", shape, (units, 1, 1), prod(shape), network.batch_norm)
+        yield ConvNetLayer(f"F{number}", "full", shape, (units, 1, 1), prod(shape), network.batch_norm)
         shape = (units, 1, 1)
-    yield Layer("output", "output", shape, (network.classes, 1, 1), prod(shape))
-
-
-def build(network: ConvNet, rng: np.random.Generator) -> nn.Sequential:
-    """The network as a module from images (n, 1, size, size) to the linear outputs (n, classes).
-
-    Its initial weights are drawn from `rng` alone, layer after layer, weights before biases.
-    """
-    parts: OrderedDict[str, nn.Module] = OrderedDict()
-    flat = False
-    for layer in network.layers:
-        maps = layer.out_shape[0]
-        if layer.kind == "pooling":
-            parts[layer.name] = POOLING[network.pooling](FACTOR)
-            continue
-        if layer.kind != "convolution" and not flat:
-            parts["flatten"], flat = nn.Flatten(), True
-        if flat and network.dropout:
-            parts[f"{layer.name} dropout"] = nn.Dropout(network.dropout)
-        summing: nn.Conv2d | nn.Linear = (
-            nn.utils.skip_init(nn.Linear, layer.fan_in, maps)
-            if flat
-            else nn.utils.skip_init(nn.Conv2d, layer.in_shape[0], maps, network.kernel)
-        )
-        _draw(summing, network.initial, rng)
-        parts[layer.name] = summing
-        if layer.normalised:
-            parts[f"{layer.name} norm"] = nn.BatchNorm1d(maps) if flat else nn.BatchNorm2d(maps)
-        if layer.kind != "output":
-            parts[f"{layer.name} squash"] = SQUASHING[network.squashes(layer.kind)]()
-    return nn.Sequential(parts)
+    yield ConvNetLayer("output", "output", shape, (network.classes, 1, 1), prod(shape))
 
 
 @torch.no_grad()
@@ -291,12 +296,13 @@ def field(images: Tensor, size: int, levels: tuple[float, float]) -> Tensor:
 
 @dataclass(frozen=True)
 class SpecNet:
-    """A network of `lenet98.networks` by its name, and what is added to it.
+    """A network of `lenet98.networks`, or one like them, and what is added to it.
 
     Raises ValueError, naming the field, for a network that cannot be.
     """
 
-    spec: str = "lenet5"
+    spec: Spec = LENET5
+    """A name of `lenet98.networks.SPECS` stands for that network."""
     reading: Reading = DEFAULT
     """Decides the initial weights, the subsampling and the loss."""
     batch_norm: bool = False
@@ -305,37 +311,41 @@ class SpecNet:
     """Share of a full layer's inputs that are dropped in training; never of RBF units, whose inputs are compared."""
 
     def __post_init__(self) -> None:
-        maps, height, width = named(self.spec).input_shape
+        object.__setattr__(self, "spec", resolved(self.spec))
+        maps, height, width = self.spec.input_shape
         if maps != 1 or height != width:
-            raise ValueError(f"SpecNet.spec is {self.spec!r}; its input must be one square map, not {maps} maps")
+            raise ValueError(f"SpecNet.spec is {self.spec.name!r}; its input must be one square map, not {maps} maps")
         if not 0 <= self.dropout < 1:
             raise ValueError(f"SpecNet.dropout is {self.dropout!r}; it must be a share below 1")
 
     @property
-    def described(self) -> Spec:
-        """The layers."""
-        return named(self.spec)
-
-    @property
     def size(self) -> int:
         """Height and width of the input field."""
-        return self.described.input_shape[1]
+        return self.spec.input_shape[1]
+
+    @property
+    def normalised(self) -> tuple[Geometry, ...]:
+        """The layers after whose sums batch normalisation stands."""
+        layers = self.spec.hidden if self.batch_norm else ()
+        return tuple(layer for layer in layers if layer.kind in ("convolution", "full"))
 
     @property
     def parameters(self) -> int:
         """Trainable parameters; those of batch normalisation, two a map or unit, among them."""
-        added = sum(2 * layer.out_shape[0] for layer in self.described.hidden if self.batch_norm and normalised(layer))
-        return self.described.parameters + added
+        return self.spec.parameters + sum(2 * layer.out_shape[0] for layer in self.normalised)
 
+    @property
+    def multiply_accumulates(self) -> int:
+        """Of one recognition; batch normalisation multiplies nothing that the weights before it cannot hold."""
+        return sum(map(accounting.multiply_accumulates, self.spec.geometry))
 
-def normalised(layer: Geometry) -> bool:
-    """Whether batch normalisation stands after the sums of such a layer."""
-    return layer.kind in ("convolution", "full")
+    def build(self, seed: int) -> Scoring:
+        """A module from images (n, 1, size, size) to outputs (n, classes), as a run of that seed starts."""
+        return Scoring(self, seed)
 
-
-def reads_all(layer: Geometry) -> bool:
-    """Whether the layer is full, C5 among them, whose kernel covers its input."""
-    return layer.positions == 1 and layer.kind in ("convolution", "full", "softmax")
+    def loss(self, outputs: Tensor, labels: Tensor) -> Tensor:
+        """Mean loss of a batch, the reading's or the cross-entropy (`lenet98.losses.loss`)."""
+        return losses.loss(-outputs, labels, self.reading, self.spec.output.kind)
 
 
 class Scoring(nn.Module):
@@ -347,20 +357,15 @@ class Scoring(nn.Module):
 
     def __init__(self, network: SpecNet, seed: int) -> None:
         super().__init__()
-        self.net = Net(network.described, network.reading, seed)
+        self.net = Net(network.spec, network.reading, seed)
         self.dropout = nn.Dropout(network.dropout)
-        shaped = [layer for layer in network.described.hidden if network.batch_norm and normalised(layer)]
-        self.norms = nn.ModuleDict({layer.name: nn.BatchNorm2d(layer.out_shape[0]) for layer in shaped})
+        self.norms = nn.ModuleDict({layer.name: nn.BatchNorm2d(layer.out_shape[0]) for layer in network.normalised})
 
     def forward(self, images: Tensor) -> Tensor:
         spec, x = self.net.spec, images
         for geometry, layer in zip(spec.hidden, self.net.layers, strict=True):
-            a = layer(self.dropout(x) if reads_all(geometry) else x)
+            a = layer(self.dropout(x) if geometry.full else x)
             if geometry.name in self.norms:
                 a = self.norms[geometry.name](a)
             x = modules.SQUASHING[geometry.squashing](a)
-        return -torch.flatten(self.net.output(self.dropout(x) if reads_all(spec.output) else x), 1)
-
-    def loss(self, outputs: Tensor, labels: Tensor) -> Tensor:
-        """Mean loss of a batch, the reading's or the cross-entropy (`lenet98.losses.loss`)."""
-        return losses.loss(-outputs, labels, self.net.reading, self.net.spec.output.kind)
+        return -torch.flatten(self.net.output(self.dropout(x) if spec.output.full else x), 1)

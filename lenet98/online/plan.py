@@ -73,9 +73,7 @@ def _kind(layer: Geometry) -> int:
     special = {"subsampling": SUBSAMPLING, "average": AVERAGE, "max": MAX}
     if layer.kind in special:
         return special[layer.kind]
-    # A convolution that reads its whole input at one place (C5) is a full layer, and computed as one.
-    whole = layer.positions == 1 and layer.table == (tuple(range(layer.in_shape[0])),) * layer.out_shape[0]
-    return FULL if whole else CONVOLUTION
+    return FULL if layer.full else CONVOLUTION
 
 
 def plan(spec: Spec, reading: Reading) -> Plan:

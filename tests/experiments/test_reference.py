@@ -13,7 +13,6 @@ from experiments.modern import held_out
 from experiments.paper import numbers as paper
 from lenet98 import weights
 from lenet98.evaluation import predict, rejection_score
-from lenet98.networks import named
 from lenet98.online.engine import Engine
 from lenet98.training import distances
 
@@ -80,7 +79,8 @@ def test_published_predictions_count_the_published_errors(mnist):
         result = store.read(path)
         if not result.diverged:
             patterns = result.last["test_patterns"]
-            held_out = result.record["config"].get("evaluate_on") == "held out"
+            config = result.record["config"]
+            held_out = config.get("held_out") or config.get("evaluate_on") == "held out"
             labels = mnist.train_labels[-patterns:] if held_out else mnist.test_labels
             wrong = int((result.arrays()["predictions"] != labels).sum())
             assert (wrong, len(labels)) == (result.last["test_errors"], patterns), path
@@ -89,7 +89,7 @@ def test_published_predictions_count_the_published_errors(mnist):
 def test_published_weights_give_the_published_predictions(mnist):
     path = weights.default()
     parameters, config = weights.load(path)
-    y = distances(Engine(named(config.spec), config.reading), parameters, mnist.test_images)
+    y = distances(Engine(config.spec, config.reading), parameters, mnist.test_images)
     arrays = store.read(path.with_suffix(".json")).arrays()
     # Another processor rounds otherwise, which can decide a tie.
     assert np.count_nonzero(predict(y) != arrays["predictions"]) <= 2

@@ -5,7 +5,10 @@ import torch
 from hypothesis import given
 from torch.utils.flop_counter import FlopCounterMode
 
+from lenet98 import training
 from lenet98.accounting import PAPER, connections, multiply_accumulates, stored, table
+from lenet98.modern import lenet_from_scratch, lush, minibatch
+from lenet98.modern.networks import SpecNet
 from lenet98.modules import Net
 from lenet98.networks import LENET1, LENET4, LENET5, mlp, named
 from tests.strategies import any_specs, few
@@ -129,3 +132,20 @@ def test_lenet5_with_plain_pooling_by_hand(pooling):
 def test_a_softmax_output_costs_what_a_full_layer_costs():
     row = next(row for row in table(named("lenet5-softmax")) if row["layer"] == "output")
     assert (row["parameters"], row["connections"], row["multiply_accumulates"]) == (850, 850, 840)
+
+
+@pytest.mark.parametrize(
+    ("config", "expected"),
+    [
+        (training.Config(), (60_000, 328_096, 20)),
+        (minibatch.Config(network=SpecNet(batch_norm=True), passes=3), (60_000 + 452, 328_096, 3)),
+        (minibatch.Config(), (61_706, 416_520, 10)),
+        (lush.Config(), (51_046, None, 30)),
+        (lenet_from_scratch.Config(), (60_000 - 44 - 84, None, 20)),
+    ],
+    ids=["online", "in batches", "of today", "lush", "from scratch"],
+)
+def test_every_training_says_what_it_costs(config, expected):
+    cost = config.cost
+    assert (cost.parameters, cost.passes) == (expected[0], expected[2])
+    assert expected[1] in (None, cost.multiply_accumulates)

@@ -237,7 +237,7 @@ def test_published_weights_are_found_or_asked_for(lenet98, untrained, monkeypatc
 
 def test_results_of_experiments_are_weights(tmp_path):
     """Their configuration is written by the store, with fields sorted and 1.0 as 1."""
-    store = pytest.importorskip("experiments.store")
+    store = pytest.importorskip("experiments.harness.identity")
     config, parameters = Config(reading=LITERAL), np.ones(named("lenet5").parameters, np.float32)
     np.savez(tmp_path / "run.npz", weights=parameters, config=np.array(store.canonical_json(config)), scores=[1.0])
     assert weights.load(tmp_path / "run.npz")[1] == config

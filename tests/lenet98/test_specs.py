@@ -1,12 +1,15 @@
 """LeNet-5's dimensions and Table I as Section II.B states them, and the flat vector's layout."""
 
+import json
 from collections import Counter
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
 
 from lenet98.accounting import connections
-from lenet98.networks import LENET5, SPECS, add, mlp, named
+from lenet98.modern import ladder
+from lenet98.networks import LENET4, LENET5, SPECS, add, from_json, mlp, named, resolved
 from lenet98.specs import RBF, Convolution, Full, Pooling, Softmax, Spec, Subsampling
 from tests.strategies import any_specs, few
 
@@ -165,3 +168,45 @@ def test_lenet4_has_the_maps_of_section_iii_c_and_its_counts():
 )
 def test_perceptrons_cost_what_figures_11_and_12_show(name, thousand):
     assert round(named(name).parameters / 1000) == thousand
+
+
+# --- a spec by value
+
+
+@pytest.mark.parametrize("name", [spec.name for spec in (LENET5, LENET4, mlp(300), ladder.TODAY, *ladder.LADDER)])
+def test_a_spec_is_what_its_json_says(name):
+    written = json.loads(json.dumps(named(name).as_json()))
+    assert list(written) == ["input_shape", "layers", "squashing"]
+    assert (from_json(written), from_json(written).name) == (named(name), name)
+    assert from_json(name) is named(name)
+
+
+def test_json_of_a_layer_says_its_kind():
+    assert LENET5.as_json()["layers"][1] == {"kind": "subsampling", "name": "S2", "sources": None}
+    kinds = [layer["kind"] for spec in (LENET5, ladder.TODAY) for layer in spec.as_json()["layers"]]
+    assert set(kinds) == {"convolution", "subsampling", "pooling", "full", "rbf", "softmax"}
+
+
+def test_the_name_of_a_spec_is_a_label():
+    renamed = replace(LENET5, name="mine")
+    assert renamed == LENET5
+    assert renamed.as_json() == LENET5.as_json()
+    assert replace(LENET5, squashing="relu") != LENET5
+
+
+def test_a_network_is_given_or_named():
+    own = Spec("own", (1, 6, 6), (Softmax("output", 2),))
+    assert resolved(own) is own
+    assert resolved("lenet4") is LENET4
+    with pytest.raises(ValueError, match="no network called"):
+        resolved("lenet6")
+    with pytest.raises(ValueError, match="P1: 7x7 cannot be divided"):
+        resolved(Spec("odd", (1, 7, 7), (Pooling("P1", "max"), Softmax("output", 2))))
+
+
+def test_full_layers_read_the_whole_input():
+    """C5 of LeNet-5 does, C5 of LeNet-4 has a table; RBF units compare and do not sum."""
+    assert [layer.name for layer in LENET5.geometry if layer.full] == ["C5", "F6"]
+    assert [layer.name for layer in LENET4.geometry if layer.full] == ["output"]
+    assert [layer.name for layer in ladder.TODAY.geometry if layer.full] == ["F7", "F8", "output"]
+    assert [layer.name for layer in LENET5.geometry if layer.every_map] == ["C1", "C5", "F6", "RBF"]

@@ -15,12 +15,12 @@ from lenet98.data.distortions import FIG7, Magnitudes, distort
 from lenet98.data.fields import pad_and_scale
 from lenet98.data.mnist import MNIST
 from lenet98.loop import Progress
-from lenet98.networks import LENET5, named
+from lenet98.networks import LENET5
 from lenet98.online.engine import Engine
 from lenet98.randomness import generator
 from lenet98.readings import DEFAULT, initial_parameters
-from lenet98.training import Config, effective_rates, load_state, showing, shown, train
-from tests.resumption import interrupted, resumed, same
+from lenet98.training import Config, effective_rates, showing, shown, train
+from tests.resumption import same
 
 SMALL = Config(train_size=600, curvature_patterns=100, etas=(5e-4, 2e-4, 1e-4))
 
@@ -128,15 +128,15 @@ def test_final_weights_can_be_the_average_of_the_last_pass(digits, whole):
 
 def test_held_out_patterns_are_not_learnt_and_are_what_is_evaluated(digits):
     data = replace(digits, train_images=digits.train_images[:700], train_labels=digits.train_labels[:700])
-    config = replace(SMALL, evaluate_on="held out", etas=(5e-4,))
+    config = replace(SMALL, held_out=100, etas=(5e-4,))
     run = train(config, 0, data)
     assert run.distances.shape == (100, 10)
     wrong = int((run.distances.argmin(1) != data.train_labels[600:]).sum())
     assert run.history[0].test_errors == wrong
-    with pytest.raises(ValueError, match="nothing is held out"):
-        train(replace(config, train_size=700), 0, data)
+    with pytest.raises(ValueError, match="there are 600 patterns to learn besides"):
+        train(replace(config, train_size=601), 0, data)
     with pytest.raises(ValueError, match="there are 700 patterns"):
-        train(replace(config, train_size=701), 0, data)
+        train(replace(config, train_size=701, held_out=0), 0, data)
 
 
 def test_same_seed_same_bits_other_seed_other_bits(digits, whole):
@@ -167,15 +167,6 @@ def test_other_processes_with_other_hash_seeds_give_the_same_bits(whole):
         assert done.stdout.strip() == expected
 
 
-def test_interrupted_run_resumed_equals_one_that_was_not(digits, whole, tmp_path):
-    checkpoint = tmp_path / "run.checkpoint"
-    interrupted(train, SMALL, 7, digits, checkpoint, 3)
-    assert len(load_state(checkpoint, SMALL, 7).history) == 2
-    run, passes = resumed(train, SMALL, 7, digits, checkpoint)
-    assert passes == [3]
-    same(run, whole)
-
-
 KILLED = (
     PROCESS.replace("import hashlib, sys", "import sys, time\nfrom pathlib import Path").partition("run = ")[0]
     + """
@@ -194,15 +185,6 @@ def test_run_killed_after_pass_two_and_resumed_equals_one_that_was_not(digits, w
         assert run.stdout.readline() == "pass 3\n"
         run.send_signal(signal.SIGKILL)
     assert [path.name for path in tmp_path.iterdir()] == ["run.checkpoint"]
-    same(train(SMALL, 7, digits, checkpoint=checkpoint), whole)
-
-
-def test_checkpoint_of_another_run_is_refused_and_a_damaged_one_ignored(digits, whole, tmp_path):
-    checkpoint = tmp_path / "run.checkpoint"
-    train(SMALL, 7, digits, checkpoint=checkpoint)
-    with pytest.raises(ValueError, match="state of another run"):
-        train(SMALL, 8, digits, checkpoint=checkpoint)
-    checkpoint.write_bytes(checkpoint.read_bytes()[:1000])
     same(train(SMALL, 7, digits, checkpoint=checkpoint), whole)
 
 
@@ -230,7 +212,7 @@ def test_progress_reaches_the_end_of_every_pass(digits):
         ("etas", (5e-4, 0.0), "one positive eta per pass"),
         ("mu", 0.0, "Config.mu"),
         ("curvature_patterns", 601, "Config.curvature_patterns"),
-        ("evaluate_on", "training", "Config.evaluate_on"),
+        ("held_out", -1, "Config.held_out"),
     ],
 )
 def test_bad_configurations_are_named(field, value, message):
@@ -246,15 +228,15 @@ def test_selected_patterns_are_what_a_pass_learns(digits):
     patterns = replace(config, curvature_patterns=40)
     run = train(patterns, 2, digits, shows=lambda number: some)
     assert run.history[0].train_patterns == 40
-    start = initial_parameters(named(config.spec), config.reading, generator(2, "init"))
+    start = initial_parameters(config.spec, config.reading, generator(2, "init"))
     h, eps = effective_rates(patterns, 2, 1, start, digits, some)
     np.testing.assert_allclose(
         h,
-        diagonal(named(config.spec), config.reading, start, shown(config, 2, some, digits.train_images)),
+        diagonal(config.spec, config.reading, start, shown(config, 2, some, digits.train_images)),
         rtol=1e-4,
         atol=1e-7,
     )
-    Engine(named(config.spec), config.reading).sweep(
+    Engine(config.spec, config.reading).sweep(
         start, eps, shown(config, 2, some, digits.train_images), digits.train_labels[some.patterns]
     )
     np.testing.assert_array_equal(run.parameters, start)
@@ -263,5 +245,5 @@ def test_selected_patterns_are_what_a_pass_learns(digits):
 def test_a_smaller_network_sees_the_middle_of_a_distorted_field(digits):
     config = replace(SMALL, spec="28x28-300-10", distortions=FIG7)
     seen = shown(config, 0, showing(config, 0, 1)[:20], digits.train_images)
-    whole = shown(replace(config, spec="lenet5"), 0, showing(config, 0, 1)[:20], digits.train_images)
+    whole = shown(replace(config, spec=LENET5), 0, showing(config, 0, 1)[:20], digits.train_images)
     np.testing.assert_array_equal(seen, whole[:, :, 2:30, 2:30])

@@ -1,43 +1,111 @@
-"""What small runs compute is what it was when the golden files were written."""
+"""What small runs compute is what it was when the golden files were written, and a change of a bit is found."""
 
 import json
+import os
+import shutil
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 
-from experiments.harness import golden
+from experiments import numerics
+from experiments.harness import golden, registry
+from experiments.harness.golden import Verdict
+from experiments.harness.registry import Outcome
 
-WHERE = golden.machine()
-HERE = golden.GOLDEN / f"{WHERE['processor']}.json"
-BITS = json.loads(HERE.read_text()) if HERE.exists() else {}
-SKETCHES = json.loads((golden.GOLDEN / "anywhere.json").read_text())
+ROOT = Path(__file__).parents[3]
 
 
 @pytest.mark.parametrize("case", golden.cases())
 def test_small_runs_compute_what_they_did(case):
-    if BITS.get("machine") == WHERE:
-        (result,) = golden.results([case]).values()
-        assert result.get("fingerprint", result) == BITS["cases"][case]
-    elif case in SKETCHES:  # another processor or library rounds otherwise, and longer runs are chaotic
-        (result,) = golden.results([case], few=True).values()
-        np.testing.assert_allclose(result["sketch"], SKETCHES[case], rtol=1e-3, atol=1e-3)
+    assert golden.departures([case]) == []
 
 
-def test_every_value_of_every_field_is_in_a_case():
+def test_every_value_of_every_field_and_every_family_is_in_a_case():
     chosen = golden.cases()
-    registered = golden.registry.load()
-    covered = {
-        (golden.way(e), *leaf) for e in registered.values() if e.name in chosen for leaf in golden.leaves(e.config)
-    }
-    wanted = {(golden.way(e), *leaf) for e in registered.values() for leaf in golden.leaves(e.config)}
-    assert wanted == covered
+
+    def values(experiments):
+        return {(e.family, *leaf) for e in experiments for leaf in golden.leaves(e.config)}
+
+    everything = registry.load().values()
+    assert values(e for e in everything if e.name in chosen) == values(everything)
+    assert all(golden.cases_of(family) for family in {e.family for e in everything})
 
 
-def test_a_changed_bit_changes_the_fingerprint():
-    found = golden.Outcome(passes=[{"test_errors": 1, "seconds": 2.0}], predictions=np.zeros(3, np.uint8))
-    assert golden.fingerprint(found) == golden.fingerprint(
-        golden.replace(found, passes=[{"test_errors": 1, "seconds": 3}])
+def test_a_changed_bit_changes_the_fingerprint_and_time_does_not():
+    found = Outcome(passes=[{"test_errors": 1, "seconds": 2.0}], predictions=np.zeros(3, np.uint8))
+    later = replace(found, passes=[{"test_errors": 1, "seconds": 3.0}])
+    one, next_to_one = np.ones(1, np.float32), np.nextafter(np.ones(1, np.float32), np.float32(2))
+    different = (
+        found,
+        replace(found, predictions=np.array([0, 0, 1], np.uint8)),
+        replace(found, weights=one),
+        replace(found, weights=next_to_one),
+        replace(found, scores=one),
+        replace(found, diverged=True),
+        replace(found, extra={"vectors": 1}),
     )
-    other = golden.replace(found, weights=np.array([1, np.nextafter(np.float32(1), 2)], np.float32))
-    same = golden.replace(found, weights=np.ones(2, np.float32))
-    assert len({golden.fingerprint(one) for one in (found, other, same)}) == 3
+    assert golden.fingerprint(found) == golden.fingerprint(later)
+    assert len({golden.fingerprint(outcome) for outcome in different}) == len(different)
+
+
+def test_another_amplitude_fails_a_golden_case(tmp_path):
+    """A = 1.2 in a copy of the packages, run by a process that finds what Numba compiled before the change."""
+    for package in ("lenet98", "experiments"):
+        shutil.copytree(ROOT / package, tmp_path / package, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copytree(ROOT / "tests" / "golden", tmp_path / "tests" / "golden")
+    program = "from experiments.harness import golden; print(golden.departures(['fig9/lenet5']))"
+    environment = {**os.environ, "PYTHONPATH": str(tmp_path), "NUMBA_CACHE_DIR": str(tmp_path / "cache")}
+
+    def departures():
+        command = [sys.executable, "-c", program]
+        done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=True)
+        return done.stdout.strip()
+
+    assert departures() == "[]"
+    specs = tmp_path / "lenet98" / "specs.py"
+    text = specs.read_text()
+    assert "\nA = 1.7159\n" in text
+    specs.write_text(text.replace("\nA = 1.7159\n", "\nA = 1.2000\n"))
+    assert departures() == "['fig9/lenet5']"
+
+
+# --- two trees
+
+
+def verdict(**changes):
+    return Verdict("online", **{"same": ("a",), "different": (), "new": (), "failed": (), "raised": (), **changes})
+
+
+@pytest.mark.parametrize(
+    ("changes", "ok", "line"),
+    [
+        ({}, True, "online: neutral, 1 cases"),
+        ({"new": ("b",)}, True, "online: neutral, 1 cases, 1 new"),
+        ({"different": ("b",)}, False, "online: DIFFERS in b; mend it or raise its version"),
+        ({"failed": ("b (KeyError: 'x')",)}, False, "online: FAILS in b (KeyError: 'x')"),
+        ({"different": ("b",), "raised": ("online",)}, True, "online: new version, 1 cases differ (online: faster)"),
+    ],
+)
+def test_verdicts(monkeypatch, changes, ok, line):
+    monkeypatch.setitem(numerics.NUMERICS, "online", 2)
+    monkeypatch.setitem(numerics.HISTORY, ("online", 2), "faster")
+    found = verdict(**changes)
+    assert found.ok is ok
+    assert found.line.startswith(line)
+
+
+def test_no_such_revision_is_one_clear_line():
+    with pytest.raises(ValueError, match="there is no revision 'no-such' in a git checkout"):
+        golden.neutral("no-such", ["fig9/linear"])
+
+
+def test_former_names_are_those_of_the_published_records():
+    former = json.loads((golden.GOLDEN / "former_names.json").read_text())
+    for path in (ROOT / "reference").rglob("*.json"):
+        record = json.loads(path.read_text())
+        if "previous" in record:
+            assert former[record["experiment"]] == record["previous"]["experiment"]

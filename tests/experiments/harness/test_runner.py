@@ -1,5 +1,6 @@
 """Which runs are made and why, several at a time, interrupted, killed, failing and resumed."""
 
+import importlib
 import json
 import os
 import re
@@ -16,9 +17,13 @@ import numpy as np
 import pytest
 
 from experiments.__main__ import main
-from experiments.harness import plan, progress, registry, runner, store
-from experiments.harness.identity import CodeVersion, Identity
-from experiments.harness.registry import Experiment, Outcome, Step
+from experiments.harness import plan, progress, provenance, registry, runner, store
+from experiments.harness.identity import Identity
+from experiments.harness.registry import Experiment, Outcome
+from experiments.trainers import outcome
+from lenet98.data.mnist import MNIST
+from lenet98.loop import Progress
+from lenet98.training import Config, train
 
 ROOT = Path(__file__).parents[3]
 
@@ -27,7 +32,7 @@ def count(config, seed, context):
     """A quick fake experiment: seed + 1 errors in 100; one seed fails and one diverges."""
     passes = []
     for number in range(1, config["passes"] + 1):
-        context.progress(Step(50, 50, errors=seed, pass_number=number, passes=config["passes"]))
+        context.progress(Progress(number, config["passes"], 50, 50, errors=seed))
         if seed == config["diverges"] and number == 2:
             return Outcome(passes, np.zeros(100, np.uint8), diverged=True, extra={"loss": float("nan")})
         passes.append({"number": number, "test_errors": seed + 1, "test_patterns": 100})
@@ -43,7 +48,6 @@ FAKE = Experiment(
     {"passes": 2, "fails": 1, "diverges": 3},
     count,
     minutes=0.1,
-    code=("lenet98.specs",),
     data="none",
 )
 
@@ -67,6 +71,37 @@ def made(tmp_path):
 def test_a_run_alone_has_the_threads_that_other_runs_would_have_had(tmp_path, fakes):
     assert run(tmp_path, "--seeds", "0", "--jobs", "3") == 0
     assert made(tmp_path)["seed-0000"]["machine"]["threads"] == 3
+
+
+# --- a network of one's own
+
+
+def train_own(config, seed, context):
+    """Train on digits of noise, in the worker."""
+    rng = np.random.default_rng(seed)
+    images, labels = rng.integers(0, 256, (40, 28, 28), np.uint8), rng.integers(0, 10, 40, np.uint8)
+    digits = MNIST(images, labels, images[:20], labels[:20])
+    return outcome(train(config, seed, digits, progress=context.progress, checkpoint=context.checkpoint))
+
+
+def test_a_network_of_a_module_of_ones_own_is_trained_in_a_worker(tmp_path, monkeypatch, capfd):
+    (tmp_path / "mine.py").write_text(
+        "from lenet98.specs import Convolution, Softmax, Spec, Subsampling\n"
+        "NET = Spec('mine', (1, 28, 28), (Convolution('C1', 2, 5), Subsampling('S2'), Softmax('output')))\n"
+    )
+    with monkeypatch.context() as patch:
+        patch.syspath_prepend(tmp_path)
+        config = Config(importlib.import_module("mine").NET, etas=(5e-4,), train_size=40, curvature_patterns=10)
+    monkeypatch.delitem(sys.modules, "mine")  # and its folder is not where the worker looks for modules
+    own = replace(FAKE, name="own", config=config, run=train_own)
+    jobs = plan.plan([own], (0,), tmp_path).jobs
+    runner.execute(jobs, 1)
+    (record,) = [json.loads(path.read_text()) for path in tmp_path.glob("own/*/seed-*.json")]
+    assert (record["status"], record["passes"][0]["test_patterns"]) == ("finished", 20)
+    assert record["config"]["spec"]["layers"][0] == {
+        "kind": "convolution", "name": "C1", "maps": 2, "kernel": 5, "table": None
+    }  # fmt: skip
+    assert "mine" not in json.dumps(record["config"])
 
 
 # --- a real run in two processes
@@ -111,12 +146,10 @@ def test_two_processes_with_a_failing_and_a_diverging_seed(tmp_path, fakes, capf
 
 
 def test_code_edited_after_the_key_was_taken_fails_the_run(tmp_path, fakes, capfd, monkeypatch):
-    changed = Identity(FAKE.config, "none", CodeVersion({"lenet98.specs": "as it was"}))
-    with monkeypatch.context() as patch:
-        patch.setattr(Experiment, "identity", lambda self: changed)
-        jobs = plan.plan([FAKE], (0,), tmp_path).jobs
+    jobs = plan.plan([FAKE], (0,), tmp_path).jobs
+    monkeypatch.setattr(provenance, "sources", lambda: "as they were")
     assert runner.execute(jobs, 1).failed == 1
-    assert "its code was edited while the command ran" in capfd.readouterr().err
+    assert "the code was edited while the command ran" in capfd.readouterr().err
     assert not made(tmp_path)
 
 
@@ -147,7 +180,8 @@ def finish(tmp_path, experiment=FAKE, seed=0, **changes):
         "status": "finished",
         "config": identity.config,
         "data": identity.data,
-        "code": {"version": identity.code.version, "modules": identity.code.modules},
+        "family": identity.family,
+        "numerics": identity.numerics,
         "machine": {"cpu": "R10000", "cores": 1},
         "passes": [{"test_errors": 1, "test_patterns": 100}],
         "finished": "1998",
@@ -172,12 +206,12 @@ def test_why_after_a_change_of_configuration(tmp_path):
     assert job.reason == "run again: config passes changed from 2 to 3"
 
 
-def test_why_after_a_change_of_code_and_data(tmp_path, monkeypatch):
+def test_why_after_a_change_of_numerics_and_data(tmp_path, monkeypatch):
     finish(tmp_path)
-    changed = Identity(FAKE.config, "none-2", CodeVersion({"lenet98.specs": "new"}))
+    changed = Identity(FAKE.config, "none-2", "count", {"count": 2})
     monkeypatch.setattr(Experiment, "identity", lambda self: changed)
     (job,) = planned(tmp_path).jobs
-    assert job.reason == "run again: data changed from none to none-2; code changed in lenet98.specs"
+    assert job.reason == "run again: data changed from none to none-2; numerics of count changed from 1 to 2"
 
 
 def test_why_after_damage(tmp_path):
@@ -379,14 +413,15 @@ SLOW = """
     import numpy as np
     from experiments.harness import registry
     from experiments.__main__ import main
-    from experiments.harness.registry import Experiment, Outcome, Step
+    from experiments.harness.registry import Experiment, Outcome
+    from lenet98.loop import Progress
 
     def slow(config, seed, context):
         Path("pids").open("a").write(f"{os.getpid()}\\n")
         done = int(context.checkpoint.read_text()) if context.checkpoint.exists() else 0
         for number in range(done + 1, 4):
             for patterns in range(0, 101, 5):
-                context.progress(Step(patterns, 100, 1, number, 3))
+                context.progress(Progress(number, 3, patterns, 100, 1))
                 time.sleep(float(os.environ["STEP"]) if number > 1 else 0)
             context.checkpoint.write_text(str(number))
         entry = {"test_errors": 1, "test_patterns": 100, "first": done + 1}
@@ -394,7 +429,7 @@ SLOW = """
 
     if __name__ == "__main__":
         registry._import_all = lambda: None
-        registry.register(Experiment("slow", "Slow", {}, slow, 1, code=("lenet98.specs",), data="none"))
+        registry.register(Experiment("slow", "Slow", {}, slow, 1, data="none"))
         sys.exit(main())
 """
 
@@ -506,7 +541,7 @@ def test_lines_give_error_and_time_left(capsys):
     lines = progress.Lines()
     for number in (1, 2):
         for done in (0, 500, 1000):
-            lines.report("lenet5 seed 3", Step(done, 1000, done // 50, number, 4))
+            lines.report("lenet5 seed 3", Progress(number, 4, done, 1000, done // 50))
     written = capsys.readouterr().err.splitlines()
     assert [line.partition(",")[0] for line in written] == ["lenet5 seed 3: pass 1/4", "lenet5 seed 3: pass 2/4"]
     assert "error 2.00%" in written[0]
@@ -515,10 +550,10 @@ def test_lines_give_error_and_time_left(capsys):
 
 def test_bars_show_every_run_and_the_total(monkeypatch, capsys):
     bars = progress.Bars(2)
-    bars.report("lenet5 seed 3", Step(500, 1000, 10, 1, 2))
+    bars.report("lenet5 seed 3", Progress(1, 2, 500, 1000, 10))
     assert bars._bars["lenet5 seed 3"].n == pytest.approx(0.25)
     bars.end("lenet5 seed 3")
-    bars.report("lenet5 seed 4", Step(1000, 1000, 10, 1, 2))
+    bars.report("lenet5 seed 4", Progress(1, 2, 1000, 1000, 10))
     assert bars._all.n == pytest.approx(1.5)
     bars.say("lenet5 seed 3: done")
     bars.close()

@@ -10,12 +10,12 @@ import numpy as np
 import pytest
 
 from experiments.harness import provenance, store
-from experiments.harness.identity import CodeVersion, Identity, differences, plain
+from experiments.harness.identity import Identity, differences, of_record, plain
 from experiments.harness.store import Runs
 
-CODE = CodeVersion({"lenet98.specs": "aaaa"})
+ONLINE = ("online", {"online": 1, "engine": 1})
 CONFIG = {"reading": {"j": 1.0, "loss": "eq9"}, "etas": [0.0005, 0.0002]}
-IDENTITY = Identity(CONFIG, "mnist-1", CODE)
+IDENTITY = Identity(CONFIG, "mnist-1", *ONLINE)
 
 
 def record(seed=0, status="finished", errors=(95,), identity=IDENTITY, **changes):
@@ -30,7 +30,8 @@ def record(seed=0, status="finished", errors=(95,), identity=IDENTITY, **changes
         "status": status,
         "config": identity.config,
         "data": identity.data,
-        "code": {"version": identity.code.version, "modules": identity.code.modules},
+        "family": identity.family,
+        "numerics": identity.numerics,
         "machine": {"cpu": "R10000", "cores": 1, "os": "IRIX", "threads": 1},
         "versions": {"git": {"commit": "abc", "dirty": False}},
         "command": f"python -m experiments run fake --seeds {seed}",
@@ -56,26 +57,27 @@ def save(folder, seed=0, **changes):
 @pytest.mark.parametrize(
     "other",
     [
-        Identity({**CONFIG, "etas": [0.0005, 0.0001]}, "mnist-1", CODE),
-        Identity({**CONFIG, "reading": {"j": 3.0, "loss": "eq9"}}, "mnist-1", CODE),
-        Identity(CONFIG, "mnist-2", CODE),
-        Identity(CONFIG, "mnist-1", CodeVersion({"lenet98.specs": "bbbb"})),
-        Identity(CONFIG, "mnist-1", CodeVersion({"lenet98.specs": "aaaa", "lenet98.sdlm": "cccc"})),
+        Identity({**CONFIG, "etas": [0.0005, 0.0001]}, "mnist-1", *ONLINE),
+        Identity({**CONFIG, "reading": {"j": 3.0, "loss": "eq9"}}, "mnist-1", *ONLINE),
+        Identity(CONFIG, "mnist-2", *ONLINE),
+        Identity(CONFIG, "mnist-1", "lush", {"online": 1, "engine": 1}),
+        Identity(CONFIG, "mnist-1", "online", {"online": 2, "engine": 1}),
+        Identity(CONFIG, "mnist-1", "online", {"online": 1, "engine": 2}),
     ],
 )
-def test_key_changes_with_config_data_and_code(other):
+def test_key_changes_with_config_data_family_and_numerics(other):
     assert other.key != IDENTITY.key
 
 
 def test_key_does_not_depend_on_field_order_or_on_how_a_number_is_written():
     reordered = {"etas": [0.0005, 0.0002], "reading": {"loss": "eq9", "j": 1}}
-    assert Identity(reordered, "mnist-1", CODE).key == IDENTITY.key
+    assert Identity(reordered, "mnist-1", *ONLINE).key == IDENTITY.key
 
 
 def test_key_does_not_depend_on_the_hash_seed():
     program = (
-        "from experiments.harness.identity import *; from experiments.harness.provenance import code_version; "
-        "print(Identity({'b': [1, 2], 'a': {'x': 0.1, 'y': None}}, 'd', code_version(['lenet98.readings'])).key)"
+        "from experiments.harness.identity import *; "
+        "print(Identity({'b': [1, 2], 'a': {'x': 0.1, 'y': None}}, 'd', 'f', {'f': 1, 'e': 2}).key)"
     )
     keys = {
         subprocess.run(
@@ -107,68 +109,6 @@ def test_what_json_cannot_hold_is_refused(value, error):
         plain({"x": value})
 
 
-# --- code versions
-
-
-@pytest.fixture
-def package(tmp_path):
-    """A package whose `top` imports `used` at the top and `late` in a function, and not `unused`."""
-    files = {
-        "__init__": "from toy.unused import nothing\n",
-        "top": "from __future__ import annotations\nfrom toy import used\ndef f():\n    from .sub.late import g\n",
-        "used": '"""Doc."""\n\n\nclass A:\n    """Doc."""\n\n    x: int = 1\n    """Of x."""\n',
-        "sub/__init__": "",
-        "sub/late": "def g():\n    return 1\n",
-        "unused": "nothing = 0\n",
-    }
-    for name, text in files.items():
-        path = tmp_path / "toy" / f"{name}.py"
-        path.parent.mkdir(exist_ok=True)
-        path.write_text(text)
-    return tmp_path / "toy"
-
-
-def version(package):
-    return provenance.code_version(["toy.top"], {"toy": package})
-
-
-def test_code_follows_imports_also_inside_functions(package):
-    assert list(version(package).modules) == ["toy.sub.late", "toy.top", "toy.used"]
-
-
-@pytest.mark.parametrize("name", ["top", "used", "sub/late"])
-def test_code_version_changes_with_every_module_that_is_imported(package, name):
-    before = version(package)
-    with (package / f"{name}.py").open("a") as file:
-        file.write("changed = True\n")
-    after = version(package)
-    assert after.version != before.version
-    assert [m for m in before.modules if before.modules[m] != after.modules[m]] == [f"toy.{name.replace('/', '.')}"]
-
-
-def test_code_version_ignores_comments_docstrings_layout_and_other_modules(package):
-    before = version(package).version
-    (package / "used.py").write_text('"""New."""\n# why\nclass A:\n  """Else."""\n  x : int=1 # one\n  """X."""\n')
-    (package / "unused.py").write_text("nothing = 1\n")
-    assert version(package).version == before
-
-
-def test_an_init_counts_where_a_name_is_taken_from_it(package):
-    (package / "top.py").write_text("from toy import nothing\n")
-    assert list(version(package).modules) == ["toy", "toy.top", "toy.unused"]
-
-
-def test_unknown_root_is_refused():
-    with pytest.raises(ValueError, match=r"'lenet98\.lenet6' is not a module"):
-        provenance.code_version(["lenet98.lenet6"])
-
-
-def test_the_harness_never_enters():
-    # The store imports lenet98 and is imported by every experiment; neither it nor the command line may count.
-    modules = provenance.code_version(["lenet98.readings", "experiments.harness.store", "experiments.__main__"]).modules
-    assert list(modules) == ["lenet98.readings", "lenet98.specs"]
-
-
 # --- why a run is made again
 
 
@@ -176,15 +116,19 @@ def test_differences_name_what_changed():
     other = Identity(
         {"reading": {"j": 3.0, "loss": "eq9"}, "etas": [0.0005, 0.0002], "mu": 0.02},
         "mnist-2",
-        CodeVersion({"lenet98.specs": "bbbb", "lenet98.sdlm": "cccc"}),
+        "online",
+        {"online": 1, "engine": 2},
     )
-    assert differences(record(), other) == [
+    assert differences(IDENTITY, other) == [
         "config reading.j changed from 1.0 to 3.0",
         "config mu changed from null to 0.02",
         "data changed from mnist-1 to mnist-2",
-        "code changed in lenet98.sdlm, lenet98.specs",
+        "numerics of engine changed from 1 to 2",
     ]
-    assert differences(record(), IDENTITY) == []
+    assert differences(IDENTITY, of_record(record())) == []
+    assert differences(Identity(CONFIG, "mnist-1", "lush", {"lush": 1}), IDENTITY) == [
+        "family changed from lush to online"
+    ]
 
 
 # --- files
@@ -248,16 +192,16 @@ def test_a_damaged_result_counts_as_absent_and_says_so(tmp_path, caplog, damage)
 
 
 def test_latest_takes_the_present_key_before_newer_ones(tmp_path):
-    old_code = Identity(CONFIG, "mnist-1", CodeVersion({"lenet98.specs": "old"}))
-    other_config = Identity({**CONFIG, "etas": [0.1]}, "mnist-1", CODE)
+    old_code = Identity(CONFIG, "mnist-1", "online", {"online": 0})
+    other_config = Identity({**CONFIG, "etas": [0.1]}, "mnist-1", *ONLINE)
     for identity, finished in ((IDENTITY, "1998"), (old_code, "1999"), (other_config, "2000")):
         save(tmp_path / "fake" / identity.key, identity=identity, finished=finished)
     assert store.latest("fake", IDENTITY, tmp_path).folder.name == IDENTITY.key
 
 
 def test_latest_falls_back_on_older_code_but_never_on_another_configuration(tmp_path):
-    code = [Identity(CONFIG, "mnist-1", CodeVersion({"lenet98.specs": name})) for name in ("first", "second")]
-    other_config = Identity({**CONFIG, "etas": [0.1]}, "mnist-1", CODE)
+    code = [Identity(CONFIG, "mnist-1", "online", {"online": version}) for version in (-1, 0)]
+    other_config = Identity({**CONFIG, "etas": [0.1]}, "mnist-1", *ONLINE)
     for identity, finished in ((code[0], "1998"), (code[1], "1999"), (other_config, "2000")):
         save(tmp_path / "fake" / identity.key, identity=identity, finished=finished)
     assert store.latest("fake", IDENTITY, tmp_path).folder.name == code[1].key
@@ -290,7 +234,7 @@ def test_publish_replaces_what_was_there_and_leaves_weights_out(tmp_path):
         ((0, 1, 2), {}, "no result for seed 1, 2"),
         ((0,), {"versions": {"git": {"commit": "abc", "dirty": True}}}, "uncommitted"),
         ((0,), {"versions": {"git": None}}, "git checkout"),
-        ((0,), {"identity": Identity(CONFIG, "mnist-1", CodeVersion({"lenet98.specs": "old"}))}, "lenet98.specs"),
+        ((0,), {"identity": Identity(CONFIG, "mnist-1", "online", {"online": 0, "engine": 1})}, "numerics of online"),
     ],
 )
 def test_publish_refuses_what_nobody_could_reproduce(tmp_path, seeds, changes, message):
@@ -298,7 +242,7 @@ def test_publish_refuses_what_nobody_could_reproduce(tmp_path, seeds, changes, m
     with pytest.raises(ValueError, match=message):
         store.publish(runs(tmp_path / "new"), IDENTITY, seeds, tmp_path / "reference")
     assert not (tmp_path / "reference").exists()
-    folder = store.publish(runs(tmp_path / "new"), IDENTITY, seeds, tmp_path / "reference", weights=True, force=True)
+    folder = store.publish(runs(tmp_path / "new"), IDENTITY, seeds, tmp_path / "reference", weights=(0,), force=True)
     assert sorted(store.read_folder(folder)[0].arrays()) == ["predictions", "weights"]
 
 

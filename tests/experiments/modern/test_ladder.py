@@ -55,16 +55,21 @@ RATE = {"optimizer.method", "optimizer.rate", "optimizer.momentum", "optimizer.w
 @pytest.mark.parametrize(
     ("experiment", "against", "fields"),
     [
-        *((rung.experiment, rung.against, {"spec"}) for rung in LADDER[1:5]),
+        *((rung.experiment, rung.against, {"spec.layers"}) for rung in LADDER[1:5]),
         ("modern/ladder/adamw", "modern/ladder/sgd", RATE),
         ("modern/ladder/batch-norm", "modern/ladder/adamw", {"network.batch_norm"}),
         ("modern/ladder/dropout", "modern/ladder/batch-norm", {"network.dropout"}),
-        ("modern/ladder/wider-deeper", "modern/ladder/elastic-distortions", {"network.spec"}),
-        *((idea.experiment, "fig9/lenet5", {"spec"}) for idea in (ALONE[2], ALONE[3], ALONE[4], ALONE[12])),
+        (
+            "modern/ladder/wider-deeper",
+            "modern/ladder/elastic-distortions",
+            {"network.spec.input_shape", "network.spec.layers"},
+        ),
+        *((idea.experiment, "fig9/lenet5", {"spec.layers"}) for idea in (ALONE[2], ALONE[3], ALONE[4])),
+        ("modern/alone/wider-deeper", "fig9/lenet5", {"spec.input_shape", "spec.layers"}),
         ("modern/alone/adamw", "modern/alone/sgd", RATE),
         ("modern/alone/adamw-batch-norm", "modern/alone/adamw", {"network.batch_norm"}),
         ("modern/alone/adamw-dropout", "modern/alone/adamw", {"network.dropout"}),
-        ("modern/reverse/today-sdlm", "modern/ladder/relu", {"spec"}),
+        ("modern/reverse/today-sdlm", "modern/ladder/relu", {"spec.input_shape", "spec.layers"}),
         ("modern/alone/wider-deeper-eta0.25", "modern/alone/wider-deeper", {"etas"}),
     ],
 )
@@ -91,10 +96,9 @@ def test_mini_batches_keep_the_network_its_reading_and_the_grey_levels_of_the_ru
 
 
 @pytest.mark.parametrize("variant", VARIANTS, ids=lambda variant: variant.experiment)
-def test_every_variant_can_be_shown_and_its_layers_are_part_of_its_key(variant, capsys):
+def test_every_variant_can_be_shown(variant, capsys):
     experiment = registry.named(variant.experiment)
     if variant.config is not None:
-        assert "lenet98.modern.ladder" in experiment.identity().code.modules
         assert experiment.seeds == (0, 1, 2, 3, 4)
     assert variant.idea.endswith(".")
     assert main(["show", variant.experiment]) == 0
@@ -110,7 +114,7 @@ def test_settings_in_use_are_among_those_that_are_tried_on_held_out_patterns():
         for name in choice.experiments:
             config = registry.named(name).config
             learnt = 15_000 if "wider" in name else 50_000
-            assert (config.train_size, config.evaluate_on) == (learnt, "held out")
+            assert (config.train_size, config.held_out) == (learnt, 60_000 - learnt)
 
 
 def test_held_out_runs_differ_from_their_rungs_in_what_is_learnt_alone():
@@ -119,7 +123,7 @@ def test_held_out_runs_differ_from_their_rungs_in_what_is_learnt_alone():
         (f"1998-sgd-rate{RATES['lenet5', 'sgd']:g}", "modern/alone/sgd"),
         (f"ladder-dropout{ladder.DROPOUT:g}", "modern/ladder/dropout"),
     ):
-        assert changed(f"modern/held-out/{name}", rung) == {"train_size", "evaluate_on"}
+        assert changed(f"modern/held-out/{name}", rung) == {"train_size", "held_out"}
 
 
 def test_the_group_is_all_that_its_tables_show_within_ninety_minutes(tmp_path, capsys):

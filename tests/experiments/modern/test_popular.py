@@ -55,9 +55,6 @@ def test_experiments(name):
     experiment = registry.named(f"popular/{name}")
     assert experiment.seeds == (0, 1, 2, 3, 4)
     identity = experiment.identity()
-    modules = set(identity.code.modules)
-    # What is told of a network is no part of the key of its results.
-    assert not modules & {"lenet98.modern.popular", "lenet98.modern.compare", "experiments.modern.popular"}
     if name in IN_BATCHES:
         assert identity.config["device"] == "cpu"
 

@@ -28,13 +28,14 @@ from experiments.paper.boosting import (
 )
 from experiments.trainers import training
 from lenet98.data.distortions import FIG7
-from lenet98.networks import LENET4, named
+from lenet98.networks import LENET4
 from lenet98.online.engine import Engine
 from lenet98.prototypes import place_codes
 from lenet98.randomness import generator
 from lenet98.readings import initial_parameters
 from lenet98.training import Config, shown, train
 from tests.fakes import publish
+from tests.resumption import DAMAGES, Interrupted
 from tests.strategies import few
 
 SMALL = training(
@@ -206,10 +207,6 @@ def test_progress_goes_forward_through_all_stages(whole):
     assert shares[-1] == 1
 
 
-class Interrupted(Exception):
-    pass
-
-
 @pytest.mark.parametrize("stop", [3, 5])
 def test_a_run_interrupted_in_any_stage_goes_on(mnist, whole, tmp_path, stop):
     def stop_in_pass(report):
@@ -248,7 +245,12 @@ def test_networks_left_without_their_run_are_not_taken_up(mnist, tmp_path):
     assert seen[0] == 1
 
 
-def test_the_state_of_another_run_is_refused_and_a_damaged_one_ignored(mnist, whole, tmp_path):
+def stop_at_once(report):
+    assert report.pass_number == 1, "it did not start over"
+    raise Interrupted
+
+
+def test_the_state_of_another_run_is_refused_and_a_damaged_one_ignored(mnist, whole, tmp_path, caplog):
     def stop_in_pass(report):
         if report.pass_number == 5:
             raise Interrupted
@@ -257,9 +259,19 @@ def test_the_state_of_another_run_is_refused_and_a_damaged_one_ignored(mnist, wh
         boost(SMALL, 3, context_in(tmp_path, mnist, stop_in_pass))
     with pytest.raises(ValueError, match="state of another run"):
         boost(SMALL, 4, context_in(tmp_path, mnist))
-    checkpoint = tmp_path / "run.checkpoint"
-    checkpoint.write_bytes(checkpoint.read_bytes()[:200])
-    np.testing.assert_array_equal(boost(SMALL, 3, context_in(tmp_path, mnist)).weights, whole[0].weights)
+    left = {path: path.read_bytes() for path in tmp_path.iterdir()}
+    assert {path.name for path in left} == {"run.checkpoint", "run.network-1", "run.network-2"}
+    for damage in DAMAGES.values():
+        for path, content in left.items():
+            path.write_bytes(damage(content))
+        with pytest.raises(Interrupted):
+            boost(SMALL, 3, context_in(tmp_path, mnist, stop_at_once))
+        assert len(caplog.records) == 2  # of the filtered patterns and of the first network
+        assert all("the run starts over" in record.getMessage() for record in caplog.records)
+        caplog.clear()
+    outcome = boost(SMALL, 3, context_in(tmp_path, mnist))
+    np.testing.assert_array_equal(outcome.weights, whole[0].weights)
+    np.testing.assert_array_equal(outcome.scores, whole[0].scores)
 
 
 def test_diverged_network_is_reported_as_such(mnist, tmp_path):
@@ -289,7 +301,7 @@ def test_the_first_network_is_lenet4_with_distortions():
     assert config.distortions == FIG7
     assert seed_of(7, 1) == 7
     assert len({seed_of(seed, number) for seed in (0, 9999) for number in (1, 2, 3)}) == 6
-    assert named(config.spec).parameters * 3 == pytest.approx(51_000, abs=500)  # Fig. 12
+    assert config.spec.parameters * 3 == pytest.approx(51_000, abs=500)  # Fig. 12
 
 
 def test_boosting_table(tmp_path):

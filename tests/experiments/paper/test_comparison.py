@@ -9,14 +9,15 @@ import pytest
 from experiments.__main__ import main
 from experiments.harness import documents, registry, tables
 from experiments.harness.loader import Loader, NoResults
-from experiments.harness.registry import Experiment, Outcome, Step
+from experiments.harness.registry import Experiment, Outcome
 from experiments.paper import comparison
 from experiments.paper import numbers as paper
 from experiments.paper.comparison import Line
+from lenet98.loop import Progress
 from paper_figures import fig09_error_rates, fig10_rejection, fig11_operations, fig12_memory
 from paper_figures._bars import Bar, Scale, draw_bars
 from tests.experiments.harness.test_runner import finish
-from tests.fakes import IDENTITY, publish
+from tests.fakes import publish
 
 NAMES = [row.experiment for row in paper.ROWS]
 MISSING = [name for name in NAMES if name not in registry.load()]
@@ -33,7 +34,7 @@ def test_all_27_classifiers_of_fig_9_can_be_run():
 
 def quick(config, seed, context):
     """One error in a hundred."""
-    context.progress(Step(100, 100))
+    context.progress(Progress(1, 1, 100, 100))
     return Outcome([{"test_errors": 1, "test_patterns": 100}], np.zeros(100, np.uint8))
 
 
@@ -44,7 +45,6 @@ def fake(name, minutes=1.0):
         {},
         quick,
         minutes,
-        code=("lenet98.specs",),
         data="none",
         deterministic=True,
         paper_error=paper.TEST_ERROR.get(name),
@@ -168,7 +168,7 @@ def test_fig9_has_every_classifier_in_the_papers_order(some):
     assert lacking.count(",") == 22
     assert "fig9/deslant_linear" in lacking
     assert "fig9/lenet4," not in lacking
-    assert f"`{some.reference}/fig9/lenet5`, seeds 0-2, code {IDENTITY.code.version}" in made.notes[-1]
+    assert f"`{some.reference}/fig9/lenet5`, seeds 0-2, commit cccccccccc" in made.notes[-1]
 
 
 @pytest.mark.parametrize("form", tables.FORMATS)

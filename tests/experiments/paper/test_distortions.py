@@ -34,7 +34,7 @@ def test_experiments_differ_from_lenet5_in_what_their_names_say():
     assert registry.named(f"{CHOSEN}-distort0.5").config.distortions.shear == FIG7.shear / 2
     for name in HELD_OUT:
         config = registry.named(name).config
-        assert (config.train_size, config.evaluate_on, config.etas) == (54_000, "held out", plain.etas)
+        assert (config.train_size, config.held_out, config.etas) == (54_000, 6_000, plain.etas)
     different = {(repr(registry.named(name).config), registry.named(name).run) for name in HELD_OUT}
     assert len(different) == len(HELD_OUT)
 

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.linear_model import Ridge
 from sklearn.neighbors import KNeighborsClassifier
+from threadpoolctl import threadpool_limits
 
 from experiments.harness import registry, tables
 from experiments.harness.loader import Loader
@@ -34,8 +35,10 @@ from lenet98.prototypes import place_codes
 from lenet98.randomness import generator
 from lenet98.readings import initial_parameters
 from lenet98.specs import A, S
+from lenet98.threads import one_thread
 from lenet98.training import Config, inputs, train
 from tests.fakes import publish
+from tests.resumption import DAMAGES, warned
 from tests.strategies import few
 
 SMALL = {"train_size": 1000, "curvature_patterns": 100, "etas": (5e-4,)}
@@ -153,6 +156,27 @@ def test_local_learning_on_lenet4_and_a_resumed_run(context):
     assert stiff.passes[-1]["test_errors"] == stiff.extra["errors_of_the_network"]
 
 
+def test_local_learning_interrupted_damaged_or_on_more_threads_is_the_same(context, caplog):
+    config = training(LocalConfig, "lenet4", neighbours=20, **{**SMALL, "etas": (5e-4, 2e-4)})
+    with one_thread():  # as in the harness
+        whole = local_learning(config, 4, context)
+    saved = context.checkpoint.read_bytes()
+
+    def same():
+        with threadpool_limits(2), one_thread():
+            again = local_learning(config, 4, context)
+        return all(getattr(again, part).tobytes() == getattr(whole, part).tobytes() for part in ("scores", "weights"))
+
+    with pytest.raises(ValueError, match="state of another run"):
+        local_learning(replace(config, decay=1.0), 4, context)
+    context.checkpoint.write_bytes(saved)
+    assert same()
+    for damage in ("a bit in the middle", "empty", "truncated", "3 bytes", "a pickle"):
+        context.checkpoint.write_bytes(DAMAGES[damage](saved))
+        assert same()
+        warned(caplog.records, context.checkpoint)
+
+
 def replace_checkpoint(context):
     """The same without the state of an earlier run."""
     context.checkpoint.unlink()
@@ -191,7 +215,7 @@ def test_impossible_decay_is_refused(decay):
 
 def test_experiments_of_lenet4_share_their_training():
     plain = registry.named("fig9/lenet4").config
-    assert (plain.spec, plain.reading.loss, plain.distortions) == ("lenet4", "eq8", None)
+    assert (plain.spec, plain.reading.loss, plain.distortions) == (LENET4, "eq8", None)
     for name in ("lenet4_knn", "lenet4_local"):
         config = registry.named(name).config
         assert {field: getattr(config, field) for field in vars(plain)} == vars(plain)

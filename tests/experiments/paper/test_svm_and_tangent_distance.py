@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from threadpoolctl import threadpool_limits
 
 from experiments.harness import registry, tables
 from experiments.harness.loader import Loader, NoResults
@@ -12,9 +13,11 @@ from experiments.paper import svm, tangent_distance
 from experiments.paper.svm import Config, run_machines
 from experiments.paper.tangent_distance import run_tangents
 from lenet98.classifiers import svm as classifiers
+from lenet98.threads import one_thread
 from tests.fakes import publish
+from tests.resumption import DAMAGES, warned
 
-SMALL = Config(degree=5, directions=4, reduced=5, steps=3, train_size=200, evaluate_on="held out")
+SMALL = Config(degree=5, directions=4, reduced=5, steps=3, train_size=200, held_out=500)
 
 
 class Stopped(BaseException):
@@ -33,15 +36,6 @@ def context(tmp_path, after=None):
     return Context(progress, tmp_path / "checkpoint"), reports
 
 
-@pytest.fixture(scope="module", autouse=True)
-def few_judge():
-    """The last 500 training patterns, so that the tests are quick."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(svm, "HELD_OUT", 500)
-        patch.setattr(tangent_distance, "HELD_OUT", 500)
-        yield
-
-
 @pytest.fixture(scope="module")
 def outcome(tmp_path_factory):
     return run_machines(SMALL, 0, context(tmp_path_factory.mktemp("run"))[0])
@@ -55,7 +49,7 @@ def test_rows_are_the_papers():
     assert (rs_poly5.degree, rs_poly5.stages) == (5, ("regular", "virtual", "reduced"))
     assert (vsvm_poly9.degree, vsvm_poly9.stages) == (9, ("regular", "virtual"))
     for config in (poly4, rs_poly5, vsvm_poly9, registry.named("fig9/16x16_tangent_distance").config):
-        assert (config.train_size, config.evaluate_on) == (60_000, "test")
+        assert (config.train_size, config.held_out) == (60_000, 0)
     for name in ("svm_poly4", "rs_svm_poly5", "dist_vsvm_poly9", "16x16_tangent_distance"):
         assert registry.named(f"fig9/{name}").deterministic
 
@@ -82,8 +76,8 @@ def test_choices_are_made_on_training_patterns():
         size = choices[chosen][1].train_size
         assert size <= 50_000
         # What was chosen is what the row has.
-        assert choices[chosen][1] == replace(config, train_size=size, evaluate_on="held out")
-        assert all(config.evaluate_on == "held out" for _, config in choices.values())
+        assert choices[chosen][1] == replace(config, train_size=size, held_out=10_000)
+        assert all(config.held_out == 10_000 for _, config in choices.values())
 
 
 def test_stages_follow_one_another(outcome):
@@ -112,14 +106,34 @@ def test_interrupted_run_goes_on_with_the_machines_that_it_has(outcome, tmp_path
     assert resumed.extra == outcome.extra
 
 
-def test_checkpoint_of_another_run_is_not_used(tmp_path):
-    other = replace(SMALL, directions=0, reduced=0, C=0.01)
-    run_machines(other, 0, context(tmp_path)[0])
-    again, reports = context(tmp_path)
-    run_machines(replace(other, C=1.0), 0, again)
-    assert min(report.pass_number for report in reports) == 1
-    (tmp_path / "checkpoint").write_bytes(b"damaged")
-    run_machines(other, 0, context(tmp_path)[0])
+def test_checkpoint_of_another_run_is_refused_and_a_damaged_one_ignored(tmp_path, caplog):
+    other, checkpoint = replace(SMALL, directions=0, reduced=0, C=0.01), tmp_path / "checkpoint"
+    whole = run_machines(other, 0, context(tmp_path)[0])
+    with pytest.raises(ValueError, match="state of another run"):
+        run_machines(replace(other, C=1.0), 0, context(tmp_path)[0])
+    content = checkpoint.read_bytes()
+    for damage in DAMAGES.values():
+        checkpoint.write_bytes(damage(content))
+        stopping, reports = context(tmp_path, 1)
+        with pytest.raises(Stopped):
+            run_machines(other, 0, stopping)
+        assert reports[0].pass_number == 1
+        warned(caplog.records, checkpoint)
+    again = run_machines(other, 0, context(tmp_path)[0])
+    warned(caplog.records, checkpoint)
+    assert again.predictions.tobytes() == whole.predictions.tobytes()
+    assert again.scores.tobytes() == whole.scores.tobytes()
+    assert again.extra == whole.extra
+
+
+def test_any_number_of_threads_gives_the_same_bits(outcome, tmp_path):
+    for threads in (1, 2):
+        given = replace(context(tmp_path)[0], checkpoint=tmp_path / str(threads), threads=threads)
+        with threadpool_limits(threads), one_thread():  # the latter as in the harness
+            found = run_machines(SMALL, 0, given)
+        assert found.predictions.tobytes() == outcome.predictions.tobytes()
+        assert found.scores.tobytes() == outcome.scores.tobytes()
+        assert found.extra == outcome.extra
 
 
 def test_more_patterns_than_there_are_is_refused(tmp_path):
@@ -130,7 +144,7 @@ def test_more_patterns_than_there_are_is_refused(tmp_path):
 
 
 def test_tangent_distance_runs_and_says_how_far_it_is(tmp_path):
-    config = replace(tangent_distance.CHOSEN, train_size=300, candidates=10, evaluate_on="held out")
+    config = replace(tangent_distance.CHOSEN, train_size=300, candidates=10, held_out=500)
     given, reports = context(tmp_path)
     outcome = run_tangents(config, 0, given)
     assert [report.done for report in reports] == [0, *range(100, 501, 100)]

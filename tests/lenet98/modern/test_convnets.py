@@ -9,14 +9,13 @@ from torch import nn
 
 from lenet98 import accounting
 from lenet98.data.fields import BLACK, WHITE, pad_and_scale
-from lenet98.modern.networks import KERAS, PLAIN, ConvNet, Initial, build, field
+from lenet98.modern.networks import KERAS, PLAIN, ConvNet, Initial, field
 from lenet98.networks import named
-from lenet98.randomness import generator
 from tests.strategies import few
 
 
 def built(network, seed=0):
-    return build(network, generator(seed, "init"))
+    return network.build(seed)
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""LeNet-from-Scratch: its facts, its rates by hand and as its author printed them, one update by hand, resumption."""
+"""LeNet-from-Scratch: its facts, its rates by hand and as its author printed them, one update by hand."""
 
 from dataclasses import replace
 
@@ -15,7 +15,6 @@ from lenet98.networks import TABLE_I
 from lenet98.prototypes import prototypes
 from lenet98.randomness import generator
 from lenet98.training import inputs
-from tests.resumption import interrupted, resumed, same
 
 SMALL = Config(etas=(0.01, 0.005), batch=64, curvature_patterns=50, train_size=300)
 F6_BIASES = slice(SPEC.parameters - 84, SPEC.parameters)
@@ -138,18 +137,6 @@ def test_it_learns(digits):
     run = train(Config(etas=(0.02,) * 5, batch=16, curvature_patterns=100, train_size=1_000), 0, digits)
     assert run.history[-1].train_errors < 0.5 * run.history[0].train_errors
     assert run.history[-1].test_errors == (run.distances.argmin(1) != digits.test_labels).sum()
-
-
-def test_a_run_interrupted_goes_on_as_if_it_were_not(digits, whole, tmp_path):
-    checkpoint = tmp_path / "run.checkpoint"
-    interrupted(train, SMALL, 3, digits, checkpoint, 2)
-    run, passes = resumed(train, SMALL, 3, digits, checkpoint)
-    assert set(passes) == {2}
-    same(run, whole)
-    with pytest.raises(ValueError, match="state of another run"):
-        train(SMALL, 4, digits, checkpoint=checkpoint)
-    checkpoint.write_bytes(checkpoint.read_bytes()[:500])
-    same(train(SMALL, 3, digits, checkpoint=checkpoint), whole)
 
 
 @pytest.mark.filterwarnings("ignore:overflow", "ignore:invalid value")

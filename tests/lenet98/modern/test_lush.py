@@ -1,4 +1,4 @@
-"""Lush's protocol: its facts, one pass by hand, rates that stay within a stage, resumption."""
+"""Lush's protocol: its facts, one pass by hand, rates that stay within a stage."""
 
 from dataclasses import replace
 
@@ -12,7 +12,6 @@ from lenet98.modern.lush import READING, SPEC, Config, inputs, train
 from lenet98.online.engine import Engine
 from lenet98.randomness import generator
 from lenet98.readings import initial_parameters
-from tests.resumption import interrupted, resumed, same
 
 SMALL = Config(etas=(5e-4, 5e-5), passes=2, curvature_patterns=50, train_size=300)
 
@@ -86,19 +85,6 @@ def test_rates_are_those_of_the_stage(whole):
 def test_it_learns(digits):
     run = train(replace(SMALL, etas=(5e-4,), passes=5, train_size=600), 0, digits)
     assert run.history[-1].train_errors < 0.4 * run.history[0].train_errors
-
-
-@pytest.mark.parametrize("last", [2, 4])
-def test_a_run_interrupted_between_or_within_stages_goes_on_as_if_it_were_not(digits, whole, tmp_path, last):
-    checkpoint = tmp_path / "run.checkpoint"
-    interrupted(train, SMALL, 3, digits, checkpoint, last)
-    run, passes = resumed(train, SMALL, 3, digits, checkpoint)
-    assert passes == list(range(last, 5))
-    same(run, whole)
-    with pytest.raises(ValueError, match="state of another run"):
-        train(SMALL, 4, digits, checkpoint=checkpoint)
-    checkpoint.write_bytes(checkpoint.read_bytes()[:500])
-    same(train(SMALL, 3, digits, checkpoint=checkpoint), whole)
 
 
 def test_run_whose_loss_is_not_finite_is_diverged(digits):

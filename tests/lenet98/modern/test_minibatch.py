@@ -10,12 +10,13 @@ from torch.nn import functional as F
 from lenet98.data.distortions import FIG7, distort
 from lenet98.data.fields import BLACK, WHITE
 from lenet98.data.mnist import MNIST
+from lenet98.loop import Progress
 from lenet98.modern import minibatch
 from lenet98.modern.elastic import Elastic
-from lenet98.modern.minibatch import Config, Optimizer, Progress, evaluate, flat, rate, shown, train
-from lenet98.modern.networks import ConvNet, Initial, build
+from lenet98.modern.minibatch import Config, Optimizer, evaluate, flat, rate, shown, train
+from lenet98.modern.networks import ConvNet, Initial
 from lenet98.randomness import generator
-from tests.resumption import interrupted, resumed
+from tests.resumption import same
 
 SMALL = Config(network=ConvNet(squashing="relu", pooling="max"), train_size=200, passes=3, batch=20)
 
@@ -38,16 +39,6 @@ def digits(mnist) -> MNIST:
     return replace(mnist, test_images=mnist.test_images[:100], test_labels=mnist.test_labels[:100])
 
 
-def timeless(history):
-    return [replace(entry, seconds=0) for entry in history]
-
-
-def same(a, b):
-    assert flat(a.model).tobytes() == flat(b.model).tobytes()
-    assert a.outputs.tobytes() == b.outputs.tobytes()
-    assert timeless(a.history) == timeless(b.history)
-
-
 def test_loss_falls_on_a_fixed_batch(digits):
     run = train(replace(SMALL, optimizer=Optimizer(rate=5e-3), train_size=50, passes=30), 0, digits)
     losses = [entry.train_loss for entry in run.history]
@@ -68,7 +59,7 @@ def test_a_pass_by_hand(digits, chosen, reference):
     """Batches of 64, 64 and 22 in the order of the run, each a step of PyTorch's own optimiser."""
     config = replace(SMALL, optimizer=chosen, train_size=150, batch=64, passes=1)
     run = train(config, 5, digits)
-    model = build(config.network, generator(5, "init"))
+    model = config.network.build(5)
     optimizer, order = reference(model.parameters()), generator(5, "order", 1).permutation(150)
     errors, losses = 0, 0.0
     for patterns in (order[:64], order[64:128], order[128:]):
@@ -105,25 +96,6 @@ def test_a_run_depends_on_no_global_generator_and_no_number_of_threads_and_leave
     assert torch.equal(torch.get_rng_state(), before)
     torch.manual_seed(2)
     same(train(EVERYTHING, 0, digits), first)
-
-
-@pytest.mark.parametrize("config", [SMALL, EVERYTHING], ids=["plain", "everything"])
-def test_interrupted_run_resumed_equals_one_that_was_not(digits, config, tmp_path):
-    checkpoint = tmp_path / "run.checkpoint"
-    interrupted(train, config, 7, digits, checkpoint, 3)
-    run, passes = resumed(train, config, 7, digits, checkpoint)
-    assert set(passes) == {3}
-    same(run, train(config, 7, digits))
-
-
-def test_checkpoint_of_another_run_is_refused_and_a_damaged_one_ignored(digits, tmp_path):
-    short, checkpoint = replace(SMALL, passes=1), tmp_path / "run.checkpoint"
-    whole = train(short, 7, digits, checkpoint=checkpoint)
-    with pytest.raises(ValueError, match="state of another run"):
-        train(short, 8, digits, checkpoint=checkpoint)
-    for damaged in (checkpoint.read_bytes()[:1000], b"", b"nothing of ours"):
-        checkpoint.write_bytes(damaged)
-        same(train(short, 7, digits, checkpoint=checkpoint), whole)
 
 
 def test_run_whose_loss_is_not_finite_is_diverged_and_goes_back_to_its_last_pass(digits):
@@ -181,11 +153,11 @@ def test_a_field_larger_than_the_papers_is_widened_by_background(mnist):
 
 def test_held_out_patterns_are_what_is_evaluated(digits):
     data = replace(digits, train_images=digits.train_images[:260], train_labels=digits.train_labels[:260])
-    run = train(replace(SMALL, evaluate_on="held out", passes=1), 0, data)
+    run = train(replace(SMALL, held_out=60, passes=1), 0, data)
     assert run.history[0].test_errors == (run.outputs.argmax(1) != data.train_labels[200:]).sum()
     assert run.outputs.shape == (60, 10)
-    with pytest.raises(ValueError, match="nothing is held out"):
-        train(replace(SMALL, evaluate_on="held out", train_size=260), 0, data)
+    with pytest.raises(ValueError, match="there are 200 patterns to learn besides"):
+        train(replace(SMALL, held_out=60, train_size=201), 0, data)
     with pytest.raises(ValueError, match="there are 260 patterns"):
         train(replace(SMALL, train_size=300), 0, data)
 
@@ -212,7 +184,7 @@ def test_images_that_do_not_fit_are_named(digits):
         ({"factors": (1.0,)}, "Config.factors has 1 for 3 passes"),
         ({"factors": (1.0, 0.0, 1.0)}, "must be positive"),
         ({"levels": (0.0, float("nan"))}, "Config.levels"),
-        ({"evaluate_on": "training"}, "Config.evaluate_on"),
+        ({"held_out": -1}, "Config.held_out"),
         ({"network": ConvNet(batch_norm=True), "train_size": 201}, "a batch of its own"),
     ],
 )

@@ -12,9 +12,10 @@ from torch import nn
 from lenet98 import losses
 from lenet98.data.fields import BLACK, WHITE
 from lenet98.modern import ladder
-from lenet98.modern.minibatch import Config, Optimizer, flat, train
-from lenet98.modern.networks import Scoring, SpecNet
+from lenet98.modern.minibatch import Config, Optimizer, train
+from lenet98.modern.networks import SpecNet
 from lenet98.modules import Net
+from lenet98.networks import LENET5
 from lenet98.randomness import generator
 from lenet98.readings import DEFAULT, LITERAL
 from lenet98.training import inputs
@@ -39,18 +40,18 @@ def some(mnist, spec, n=8):
 @pytest.mark.parametrize(("name", "reading"), SPECS, ids=[name for name, _ in SPECS])
 def test_without_additions_it_is_the_net_with_its_signs_turned(mnist, name, reading):
     network = SpecNet(name, reading)
-    model, net = Scoring(network, 5), Net(network.described, reading, 5)
-    images, labels = some(mnist, network.described)
+    model, net = network.build(5), Net(network.spec, reading, 5)
+    images, labels = some(mnist, network.spec)
     torch.testing.assert_close(model(images), -net(images))
-    kind = network.described.output.kind
-    torch.testing.assert_close(model.loss(model(images), labels), losses.loss(net(images), labels, reading, kind))
-    assert network.parameters == sum(p.numel() for p in model.parameters()) == network.described.parameters
-    assert network.size == network.described.input_shape[1]
+    kind = network.spec.output.kind
+    torch.testing.assert_close(network.loss(model(images), labels), losses.loss(net(images), labels, reading, kind))
+    assert network.parameters == sum(p.numel() for p in model.parameters()) == network.spec.parameters
+    assert network.size == network.spec.input_shape[1]
 
 
 def test_todays_rung_with_everything_is_the_network_written_out(mnist):
     """Full C3, maximum, ReLU, normalised sums and dropout, by torch's own layers with the same weights."""
-    model = Scoring(SpecNet(RELU.name, ladder.HE, batch_norm=True, dropout=0.5), 1)
+    model = SpecNet(RELU, ladder.HE, batch_norm=True, dropout=0.5).build(1)
     half = nn.Dropout(0.5)
     today = nn.Sequential(
         *(nn.Conv2d(1, 6, 5), nn.BatchNorm2d(6), nn.ReLU(), nn.MaxPool2d(2)),
@@ -76,14 +77,14 @@ def test_todays_rung_with_everything_is_the_network_written_out(mnist):
 def test_parameters_of_normalisation_are_two_a_map_but_for_subsampling():
     network = SpecNet(batch_norm=True)
     assert network.parameters == 60_000 + 2 * (6 + 16 + 120 + 84)
-    model = Scoring(network, 0)
+    model = network.build(0)
     assert sum(p.numel() for p in model.parameters()) == network.parameters
     assert list(model.norms) == ["C1", "C3", "C5", "F6"]
 
 
 def test_dropout_is_of_full_layers_and_never_of_rbf_units(mnist):
     """With nearly all dropped, C5 sees zeros, F6 too, and the distances are those of F6's biases, the same for all."""
-    model = Scoring(SpecNet(dropout=0.999999), 0)
+    model = SpecNet(dropout=0.999999).build(0)
     images, _ = some(mnist, model.net.spec)
     model.train()
     torch.manual_seed(0)
@@ -96,7 +97,7 @@ def test_a_pass_of_the_1998_network_by_hand(digits):
     """Batches of 32 and a last one of 22, each a step of SGD on half of eq. 9, from the start of `training`."""
     config = replace(CONFIG, passes=1)
     run = train(config, 5, digits)
-    net = Net(SpecNet().described, DEFAULT, 5)
+    net = Net(LENET5, DEFAULT, 5)
     optimizer = torch.optim.SGD(net.parameters(), 0.002, momentum=0.9)
     order, errors = generator(5, "order", 1).permutation(150), 0
     for start in range(0, 150, 32):
@@ -111,27 +112,6 @@ def test_a_pass_of_the_1998_network_by_hand(digits):
     assert run.history[0].train_errors == errors
     assert run.history[0].test_errors == (run.outputs.argmax(1) != digits.test_labels).sum()
     assert (run.outputs <= 0).all()
-
-
-class Interrupted(Exception):
-    pass
-
-
-@pytest.mark.parametrize(
-    "network", [SpecNet(), SpecNet("today", ladder.HE, batch_norm=True, dropout=0.3)], ids=["1998", "today"]
-)
-def test_interrupted_run_resumed_equals_one_that_was_not(digits, network, tmp_path):
-    config, checkpoint = replace(CONFIG, network=network), tmp_path / "run.checkpoint"
-
-    def stop_in_pass_two(report):
-        if report.pass_number == 2:
-            raise Interrupted
-
-    with pytest.raises(Interrupted):
-        train(config, 7, digits, progress=stop_in_pass_two, checkpoint=checkpoint)
-    resumed, whole = train(config, 7, digits, checkpoint=checkpoint), train(config, 7, digits)
-    assert flat(resumed.model).tobytes() == flat(whole.model).tobytes()
-    assert resumed.outputs.tobytes() == whole.outputs.tobytes()
 
 
 def test_it_learns(mnist):

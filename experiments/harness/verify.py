@@ -1,0 +1,82 @@
+"""Whether every published record is what it says it is, and what its experiment would be today."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from experiments.harness import registry, store
+from experiments.harness.identity import differences, of_record
+from experiments.harness.registry import Experiment
+from experiments.harness.store import Result, Unreadable
+
+
+@dataclass(frozen=True)
+class Verified:
+    """What a look at every file of a folder of published results found."""
+
+    records: int
+    experiments: int
+    orphans: tuple[Path, ...]
+    """Files that belong to no registered experiment or to no record."""
+    problems: tuple[str, ...]
+    """One line for each record that is not what it should be."""
+
+    @property
+    def lines(self) -> list[str]:
+        """What to tell the user."""
+        return [
+            *self.problems,
+            *(f"{path}: belongs to no record of a registered experiment" for path in self.orphans),
+            f"{self.records} records of {self.experiments} experiments, {len(self.problems)} not as they should be, "
+            f"{len(self.orphans)} orphans",
+        ]
+
+
+def verify(reference: Path) -> Verified:
+    """Look at every file in `reference`; ValueError if there is no such folder."""
+    if not reference.is_dir():
+        raise ValueError(f"there is no folder {reference} of published results")
+    known, problems, orphans = registry.load(), [], []
+    experiments: set[str] = set()
+    count = 0
+    for path in sorted(path for path in reference.rglob("*") if path.is_file()):
+        name = path.parent.relative_to(reference).as_posix()
+        if name not in known or path.suffix not in (".json", ".npz") or not path.with_suffix(".json").is_file():
+            orphans.append(path)
+        elif path.suffix == ".json":
+            count += 1
+            experiments.add(name)
+            problems += [f"{path}: {problem}" for problem in _problems(path, known[name])]
+    return Verified(count, len(experiments), tuple(orphans), tuple(problems))
+
+
+def _problems(path: Path, experiment: Experiment) -> Iterator[str]:
+    """What is wrong with one record."""
+    try:
+        result = store.read(path)
+    except Unreadable as error:
+        yield str(error)
+        return
+    stated, identity = of_record(result.record), experiment.identity()
+    if result.record["experiment"] != experiment.name:
+        yield f"is of {result.record['experiment']}"
+    if path != store.result_path(path.parent, result.seed):
+        yield f"is of seed {result.seed}"
+    if stated != identity:
+        yield "; ".join(differences(stated, identity))
+    if result.record["key"] != stated.key:
+        yield f"key is {result.record['key']}, that of what it states is {stated.key}"
+    if not result.diverged:
+        yield from _miscounted(result, experiment)
+
+
+def _miscounted(result: Result, experiment: Experiment) -> Iterator[str]:
+    """Whether the errors are not those of the predictions."""
+    predictions, labels = result.arrays()["predictions"], registry.judged(experiment)
+    stated = (result.last["test_errors"], result.last["test_patterns"])
+    if len(predictions) != len(labels):
+        yield f"{len(predictions)} predictions of {len(labels)} patterns"
+    elif stated != (counted := (int((predictions != labels).sum()), len(labels))):
+        yield f"states {stated[0]} errors in {stated[1]}, its predictions have {counted[0]} in {counted[1]}"

@@ -1,0 +1,93 @@
+"""A key changes with what changes a result, and with nothing else."""
+
+from dataclasses import dataclass, replace
+
+import pytest
+
+from experiments import numerics
+from experiments.harness.identity import plain
+from experiments.harness.registry import Experiment, Outcome
+from experiments.trainers import train_network
+from lenet98.networks import LENET5
+from lenet98.readings import Reading
+from lenet98.training import Config
+
+BASE = Experiment("a/name", "A title", Config(), train_network, 2)
+
+
+def key(**changes):
+    return replace(BASE, **changes).identity().key
+
+
+def test_names_titles_times_and_seeds_are_no_part_of_a_key():
+    assert key(name="other/name", title="Other", minutes=5, seeds=(7,), paper_error=1.0) == key()
+
+
+def test_a_function_may_move_and_change_its_name():
+    @numerics.family("online")
+    def moved(config, seed, context) -> Outcome:
+        raise AssertionError("never called")
+
+    assert key(run=moved) == key()
+
+
+def test_a_configuration_may_change_the_name_of_its_class():
+    @dataclass(frozen=True)
+    class Renamed(Config):
+        pass
+
+    assert key(config=Renamed()) == key()
+
+
+def test_a_network_may_change_its_name():
+    assert key(config=Config(spec=replace(LENET5, name="another"))) == key()
+    assert key(config=Config(spec="lenet5")) == key()
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        Config(reading=Reading(j=2.0)),
+        Config(mu=0.03),
+        Config(spec=replace(LENET5, squashing="relu")),
+        Config(
+            spec=replace(LENET5, layers=(*LENET5.layers[:4], replace(LENET5.layers[4], maps=121), *LENET5.layers[5:]))
+        ),
+    ],
+)
+def test_what_changes_a_result_changes_its_key(config):
+    assert key(config=config) != key()
+
+
+def test_a_new_version_of_a_family_or_of_what_it_builds_on_is_a_new_key(monkeypatch):
+    before = key()
+    monkeypatch.setitem(numerics.NUMERICS, "online", 2)
+    online = key()
+    monkeypatch.setitem(numerics.NUMERICS, "engine", 2)
+    assert len({before, online, key()}) == 3
+    assert numerics.versions("boosting") == {"boosting": 1, "online": 2, "engine": 2}
+
+
+def test_every_version_after_the_first_says_why():
+    assert {(name, v) for name, version in numerics.NUMERICS.items() for v in range(2, version + 1)} == set(
+        numerics.HISTORY
+    )
+    assert set(numerics.BUILDS_ON) <= set(numerics.NUMERICS)
+
+
+def test_an_unknown_family_is_refused_and_a_function_without_one_is_its_own():
+    with pytest.raises(ValueError, match="no family called 'onlin'"):
+        numerics.family("onlin")
+
+    def mine(config, seed, context):
+        raise AssertionError("never called")
+
+    assert replace(BASE, run=mine).identity().numerics == {"mine": 1}
+
+
+def test_layers_say_what_kind_they_are():
+    config = plain(Config())
+    assert [layer["kind"] for layer in config["spec"]["layers"]] == [
+        "convolution", "subsampling", "convolution", "subsampling", "convolution", "full", "rbf",
+    ]  # fmt: skip
+    assert "lenet5" not in str(config)

@@ -1,0 +1,99 @@
+"""Published records are what they say: every one is, and every way in which one could not be is found."""
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from experiments.__main__ import main
+from experiments.harness import registry, store
+from experiments.harness.verify import verify
+
+ROOT = Path(__file__).parents[3]
+REFERENCE = ROOT / "reference"
+
+
+def test_every_published_record_has_the_identity_of_its_experiment_and_the_errors_of_its_predictions(capsys):
+    assert main(["verify", "--reference", str(REFERENCE)]) == 0
+    last = capsys.readouterr().out.splitlines()[-1]
+    assert last.endswith("experiments, 0 not as they should be, 0 orphans")
+    assert int(last.split()[0]) == len(list(REFERENCE.rglob("seed-*.json"))) > 600
+
+
+def test_the_published_records_are_small():
+    """At most 30 MB; scores are kept of the paper's rows, which Fig. 10 reads, and weights of the headline's seed 0."""
+    files = [path for path in REFERENCE.rglob("*") if path.is_file()]
+    assert sum(path.stat().st_size for path in files) < 30e6
+    for path in files:
+        if path.suffix == ".npz":
+            with np.load(path) as arrays:
+                names = set(arrays.files)
+            experiment = registry.named(path.parent.relative_to(REFERENCE).as_posix())
+            assert ("scores" in names) == (experiment.paper_error is not None)
+            assert ("weights" in names) == (path == REFERENCE / "fig9/lenet5/seed-0000.npz")
+
+
+@pytest.fixture
+def copy(tmp_path):
+    shutil.copytree(REFERENCE / "fig9" / "linear", tmp_path / "fig9" / "linear")
+    assert verify(tmp_path).lines == ["1 records of 1 experiments, 0 not as they should be, 0 orphans"]
+    return tmp_path
+
+
+def edit(path, **changes):
+    record = json.loads(path.read_text())
+    for field, value in changes.items():
+        record[field] = value
+    path.write_text(json.dumps(record))
+
+
+@pytest.mark.parametrize(
+    ("changes", "line"),
+    [
+        ({"seed": 3}, "is of seed 3"),
+        ({"experiment": "fig9/knn"}, "is of fig9/knn"),
+        ({"data": "mnist-0"}, "data changed from mnist-0 to"),
+        ({"family": "online"}, "family changed from online to fitted"),
+        ({"numerics": {"fitted": 0}}, "numerics of fitted changed from 0 to 1"),
+        ({"key": "0123456789abcdef"}, "key is 0123456789abcdef, that of what it states is"),
+        ({"passes": [{"number": 1, "test_errors": 5, "test_patterns": 10_000}]}, "states 5 errors in 10000, its"),
+    ],
+)
+def test_a_contradicting_record_is_named(copy, changes, line):
+    edit(copy / "fig9" / "linear" / "seed-0000.json", **changes)
+    found = verify(copy)
+    assert any(line in problem for problem in found.problems)
+    assert main(["verify", "--reference", str(copy)]) == 1
+
+
+def test_a_changed_configuration_is_named(copy):
+    path = copy / "fig9" / "linear" / "seed-0000.json"
+    config = json.loads(path.read_text())["config"]
+    edit(path, config={**config, "train_size": 1000})
+    assert any("config train_size changed from 1000 to 60000" in problem for problem in verify(copy).problems)
+
+
+def test_files_of_nothing_are_orphans(copy):
+    linear = copy / "fig9" / "linear"
+    shutil.copytree(linear, copy / "fig9" / "no_such")
+    (linear / "notes.txt").touch()
+    shutil.copy(linear / "seed-0000.npz", linear / "seed-0001.npz")
+    assert len(verify(copy).orphans) == 4
+    assert main(["verify", "--reference", str(copy)]) == 1
+
+
+def test_a_damaged_file_is_a_problem(copy):
+    (copy / "fig9" / "linear" / "seed-0000.npz").write_bytes(b"half")
+    assert "is missing or not the file" in verify(copy).problems[0]
+
+
+def test_no_folder_is_one_clear_line(tmp_path, capsys):
+    assert main(["verify", "--reference", str(tmp_path / "none")]) == 2
+    assert "there is no folder" in capsys.readouterr().err
+
+
+def test_identity_of_a_record_is_the_key_of_its_folder():
+    found = store.read(REFERENCE / "fig9" / "lenet5" / "seed-0000.json")
+    assert found.record["key"] == registry.named("fig9/lenet5").identity().key
