@@ -12,7 +12,7 @@ import torch
 
 from experiments.harness.registry import Context, Outcome
 from experiments.numerics import family
-from lenet98.data.distortions import FIG7, Showing
+from lenet98.data.distortions import FIG7, Sample
 from lenet98.data.mnist import MNIST
 from lenet98.data.preprocessing import FORMS, in_form
 from lenet98.loop import Trained
@@ -92,11 +92,13 @@ def train_on_form(config: FormConfig, seed: int, context: Context) -> Outcome:
 def train_on_fresh(config: Config, seed: int, context: Context) -> Outcome:
     """One training run in which every pass shows a new distortion of every pattern, and no original."""
 
-    def shows(number: int) -> Showing:
+    def samples(number: int) -> Sample:
         order = generator(seed, "order").permutation(config.train_size)
-        return Showing(order, np.full(config.train_size, number))
+        return Sample(order, np.full(config.train_size, number))
 
-    trained = train(config, seed, context.mnist, shows=shows, progress=context.progress, checkpoint=context.checkpoint)
+    trained = train(
+        config, seed, context.mnist, samples=samples, progress=context.progress, checkpoint=context.checkpoint
+    )
     return Outcome(
         passes=[asdict(entry) for entry in trained.history],
         predictions=trained.distances.argmin(axis=1).astype(np.uint8),

@@ -70,7 +70,7 @@ def diagonal_of(net: Net, images: Tensor) -> Tensor:
     return total / len(images)
 
 
-def seed(prototypes: Tensor, x: Tensor, reading: Reading) -> Tensor:
+def output_curvature(prototypes: Tensor, x: Tensor, reading: Reading) -> Tensor:
     """d2E/dx_j^2 at the states x that the RBF units read, where the back-propagation starts.
 
     With eq. 8 it is 2.  With eq. 9 the classes i and the rubbish class share the posterior
@@ -87,13 +87,13 @@ def seed(prototypes: Tensor, x: Tensor, reading: Reading) -> Tensor:
     x
         States, shape (patterns, components).
     reading
-        Names the loss, its j and its scale; `curvature_seed` "eq8" takes the seed of eq. 8 whatever the loss.
+        Names the loss, its j and its scale; `output_curvature` "eq8" takes that of eq. 8 whatever the loss.
 
     Returns
     -------
     Shape (patterns, components), times `reading.loss_scale`.
     """
-    if reading.loss == "eq8" or reading.curvature_seed == "eq8":
+    if reading.loss == "eq8" or reading.output_curvature == "eq8":
         return torch.full_like(x, 2 * reading.loss_scale)
     differences = x[:, None] - prototypes
     penalties = F.pad(-differences.square().sum(2), (1, 0), value=-reading.j)
@@ -105,7 +105,7 @@ def seed(prototypes: Tensor, x: Tensor, reading: Reading) -> Tensor:
     return reading.loss_scale * (2 * rubbish.squeeze(1) + variance)
 
 
-def softmax_seed(y: Tensor, reading: Reading) -> Tensor:
+def softmax_output_curvature(y: Tensor, reading: Reading) -> Tensor:
     """d2E/da_i^2 = p_i (1 - p_i) of the cross-entropy at the linear units of a softmax output, from y = -log p.
 
     Returns the shape of `y`, times `reading.loss_scale`.
@@ -118,11 +118,11 @@ def _summed(net: Net, images: Tensor) -> Tensor:
     states = net.states(images)
     parts: list[Tensor] = []
     if isinstance(net.output, Softmax):
-        d2a = softmax_seed(net.output(states[-1]), net.reading)
+        d2a = softmax_output_curvature(net.output(states[-1]), net.reading)
         d2weight, d2bias, d2x = through(net.output, states[-1], d2a)
         parts = [d2weight.flatten(), d2bias]
     else:
-        d2x = seed(net.rbf.prototypes, states[-1].flatten(1), net.reading).view_as(states[-1])
+        d2x = output_curvature(net.rbf.prototypes, states[-1].flatten(1), net.reading).view_as(states[-1])
     layers = zip(net.layers, net.spec.hidden, states[:-1], states[1:], strict=True)
     for layer, geometry, x, state in reversed(list(layers)):
         d2a = slope(state, geometry.squashing).square() * d2x

@@ -78,25 +78,25 @@ def rejection_score(distances: NDArray[np.floating[Any]]) -> NDArray[np.floating
     return second - nearest
 
 
-def rejection_curve(
-    distances: NDArray[np.floating[Any]], labels: ArrayLike
+def curve(
+    scores: NDArray[np.floating[Any]], wrong: NDArray[np.bool_]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Fraction rejected, and error rate on the rest, for every threshold on the rejection score.
 
     Patterns of equal score are rejected together.
 
+    Parameters
+    ----------
+    scores, wrong
+        `rejection_score` of every pattern, and whether it is misclassified, shape (n,).
+
     Returns
     -------
     rejected, rates
         From nothing rejected up, of one length; the last point rejects all and has rate 0.
+
+    Raises ValueError if there are no patterns, or not one outcome per score.
     """
-    return curve(rejection_score(distances), _wrong(predict(distances), labels))
-
-
-def curve(
-    scores: NDArray[np.floating[Any]], wrong: NDArray[np.bool_]
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """`rejection_curve` of patterns whose scores, and whether they are misclassified, are already known."""
     n = len(scores)
     if n == 0 or wrong.shape != (n,):
         raise ValueError(f"a rejection curve needs one score and one outcome a pattern, got {n} and {wrong.shape}")

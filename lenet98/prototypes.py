@@ -22,8 +22,6 @@ _DIGITS = """
 ....... ....... ....... ....... .....## ....... ....... ....... ....... .......
 """
 
-BITMAP_SHAPE = (12, 7)
-
 
 def bitmaps() -> NDArray[np.float32]:
     """The ten digit prototypes as +-1, shape (10, 84), rows of the 7x12 image one after the other."""

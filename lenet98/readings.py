@@ -45,7 +45,7 @@ class Reading:
     """One random order of the patterns for all passes (App. C), or a new one for every pass."""
     curvature_patterns: Literal["random", "first"] = "random"
     """The 500 patterns of the curvature estimate: drawn anew before every pass, or always the first of the set."""
-    curvature_seed: Literal["exact", "eq8"] = "exact"
+    output_curvature: Literal["exact", "eq8"] = "exact"
     """Second derivative at the RBF inputs: of the loss in use, or always that of eq. 8."""
     coefficient_curvature: Literal["unit", "links"] = "unit"
     """h_kk of a subsampling coefficient: of one weight per unit on the average or sum of its inputs, or, as eq. 23
@@ -60,7 +60,7 @@ class Reading:
             "loss": ("eq8", "eq9"),
             "order": ("constant", "reshuffled"),
             "curvature_patterns": ("random", "first"),
-            "curvature_seed": ("exact", "eq8"),
+            "output_curvature": ("exact", "eq8"),
             "coefficient_curvature": ("unit", "links"),
             "final_weights": ("last", "average"),
         }

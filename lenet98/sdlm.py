@@ -81,9 +81,9 @@ class SDLM(torch.optim.Optimizer):
 
     @torch.no_grad()
     def step(self, closure: Callable[[], float] | None = None) -> float | None:
-        """w_k <- w_k - eps_k dE/dw_k for every parameter that has a gradient.
+        """w_k <- w_k - eps_k dE/dw_k (eq. 18), with the rates of eq. 21, for every parameter that has a gradient.
 
-        Raises RuntimeError if there is no curvature yet.
+        Raises RuntimeError if there is no curvature yet, and ValueError if a scheduler has made eta zero or negative.
         """
         value = None
         if closure is not None:
@@ -95,5 +95,5 @@ class SDLM(torch.optim.Optimizer):
                     continue
                 if "h" not in self.state[parameter]:
                     raise RuntimeError("no curvature to take the rates from; call estimate() before step()")
-                parameter -= group["lr"] / (group["mu"] + self.state[parameter]["h"]) * parameter.grad
+                parameter -= rates(self.state[parameter]["h"], group["lr"], group["mu"]) * parameter.grad
         return value

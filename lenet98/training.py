@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from lenet98 import accounting, loop
 from lenet98.accounting import Cost
 from lenet98.curvature import diagonal
-from lenet98.data.distortions import FIELD, Magnitudes, Pool, Showing, distort
+from lenet98.data.distortions import FIELD, Magnitudes, Pool, Sample, distort
 from lenet98.data.fields import pad_and_scale
 from lenet98.data.mnist import MNIST
 from lenet98.data.splits import split
@@ -81,7 +81,7 @@ def train(
     seed: int,
     data: MNIST,
     *,
-    shows: Callable[[int], Showing] | None = None,
+    samples: Callable[[int], Sample] | None = None,
     progress: Callable[[Progress], None] = lambda _: None,
     checkpoint: Path | None = None,
 ) -> Trained:
@@ -93,9 +93,9 @@ def train(
         What is trained; the same two give the same bits on the same machine with the same versions.
     data
         Digits, bytes, at most as large as the network's input; 28x28 if they are to be distorted.
-    shows
-        The patterns of pass 1, 2, ... where they are not those of `showing`, for example those of which another network
-        was not sure; their copies are of `config.distortions`.
+    samples
+        The patterns of pass 1, 2, ... where they are not those of `pass_sample`, for example those of which another
+        network was not sure; their copies are of `config.distortions`.
     progress
         Called every `CHUNK` patterns; an exception that it raises stops the run.
     checkpoint
@@ -107,7 +107,7 @@ def train(
         If the training set is smaller than `config.train_size` and `config.held_out` together.
     """
     judged = split(data, config.train_size, config.held_out)
-    run = _Run(config, seed, data, Engine(config.spec, config.reading), shows, judged.images, judged.labels)
+    run = _Run(config, seed, data, Engine(config.spec, config.reading), samples, judged.images, judged.labels)
     start = initial_parameters(config.spec, config.reading, generator(seed, "init"))
     state, diverged = loop.run_passes(
         lambda number, before: _one_pass(run, number, before, progress),
@@ -127,44 +127,44 @@ def effective_rates(
     number: int,
     parameters: NDArray[np.float32],
     data: MNIST,
-    learnt: Showing | None = None,
+    sample: Sample | None = None,
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """h_kk before pass `number` and the rates eps_k of the pass, both of shape (spec.parameters,); eq. 21 and 24.
 
-    The patterns of the estimate are of what is learnt: of `learnt`, or else of the training set, where with distortions
-    each is the original or any of its copies.
+    The patterns of the estimate are of what is learned: of `sample`, or else of the training set, where with
+    distortions each is the original or any of its copies.
     """
     rng = generator(seed, "hessian", number)
-    count = config.train_size if learnt is None else len(learnt.patterns)
+    count = config.train_size if sample is None else len(sample.index)
     if config.reading.curvature_patterns == "first":
         chosen = np.arange(config.curvature_patterns)
     else:
         chosen = rng.choice(count, config.curvature_patterns, replace=False)
-    if learnt is None:
-        patterns = Showing(chosen, rng.integers(0, _pool(config).copies, len(chosen)))
+    if sample is None:
+        few = Sample(chosen, rng.integers(0, _pool(config).copies, len(chosen)))
     else:
-        patterns = Showing(learnt.patterns[chosen], learnt.copies[chosen])
-    images = shown(config, seed, patterns, data.train_images)
+        few = Sample(sample.index[chosen], sample.copy[chosen])
+    images = network_input(config, seed, few, data.train_images)
     h = diagonal(config.spec, config.reading, parameters, images)
     return h, rates(h, config.etas[number - 1], config.mu)
 
 
-def showing(config: Config, seed: int, number: int) -> Showing:
-    """The patterns of pass `number` in the order in which they are learnt, and which copy of each."""
-    return _pool(config).showing(number, seed, config.reading.order)
+def pass_sample(config: Config, seed: int, number: int) -> Sample:
+    """The patterns of pass `number` in the order in which they are learned, and which copy of each."""
+    return _pool(config).pass_sample(number, seed, config.reading.order)
 
 
 def _pool(config: Config) -> Pool:
     return Pool(config.train_size, distorted=9 if config.distortions else 0)
 
 
-def shown(config: Config, seed: int, patterns: Showing, images: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """What the network sees of `patterns`, shape (n, 1, height, width)."""
+def network_input(config: Config, seed: int, sample: Sample, images: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """What the network sees of a sample of `images`, float32, shape (n, 1, height, width)."""
     if config.distortions:
-        field = distort(images, patterns.patterns, patterns.copies, seed, config.distortions)
+        field = distort(images, sample.index, sample.copy, seed, config.distortions)
         margin = (FIELD - config.spec.input_shape[1]) // 2
         return np.ascontiguousarray(field[..., margin : FIELD - margin, margin : FIELD - margin])
-    return inputs(config.spec, images[patterns.patterns])
+    return inputs(config.spec, images[sample.index])
 
 
 def inputs(spec: Spec, images: NDArray[np.uint8]) -> NDArray[np.float32]:
@@ -183,7 +183,7 @@ class _Run(NamedTuple):
     seed: int
     data: MNIST
     engine: Engine
-    shows: Callable[[int], Showing] | None
+    samples: Callable[[int], Sample] | None
     test_images: NDArray[np.uint8]
     test_labels: NDArray[np.uint8]
 
@@ -195,16 +195,16 @@ def _one_pass(
     began = time.perf_counter()
     config, engine, data = run.config, run.engine, run.data
     parameters = before.arrays["parameters"].copy()
-    selected = run.shows(number) if run.shows else None
+    selected = run.samples(number) if run.samples else None
     h, eps = effective_rates(config, run.seed, number, parameters, data, selected)
-    patterns = selected or showing(config, run.seed, number)
-    total = len(patterns.patterns)
+    sample = selected or pass_sample(config, run.seed, number)
+    total = len(sample.index)
     errors, losses = 0, 0.0
     mean = np.zeros(len(parameters))
     for done in range(0, total, CHUNK):
-        chunk = patterns[done : done + CHUNK]
-        images = shown(config, run.seed, chunk, data.train_images)
-        chunk_errors, chunk_losses = engine.sweep(parameters, eps, images, data.train_labels[chunk.patterns])
+        chunk = sample[done : done + CHUNK]
+        images = network_input(config, run.seed, chunk, data.train_images)
+        chunk_errors, chunk_losses = engine.sweep(parameters, eps, images, data.train_labels[chunk.index])
         errors, losses = errors + chunk_errors, losses + chunk_losses
         if not np.isfinite(losses):
             return None

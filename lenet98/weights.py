@@ -6,7 +6,7 @@ A file is an .npz with `weights` (float32) and `config` (JSON); the results of e
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, fields
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 from zipfile import BadZipFile
@@ -66,10 +66,7 @@ def _config(text: str) -> Config:
     """The configuration in a file of this version, or of one that named the spec and `evaluate_on`."""
     given = json.loads(text)
     given["spec"], given["etas"] = from_json(given["spec"]), tuple(given["etas"])
-    known = {field.name for field in fields(Reading)}
-    given["reading"] = Reading(
-        **{name if name in known else RENAMED.get(name, name): value for name, value in given["reading"].items()}
-    )
+    given["reading"] = Reading(**{RENAMED.get(name, name): value for name, value in given["reading"].items()})
     if given.get("distortions"):
         given["distortions"] = Magnitudes(**given["distortions"])
     if given.pop("evaluate_on", "test") == "held out":

@@ -22,7 +22,7 @@ GROUPS: Mapping[str, tuple[str, ...]] = {
     "Initial weights": ("all", "init", "fan_in_counts_bias", "bias_init"),
     "Subsampling": ("subsampling", "coefficient_init", "coefficient_curvature", "subsampling, mu"),
     "Loss": ("loss", "loss_scale"),
-    "Eq. 9's j": ("j", "curvature_seed"),
+    "Eq. 9's j": ("j", "output_curvature"),
     "mu": ("mu",),
     "Patterns and weights": ("order", "curvature_patterns", "final_weights"),
 }

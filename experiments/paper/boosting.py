@@ -29,14 +29,14 @@ from experiments.numerics import family
 from experiments.paper import numbers as paper
 from experiments.trainers import train_network, training
 from lenet98 import accounting, checkpoint
-from lenet98.data.distortions import Showing
+from lenet98.data.distortions import Sample
 from lenet98.data.mnist import MNIST
 from lenet98.data.splits import split
 from lenet98.loop import Progress, Trained
 from lenet98.networks import LENET4
 from lenet98.online.engine import Engine
 from lenet98.randomness import generator
-from lenet98.training import CHUNK, Config, shown, train
+from lenet98.training import CHUNK, Config, network_input, train
 
 # --- what is run ------------------------------------------------------------------------------------------------------
 
@@ -88,7 +88,7 @@ def seed_of(seed: int, network: int) -> int:
 # --- filters ----------------------------------------------------------------------------------------------------------
 
 
-def pool(patterns: int, seed: int, first_copy: int = 0) -> Iterator[Showing]:
+def pool(patterns: int, seed: int, first_copy: int = 0) -> Iterator[Sample]:
     """The members of the endless pool in blocks: all originals (copy 0), then copy 1 of every pattern, and so on.
 
     Each round is in a random order of its own.
@@ -98,7 +98,7 @@ def pool(patterns: int, seed: int, first_copy: int = 0) -> Iterator[Showing]:
         order = generator(seed, "order", 1, copy).permutation(np.arange(patterns, dtype=np.int32))
         for start in range(0, patterns, CHUNK):
             block = order[start : start + CHUNK]
-            yield Showing(block, np.full(len(block), copy, np.int32))
+            yield Sample(block, np.full(len(block), copy, np.int32))
         copy += 1
 
 
@@ -150,7 +150,7 @@ def disagreement(answers: list[NDArray[np.intp]], labels: NDArray[np.integer[Any
 class Filtered:
     """The patterns that passed, in the order of the pool, and how many were looked at."""
 
-    showing: Showing
+    sample: Sample
     candidates: int
 
 
@@ -183,21 +183,21 @@ def filtered(
     Raises ValueError if so few pass that it would not end.
     """
     engine, wanted = Engine(config.spec, config.reading), config.filtered
-    passed: list[Showing] = []
+    passed: list[Sample] = []
     count = candidates = 0
     for block in pool(config.train_size, seed, first_copy):
-        images = shown(config, seed, block, data.train_images)
+        images = network_input(config, seed, block, data.train_images)
         answers = [engine.distances(parameters, images).argmin(axis=1) for parameters in before]
-        places = passing(answers, data.train_labels[block.patterns], count)[: wanted - count]
-        passed.append(Showing(block.patterns[places], block.copies[places]))
-        count, candidates = count + len(places), candidates + len(block.patterns)
+        places = passing(answers, data.train_labels[block.index], count)[: wanted - count]
+        passed.append(Sample(block.index[places], block.copy[places]))
+        count, candidates = count + len(places), candidates + len(block.index)
         progress(count, wanted)
         if count == wanted:
             break
         if candidates >= HOPELESS * wanted:
             raise ValueError(f"only {count} of {candidates} patterns pass the filter; lower BoostedConfig.filtered")
-    parts = ([part.patterns for part in passed], [part.copies for part in passed])
-    return Filtered(Showing(*(np.concatenate(part) for part in parts)), candidates)
+    parts = ([part.index for part in passed], [part.copy for part in passed])
+    return Filtered(Sample(*(np.concatenate(part) for part in parts)), candidates)
 
 
 # --- three networks together ------------------------------------------------------------------------------------------
@@ -337,12 +337,12 @@ class _Stages:
     def train(self, number: int) -> Trained:
         if not self.context.checkpoint.exists():
             self._save()
-        learnt = self.sets[number].showing if number > 1 else None
+        sample = self.sets[number].sample if number > 1 else None
         return train(
             self.config.each,
             seed_of(self.seed, number),
             self.context.mnist,
-            shows=(lambda _: learnt) if learnt else None,
+            samples=(lambda _: sample) if sample else None,
             progress=lambda own: self._report(number, own.pass_number, own.done, own.total, own.errors),
             checkpoint=self._file(number),
         )
@@ -373,7 +373,7 @@ class _Stages:
         arrays = {
             f"{part} {number}": values
             for number, found in self.sets.items()
-            for part, values in (("patterns", found.showing.patterns), ("copies", found.showing.copies))
+            for part, values in (("patterns", found.sample.index), ("copies", found.sample.copy))
         }
         candidates = {str(number): found.candidates for number, found in self.sets.items()}
         checkpoint.save(self.context.checkpoint, (self.config, self.seed), arrays, candidates)
@@ -390,7 +390,7 @@ def _load(path: Path, config: BoostedConfig, seed: int) -> dict[int, Filtered]:
         return {}
     arrays = saved.arrays
     return {
-        int(number): Filtered(Showing(arrays[f"patterns {number}"], arrays[f"copies {number}"]), candidates)
+        int(number): Filtered(Sample(arrays[f"patterns {number}"], arrays[f"copies {number}"]), candidates)
         for number, candidates in saved.notes.items()
     }
 

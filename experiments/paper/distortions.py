@@ -24,7 +24,7 @@ from lenet98.training import Config
 
 def competing(j: float, loss_scale: float = DEFAULT.loss_scale) -> Reading:
     """Eq. 9 with a j at which the classes compete, its curvature that of eq. 8."""
-    return replace(DEFAULT, loss="eq9", j=j, curvature_seed="eq8", loss_scale=loss_scale)
+    return replace(DEFAULT, loss="eq9", j=j, output_curvature="eq8", loss_scale=loss_scale)
 
 
 ROOM = "distortions/held-out"

@@ -139,8 +139,8 @@ VARIATIONS = (
     _read("j3", "j", "eq. 9, j = 3", loss="eq9", j=3.0),
     _read("j10", "j", "eq. 9, j = 10", loss="eq9", j=10.0),
     _read(
-        "j10-curvature-eq8", "curvature_seed", "eq. 9, j = 10, curvature of eq. 8",
-        loss="eq9", j=10.0, curvature_seed="eq8",
+        "j10-curvature-eq8", "output_curvature", "eq. 9, j = 10, curvature of eq. 8",
+        loss="eq9", j=10.0, output_curvature="eq8",
     ),
     _read("j50", "j", "eq. 9, j = 50", loss="eq9", j=50.0),
     _read("order-reshuffled", "order", "new order every pass", order="reshuffled"),

@@ -18,7 +18,6 @@ Scaling comes last: were it first, no image of Fig. 7 could be shifted by 2.8 px
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from math import exp, isfinite, log
 from typing import Any, Literal
@@ -210,7 +209,7 @@ def transform(images: NDArray[np.uint8], patterns: ArrayLike, maps: NDArray[np.f
     if chosen.size and not 0 <= chosen.min() <= chosen.max() < len(images):
         raise ValueError(f"patterns must lie in 0..{len(images) - 1}, got {chosen.min()}..{chosen.max()}")
     moved = np.empty((chosen.size, 1, FIELD, FIELD), np.float32)
-    _resample(images, chosen.astype(np.int64), _from_pixels(maps), moved[:, 0])
+    _resample(images, chosen.astype(np.int64), _from_pixels(maps), WHITE, BLACK, moved[:, 0])
     return moved
 
 
@@ -222,9 +221,13 @@ def _from_pixels(maps: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 @njit(nogil=True, cache=True)
-def _resample(images, patterns, inverse, moved):  # type: ignore[no-untyped-def]
-    """Fill `moved` (n, FIELD, FIELD) with the bilinear values of images[patterns[i]] at the points of inverse[i]."""
+def _resample(images, patterns, inverse, white, black, moved):  # type: ignore[no-untyped-def]
+    """Fill `moved` (n, FIELD, FIELD) with the bilinear values of images[patterns[i]] at the points of inverse[i].
+
+    Compiled code is kept on disk until this file changes, so the levels `white` and `black` of `fields` are arguments.
+    """
     height, width = images.shape[1:]
+    per_level = (black - white) / 255
     for i in range(len(patterns)):
         image, m = images[patterns[i]], inverse[i]
         for row in range(moved.shape[1]):
@@ -236,7 +239,7 @@ def _resample(images, patterns, inverse, moved):  # type: ignore[no-untyped-def]
                 for r in range(max(top, 0), min(top + 2, height)):
                     for c in range(max(left, 0), min(left + 2, width)):
                         ink += (1 - abs(y - r)) * (1 - abs(x - c)) * image[r, c]
-                moved[i, row, column] = WHITE + ink * ((BLACK - WHITE) / 255)
+                moved[i, row, column] = white + ink * per_level
 
 
 def distort(
@@ -266,17 +269,17 @@ def distort(
 
 
 @dataclass(frozen=True)
-class Showing:
-    """What one pass shows, in this order."""
+class Sample:
+    """Patterns, each the original or a copy, in the order in which they are learned."""
 
-    patterns: NDArray[np.integer[Any]]
-    """Index in the training set, shape (patterns of the pool,)."""
-    copies: NDArray[np.integer[Any]]
-    """Copy number, 0 for the original, of the same shape."""
+    index: NDArray[np.integer[Any]]
+    """Index in the training set, shape (n,)."""
+    copy: NDArray[np.integer[Any]]
+    """Copy number, 0 for the original, shape (n,)."""
 
-    def __getitem__(self, part: slice) -> Showing:
-        """The same for a part of the pass."""
-        return Showing(self.patterns[part], self.copies[part])
+    def __getitem__(self, part: slice) -> Sample:
+        """The same for a part of the patterns."""
+        return Sample(self.index[part], self.copy[part])
 
 
 @dataclass(frozen=True)
@@ -302,23 +305,16 @@ class Pool:
         """Members per pattern, and passes until all have been shown."""
         return 1 + self.distorted
 
-    def showing(self, pass_number: int, seed: int, order: Literal["constant", "reshuffled"] = "constant") -> Showing:
-        """Members of the pool that pass `pass_number`, counted from 1, shows.
+    def pass_sample(self, pass_number: int, seed: int, order: Literal["constant", "reshuffled"] = "constant") -> Sample:
+        """Members of the pool that pass `pass_number`, counted from 1, takes, shape (patterns,).
 
         The members stand in one random order, cut into passes.  After the last cut the same order begins again (App. C:
-        "constant random order"), so that passes 1 and 11 show the same; "reshuffled" begins a new order instead.
+        "constant random order"), so that passes 1 and 11 take the same; "reshuffled" begins a new order instead.
         """
         if pass_number < 1:
             raise ValueError(f"passes are counted from 1, got {pass_number}")
         round_number, part = divmod(pass_number - 1, self.copies)
         rng = generator(seed, "order", round_number if order == "reshuffled" else 0)
         members = rng.permutation(np.arange(self.patterns * self.copies, dtype=np.int32))
-        shown = members[part * self.patterns : (part + 1) * self.patterns]
-        return Showing(*np.divmod(shown, np.int32(self.copies)))
-
-
-def showings(
-    pool: Pool, seed: int, passes: int = 20, order: Literal["constant", "reshuffled"] = "constant"
-) -> Iterator[Showing]:
-    """What each pass shows, one after the other; a few MB however large the pool is."""
-    return (pool.showing(number, seed, order) for number in range(1, passes + 1))
+        chosen = members[part * self.patterns : (part + 1) * self.patterns]
+        return Sample(*np.divmod(chosen, np.int32(self.copies)))

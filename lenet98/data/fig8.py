@@ -67,11 +67,6 @@ class Writers:
         """Which test patterns come from SD-1, shape (10000,): the first 5,001."""
         return self.test_series == SD1_SERIES
 
-    @property
-    def train_sd1(self) -> NDArray[np.bool_]:
-        """Which training patterns come from SD-1, shape (60000,): 29,050."""
-        return self.train_series == SD1_SERIES
-
 
 @cache
 def fig8() -> Fig8:

@@ -110,13 +110,11 @@ def deslant(images: Images) -> Images:
     return _in_blocks(_deslanted, images, images.shape[1:])
 
 
-def slants(images: Images) -> NDArray[np.float64]:
-    """mu_xy / mu_yy of the ink of each image, pixels to the right per pixel down; 0 where mu_yy is 0.  Shape (n,)."""
-    return _moments(images)[1]
-
-
 def _moments(images: Images) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Height of each line below the centre of mass, shape (n, height), and the slant, shape (n,)."""
+    """Height of each line below the centre of mass, shape (n, height), and the slant, shape (n,).
+
+    The slant is mu_xy / mu_yy of the ink, pixels to the right per pixel down; 0 where mu_yy is 0.
+    """
     height, width = images.shape[1:]
     y, x = np.arange(height), np.arange(width)
     lines = images.sum(axis=2, dtype=np.float64)

@@ -221,7 +221,7 @@ def rate(config: Config, update: int) -> float:
     return config.optimizer.rate * factor
 
 
-def shown(
+def network_input(
     config: Config, seed: int, number: int, patterns: NDArray[np.integer], images: NDArray[np.uint8]
 ) -> NDArray[np.float32]:
     """What a network that learns distorted patterns sees of some in pass `number`, shape (n, 1, size, size).
@@ -342,7 +342,7 @@ def _update(run: _Run, number: int, patterns: NDArray[np.integer]) -> tuple[Tens
     config = run.config
     chosen = torch.from_numpy(patterns).to(config.device)
     if config.affine or config.elastic:
-        seen = shown(config, run.seed, number, patterns, run.data.train_images)
+        seen = network_input(config, run.seed, number, patterns, run.data.train_images)
         images = torch.from_numpy(np.ascontiguousarray(seen)).to(config.device)
     else:
         images = field(run.train_images[chosen], config.network.size, config.levels)

@@ -5,17 +5,87 @@ place on the way back.  A map of a convolution is worked out at the width of the
 y * in_width + x, so that one weight meets one contiguous run of inputs, with nothing to unfold, and the inner loops are
 long; the few units between the rows of the map are dropped.  The weights of a kernel go five columns and two rows
 at a time.
+
+Shapes, all float32: `parameters`, `rates` and `work.gradient` are flat vectors (parameters,), laid out as in
+`lenet98.specs`; `layer` is one row of `plan.layers`, which says where the layer's states, weights and biases begin.
+In the equations m is an output map, n an input map, (y, x) a unit of a map, (r, c) a place in a receptive field.
+
+Numba keeps what it compiled on disk and compiles anew only if this file changes.  So the kernels use nothing that
+another file defines: a constant from elsewhere, such as A or S, comes as an argument or in the plan.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numba
 import numpy as np
+from numpy.typing import NDArray
 
-from lenet98.online.plan import AVERAGE, CONVOLUTION, FULL, MAX, RELU, SUBSAMPLING, TANH, Plan, Workspace
-from lenet98.specs import A, S
+CONVOLUTION, SUBSAMPLING, FULL, AVERAGE, MAX = range(5)
+TANH, RELU, LINEAR = range(3)
+
+# What a kernel needs to know of one layer: sizes, and indices of first elements.
+LAYER = np.dtype(
+    [
+        (field, np.int64)
+        for field in (
+            "kind", "squashing",
+            "input", "in_maps", "in_height", "in_width",  # the layer's input, in the vector of states
+            "output", "maps", "height", "width", "units",  # its own units, there too
+            "kernel_height", "kernel_width",
+            "weights", "biases",  # in the vector of parameters
+            "table",  # in `first_source`
+            "sums",  # in the vector of field sums
+        )
+    ]
+)  # fmt: skip
+
+
+class Plan(NamedTuple):
+    """A network for the kernels."""
+
+    layers: NDArray[np.void]
+    """All layers but the RBF output, dtype LAYER."""
+    first_source: NDArray[np.int64]
+    """For each output map of each layer, where its list in `sources` starts; one closing entry a layer."""
+    sources: NDArray[np.int64]
+    """The tables of all layers: the input maps that each output map reads."""
+    prototypes: NDArray[np.float32]
+    """Centres of the RBF units, shape (classes, components); no components with a softmax output."""
+    softmax: bool
+    """Whether the last of the layers are linear units under a softmax, and not what RBF units read."""
+    average: bool
+    """Whether a subsampling unit takes the average of its inputs or their sum."""
+    j: float
+    """The constant of eq. 9; infinite for eq. 8."""
+    loss_scale: float
+    amplitude: np.float32
+    """A of the squashing function f(a) = A tanh(S a), App. A."""
+    slope: np.float32
+    """Its S."""
+    slope_at_zero: np.float32
+    """f'(0) = S A."""
+    slope_decline: np.float32
+    """S / A; f'(a) = S A - S/A x^2, with x = f(a)."""
+
+
+class Workspace(NamedTuple):
+    """What the kernels write for one pattern, all float32."""
+
+    states: NDArray[np.float32]
+    """x of all units, the input first; then layer after layer."""
+    deltas: NDArray[np.float32]
+    """dE/dx, and from there dE/da, of the same units."""
+    wide: NDArray[np.float32]
+    """One map of a convolution at the width of the layer's input, with room for one kernel before and behind it."""
+    sums: NDArray[np.float32]
+    """What the coefficients of the subsampling units multiply."""
+    gradient: NDArray[np.float32]
+    """dE/dw, as the parameters."""
+    distances: NDArray[np.float32]
+    """y_i of the output."""
+
 
 # Sums may be reordered (that is what vectorises them); NaN and infinity keep their meaning, divergence must be seen.
 # No kernel allocates memory, so nothing needs Numba's reference counts (nrt), which take a tenth of the time.
@@ -31,31 +101,30 @@ f32 = np.float32
 P = tuple(f32(c) for c in (9.99999970e-01, 1.34381888e-01, 3.56415337e-03, 2.17732010e-05, 1.50617482e-08))
 Q = tuple(f32(c) for c in (1.0, 4.67715096e-01, 2.61360051e-02, 3.39917491e-04, 8.45363656e-07))
 LIMIT = f32(8)
-AMPLITUDE, SLOPE = f32(A), f32(S)
 NEGLIGIBLE = 1e-30  # smaller weights vanish beside the rest of the gradient, but cost time as denormal numbers
 
 
 @compiled
-def squash(x: Array) -> None:
-    """Replace every a in `x` by f(a) = A tanh(S a), App. A."""
+def squash(x: Array, amplitude: Any, slope: Any) -> None:
+    """Replace every a in `x` (n,) by f(a) = A tanh(S a), App. A."""
     for i in range(x.size):
-        z = min(max(SLOPE * x[i], -LIMIT), LIMIT)
+        z = min(max(slope * x[i], -LIMIT), LIMIT)
         u = z * z
         p = P[0] + u * (P[1] + u * (P[2] + u * (P[3] + u * P[4])))
         q = Q[0] + u * (Q[1] + u * (Q[2] + u * (Q[3] + u * Q[4])))
-        x[i] = AMPLITUDE * z * p / q
+        x[i] = amplitude * z * p / q
 
 
 @compiled
-def through_squash(x: Array, delta: Array) -> None:
-    """Turn dE/dx into dE/da in place: f'(a) = S (A - x^2 / A)."""
+def through_squash(x: Array, delta: Array, slope_at_zero: Any, slope_decline: Any) -> None:
+    """Turn dE/dx into dE/da = f'(a) dE/dx in place, both (n,): f'(a) = S A - S/A x^2 where x = f(a)."""
     for i in range(x.size):
-        delta[i] *= SLOPE * AMPLITUDE - SLOPE / AMPLITUDE * x[i] * x[i]
+        delta[i] *= slope_at_zero - slope_decline * x[i] * x[i]
 
 
 @compiled
 def rectify(x: Array) -> None:
-    """Replace every a in `x` by max(0, a); what is no number remains."""
+    """Replace every a in `x` (n,) by max(0, a); NaN stays."""
     for i in range(x.size):
         if x[i] < 0:
             x[i] = 0
@@ -63,7 +132,7 @@ def rectify(x: Array) -> None:
 
 @compiled
 def through_rectification(x: Array, delta: Array) -> None:
-    """Turn dE/dx into dE/da in place: f'(a) is 1 above 0, and else 0."""
+    """Turn dE/dx into dE/da = f'(a) dE/dx in place, both (n,): f'(a) is 1 if x > 0, and else 0."""
     for i in range(x.size):
         if x[i] <= 0:
             delta[i] = 0
@@ -71,6 +140,7 @@ def through_rectification(x: Array, delta: Array) -> None:
 
 @compiled
 def total(x: Array) -> Any:
+    """sum_i x_i of a vector (n,)."""
     s = f32(0)
     for i in range(x.size):
         s += x[i]
@@ -79,19 +149,21 @@ def total(x: Array) -> Any:
 
 @compiled
 def fill(value: Any, out: Array) -> None:
+    """out_i = value, shape (n,)."""
     for i in range(out.size):
         out[i] = value
 
 
 @compiled
 def copy(x: Array, out: Array) -> None:
+    """out_i = x_i, both (n,)."""
     for i in range(out.size):
         out[i] = x[i]
 
 
 @compiled
 def nearest(y: Array) -> int:
-    """The class of the least distance: the answer."""
+    """The answer: the class of the least of the distances y (classes,)."""
     least = 0
     for i in range(1, y.size):
         if y[i] < y[least]:
@@ -101,6 +173,7 @@ def nearest(y: Array) -> int:
 
 @compiled
 def dot(x: Array, y: Array) -> Any:
+    """sum_i x_i y_i of two vectors (n,)."""
     s = f32(0)
     for i in range(x.size):
         s += x[i] * y[i]
@@ -109,7 +182,10 @@ def dot(x: Array, y: Array) -> Any:
 
 @compiled
 def correlate(kernel: Array, width: int, x: Array, stride: int, out: Array) -> None:
-    """out[i] += sum_rc kernel[r, c] x[r stride + i + c]."""
+    """out[i] += sum_rc kernel[r, c] x[r stride + i + c], the weighted sums of one map for one of its input maps.
+
+    `kernel` is (height * width,), row by row; `x` starts at the input map, whose rows are `stride` long; `out` is (n,).
+    """
     height = kernel.size // width
     for c in range(0, width - 4, 5):
         for r in range(0, height - 1, 2):
@@ -136,7 +212,10 @@ def correlate(kernel: Array, width: int, x: Array, stride: int, out: Array) -> N
 
 @compiled
 def lagged_products(x: Array, stride: int, delta: Array, width: int, out: Array) -> None:
-    """out[r, c] = sum_i x[r stride + i + c] delta[i]: the gradient of the kernel of `correlate`."""
+    """out[r, c] = sum_i x[r stride + i + c] delta[i]: the gradient of the kernel of `correlate`, eq. 19.
+
+    `delta` is dE/da of the output map (n,), zero between its rows; `out` is (height * width,), row by row.
+    """
     height = out.size // width
     for c in range(0, width - 4, 5):
         for r in range(0, height - 1, 2):
@@ -180,7 +259,7 @@ def lagged_products(x: Array, stride: int, delta: Array, width: int, out: Array)
 
 @compiled
 def narrow(wide: Array, stride: int, width: int, out: Array) -> None:
-    """Copy a map from rows of `stride` to rows of `width` units."""
+    """out[y, i] = wide[y, i]: copy a map from rows of `stride` to rows of `width` units, both flat."""
     for y in range(out.size // width):
         for i in range(width):
             out[y * width + i] = wide[y * stride + i]
@@ -188,7 +267,7 @@ def narrow(wide: Array, stride: int, width: int, out: Array) -> None:
 
 @compiled
 def widen(x: Array, width: int, stride: int, wide: Array) -> None:
-    """Copy a map from rows of `width` to rows of `stride` units, leaving what is between them."""
+    """wide[y, i] = x[y, i]: copy a map from rows of `width` to rows of `stride` units, both flat, the rest stays."""
     for y in range(x.size // width):
         for i in range(width):
             wide[y * stride + i] = x[y * width + i]
@@ -196,6 +275,10 @@ def widen(x: Array, width: int, stride: int, wide: Array) -> None:
 
 @compiled
 def convolution_forward(plan: Plan, layer: Any, parameters: Array, work: Workspace) -> None:
+    """a[m, y, x] = b[m] + sum_n sum_rc w[m, n, r, c] input[n, y + r, x + c], n over the maps that m reads (Table I).
+
+    Inputs (in_maps, in_height, in_width) and sums (maps, height, width) lie in `work.states`.
+    """
     kh, kw, height, width, stride = layer.kernel_height, layer.kernel_width, layer.height, layer.width, layer.in_width
     a = work.wide[: (height - 1) * stride + width]
     weight = layer.weights
@@ -211,7 +294,10 @@ def convolution_forward(plan: Plan, layer: Any, parameters: Array, work: Workspa
 
 @compiled
 def convolution_backward(plan: Plan, layer: Any, parameters: Array, work: Workspace) -> None:
-    """Gradient of the layer's weights, eq. 19, and, but for the first layer, dE/dx of its input.
+    """From dE/da of the layer's units to the gradient, eq. 19, and, but for the first layer, dE/dx of its input.
+
+        dE/dw[m, n, r, c] = sum_yx dE/da[m, y, x] input[n, y + r, x + c]        dE/db[m] = sum_yx dE/da[m, y, x]
+        dE/dinput[n, y, x] = sum_m sum_rc w[m, n, r, c] dE/da[m, y - r, x - c]
 
     dE/da of a map is laid out at the width of the input with zeros between its rows and around it, so that the way back
     is a correlation with the reversed kernel.
@@ -241,6 +327,10 @@ def convolution_backward(plan: Plan, layer: Any, parameters: Array, work: Worksp
 
 @compiled
 def subsampling_forward(plan: Plan, layer: Any, parameters: Array, work: Workspace) -> None:
+    """a[m, y, x] = w[m] s[m, y, x] + b[m], with s the average or the sum of the 2x2 field (II.B).
+
+    Sums a (maps, height, width) go to `work.states`, s of the same shape to `work.sums`.
+    """
     gain = f32(0.25) if plan.average else f32(1)
     inputs = work.states[layer.input : layer.output].reshape(layer.in_maps, layer.in_height, layer.in_width)
     for m in range(layer.maps):
@@ -258,7 +348,11 @@ def subsampling_forward(plan: Plan, layer: Any, parameters: Array, work: Workspa
 
 @compiled
 def subsampling_backward(plan: Plan, layer: Any, parameters: Array, work: Workspace) -> None:
-    """Gradient of the layer's coefficients and biases, and dE/dx of its input."""
+    """From dE/da of the layer's units to the gradient, eq. 19, and dE/dx of its input (in_maps, in_height, in_width).
+
+    dE/dw[m] = sum_yx dE/da[m, y, x] s[m, y, x]        dE/db[m] = sum_yx dE/da[m, y, x]
+    dE/dinput[n, 2y + r, 2x + c] = sum_m w[m] ds/dinput dE/da[m, y, x], where ds/dinput is 1/4 or 1
+    """
     gain = f32(0.25) if plan.average else f32(1)
     positions = layer.height * layer.width
     fill(f32(0), work.deltas[layer.input : layer.output])
@@ -279,6 +373,7 @@ def subsampling_backward(plan: Plan, layer: Any, parameters: Array, work: Worksp
 
 @compiled
 def average_forward(layer: Any, work: Workspace) -> None:
+    """output[m, y, x] = 1/4 sum_rc input[m, 2y + r, 2x + c], shape (maps, height, width)."""
     inputs = work.states[layer.input : layer.output].reshape(layer.maps, layer.in_height, layer.in_width)
     x = work.states[layer.output : layer.output + layer.units].reshape(layer.maps, layer.height, layer.width)
     for m in range(layer.maps):
@@ -290,7 +385,7 @@ def average_forward(layer: Any, work: Workspace) -> None:
 
 @compiled
 def average_backward(layer: Any, work: Workspace) -> None:
-    """dE/dx of the layer's input: each of the four inputs of a unit has a quarter of its own."""
+    """dE/dinput[m, 2y + r, 2x + c] = 1/4 dE/doutput[m, y, x], shape (maps, in_height, in_width)."""
     input_deltas = work.deltas[layer.input : layer.output].reshape(layer.maps, layer.in_height, layer.in_width)
     delta = work.deltas[layer.output : layer.output + layer.units].reshape(layer.maps, layer.height, layer.width)
     for m in range(layer.maps):
@@ -303,12 +398,13 @@ def average_backward(layer: Any, work: Workspace) -> None:
 
 @compiled
 def greater(u: Any, v: Any) -> Any:
-    """The greater of two numbers, or the one that is no number."""
+    """max(u, v) of two numbers, NaN if either is."""
     return u if u > v or u != u else v
 
 
 @compiled
 def max_forward(layer: Any, work: Workspace) -> None:
+    """output[m, y, x] = max_rc input[m, 2y + r, 2x + c], shape (maps, height, width)."""
     inputs = work.states[layer.input : layer.output].reshape(layer.maps, layer.in_height, layer.in_width)
     x = work.states[layer.output : layer.output + layer.units].reshape(layer.maps, layer.height, layer.width)
     for m in range(layer.maps):
@@ -321,7 +417,10 @@ def max_forward(layer: Any, work: Workspace) -> None:
 
 @compiled
 def max_backward(layer: Any, work: Workspace) -> None:
-    """dE/dx of the layer's input: the greatest input of a unit, row by row the first of equals, has all."""
+    """dE/dinput (maps, in_height, in_width): that of a unit goes to the greatest of its inputs; the others have 0.
+
+    Of equal inputs the first has it, row by row.
+    """
     inputs = work.states[layer.input : layer.output].reshape(layer.maps, layer.in_height, layer.in_width)
     input_deltas = work.deltas[layer.input : layer.output].reshape(layer.maps, layer.in_height, layer.in_width)
     x = work.states[layer.output : layer.output + layer.units].reshape(layer.maps, layer.height, layer.width)
@@ -343,6 +442,7 @@ def max_backward(layer: Any, work: Workspace) -> None:
 
 @compiled
 def full_forward(layer: Any, parameters: Array, work: Workspace) -> None:
+    """a_i = sum_j w_ij x_j + b_i, w (units, inputs), from `work.states` to `work.states`."""
     inputs = work.states[layer.input : layer.output]
     weights = parameters[layer.weights : layer.biases].reshape(layer.units, inputs.size)
     for u in range(layer.units):
@@ -351,9 +451,9 @@ def full_forward(layer: Any, parameters: Array, work: Workspace) -> None:
 
 @compiled
 def full_backward(layer: Any, parameters: Array, work: Workspace) -> None:
-    """dE/dx of the layer's input.
+    """dE/dx_j = sum_i w_ij dE/da_i of the layer's input (inputs,).
 
-    The gradient of its weights is the outer product of dE/da and the input's states; who needs it multiplies.
+    The gradient dE/dw_ij = dE/da_i x_j is left to `full_gradient` and `full_update`.
     """
     input_deltas = work.deltas[layer.input : layer.output]
     delta = work.deltas[layer.output : layer.output + layer.units]
@@ -372,6 +472,7 @@ def full_backward(layer: Any, parameters: Array, work: Workspace) -> None:
 
 @compiled
 def full_gradient(layer: Any, work: Workspace) -> None:
+    """dE/dw_ij = dE/da_i x_j, shape (units, inputs), and dE/db_i = dE/da_i, to `work.gradient`."""
     inputs = work.states[layer.input : layer.output]
     delta = work.deltas[layer.output : layer.output + layer.units]
     gradient = work.gradient[layer.weights : layer.biases].reshape(layer.units, inputs.size)
@@ -383,7 +484,10 @@ def full_gradient(layer: Any, work: Workspace) -> None:
 
 @compiled
 def full_update(layer: Any, parameters: Array, rates: Array, work: Workspace) -> None:
-    """w -= eps * gradient without writing the gradient, which is most of an update's memory."""
+    """w_ij <- w_ij - eps_ij dE/da_i x_j and b_i <- b_i - eps_i dE/da_i, eq. 18, w (units, inputs).
+
+    The gradient is not written: that would be most of an update's memory.
+    """
     inputs = work.states[layer.input : layer.output]
     delta = work.deltas[layer.output : layer.output + layer.units]
     weights = parameters[layer.weights : layer.biases].reshape(layer.units, inputs.size)
@@ -398,13 +502,14 @@ def full_update(layer: Any, parameters: Array, rates: Array, work: Workspace) ->
 
 @compiled
 def descend(w: Array, eps: Array, gradient: Array) -> None:
+    """w_k <- w_k - eps_k dE/dw_k, eq. 18, all (n,)."""
     for k in range(w.size):
         w[k] -= eps[k] * gradient[k]
 
 
 @compiled
 def forward(plan: Plan, parameters: Array, image: Array, work: Workspace, distances: Array) -> None:
-    """From an input (flattened) to the distances y_i of the output."""
+    """From an input (inputs,) to the distances y_i of the output (classes,): x = f(a) layer by layer, then eq. 7."""
     copy(image, work.states[: image.size])
     for layer in plan.layers:
         if layer.kind == CONVOLUTION:
@@ -418,7 +523,7 @@ def forward(plan: Plan, parameters: Array, image: Array, work: Workspace, distan
         else:
             full_forward(layer, parameters, work)
         if layer.squashing == TANH:
-            squash(work.states[layer.output : layer.output + layer.units])
+            squash(work.states[layer.output : layer.output + layer.units], plan.amplitude, plan.slope)
         elif layer.squashing == RELU:
             rectify(work.states[layer.output : layer.output + layer.units])
     if plan.softmax:
@@ -429,7 +534,7 @@ def forward(plan: Plan, parameters: Array, image: Array, work: Workspace, distan
 
 @compiled
 def rbf_distances(plan: Plan, work: Workspace, distances: Array) -> None:
-    """Eq. 7: y_i = sum_k (x_k - w_ik)^2."""
+    """y_i = sum_k (x_k - w_ik)^2, eq. 7, shape (classes,), of the last states x (components,)."""
     classes, components = plan.prototypes.shape
     x = work.states[work.states.size - components :]
     for i in range(classes):
@@ -441,7 +546,7 @@ def rbf_distances(plan: Plan, work: Workspace, distances: Array) -> None:
 
 @compiled
 def softmax_distances(a: Array, distances: Array) -> None:
-    """y_i = -log p_i = log(sum_k e^a_k) - a_i."""
+    """y_i = -log p_i = log(sum_k e^a_k) - a_i, both (classes,)."""
     top = a[0]  # taken out of every exponent, so that the sum neither vanishes nor overflows
     for i in range(1, a.size):
         top = max(top, a[i])
@@ -454,13 +559,16 @@ def softmax_distances(a: Array, distances: Array) -> None:
 
 @compiled
 def loss(plan: Plan, label: int, work: Workspace) -> float:
-    """The loss of one pattern; its derivatives by the last states, dE/dx, go to the end of the deltas."""
+    """The loss E of one pattern; dE/dx of the last states, or dE/da under a softmax, to the end of `work.deltas`."""
     return cross_entropy(plan, label, work) if plan.softmax else rbf_loss(plan, label, work)
 
 
 @compiled
 def cross_entropy(plan: Plan, label: int, work: Workspace) -> float:
-    """-log p_D, with dE/da_i = p_i - 1 for the right class D and p_i for the others."""
+    """E = -log p_D of the right class D, times the scale.
+
+    dE/da_i = p_i - 1 for i = D and p_i for the others, shape (classes,), goes to the end of `work.deltas`.
+    """
     y, delta = work.distances, work.deltas[work.deltas.size - work.distances.size :]
     for i in range(y.size):
         p = np.exp(-float(y[i]))
@@ -471,10 +579,12 @@ def cross_entropy(plan: Plan, label: int, work: Workspace) -> float:
 
 @compiled
 def rbf_loss(plan: Plan, label: int, work: Workspace) -> float:
-    """The loss of one pattern, eq. 8 or 9; dE/dx of the RBF units' inputs goes to the end of the deltas.
+    """E of eq. 8 or 9, times the scale; dE/dx of the last states x (components,) goes to the end of `work.deltas`.
 
-    With p_i = e^{-y_i} / (e^{-j} + sum_k e^{-y_k}), eq. 9 has the gradient 2 (x - w_D) - sum_i p_i 2 (x - w_i);
-    eq. 8 is what remains for infinite j, without the logarithm.
+        E = y_D                                dE/dx = 2 (x - w_D)                               (eq. 8)
+        E = y_D + log(e^-j + sum_i e^-y_i)     dE/dx = 2 (x - w_D) - sum_i p_i 2 (x - w_i)       (eq. 9)
+
+    with p_i = e^-y_i / (e^-j + sum_k e^-y_k).  The plan of eq. 8 has an infinite j.
     """
     y, w, scale = work.distances, plan.prototypes, plan.loss_scale
     x, delta = work.states[work.states.size - w.shape[1] :], work.deltas[work.deltas.size - w.shape[1] :]
@@ -497,12 +607,15 @@ def rbf_loss(plan: Plan, label: int, work: Workspace) -> float:
 
 @compiled
 def backward(plan: Plan, parameters: Array, work: Workspace) -> None:
-    """From dE/dx of the last states to dE/da of every unit, and the gradient but for the full layers' weights."""
+    """From dE/dx of the last states to dE/da of every unit and the gradient dE/dw, eq. 19, full layers' left out.
+
+    dE/da = f'(a) dE/dx within a layer; dE/dx_j = sum_i w_ij dE/da_i from a layer to the one below.
+    """
     for n in range(len(plan.layers) - 1, -1, -1):
         layer = plan.layers[n]
         units = slice(layer.output, layer.output + layer.units)
         if layer.squashing == TANH:
-            through_squash(work.states[units], work.deltas[units])
+            through_squash(work.states[units], work.deltas[units], plan.slope_at_zero, plan.slope_decline)
         elif layer.squashing == RELU:
             through_rectification(work.states[units], work.deltas[units])
         if layer.kind == CONVOLUTION:
@@ -519,7 +632,7 @@ def backward(plan: Plan, parameters: Array, work: Workspace) -> None:
 
 @compiled
 def gradient(plan: Plan, parameters: Array, image: Array, label: int, work: Workspace) -> None:
-    """dE/dw of one pattern, to `work.gradient`."""
+    """dE/dw_k of one pattern, `image` (inputs,), to `work.gradient` (parameters,); eq. 19."""
     forward(plan, parameters, image, work, work.distances)
     loss(plan, label, work)
     backward(plan, parameters, work)
@@ -543,7 +656,10 @@ def update(plan: Plan, parameters: Array, rates: Array, work: Workspace) -> None
 def sweep(
     plan: Plan, parameters: Array, rates: Array, images: Array, labels: Array, work: Workspace
 ) -> tuple[int, float]:
-    """One update, eq. 18, for each of `images` (n, inputs); the errors made on the way and the sum of the losses."""
+    """w_k <- w_k - eps_k dE/dw_k, eq. 18, for each of `images` (n, inputs) with `labels` (n,), in place.
+
+    Returns the errors, each pattern answered just before its update, and the sum of the losses.
+    """
     errors, losses = 0, 0.0
     for n in range(len(images)):
         forward(plan, parameters, images[n], work, work.distances)
@@ -556,6 +672,6 @@ def sweep(
 
 @compiled
 def evaluate(plan: Plan, parameters: Array, images: Array, work: Workspace, distances: Array) -> None:
-    """Distances of each of `images` (n, inputs) to every class, to `distances` (n, classes)."""
+    """Distances y_i, eq. 7, of each of `images` (n, inputs) to every class, to `distances` (n, classes)."""
     for n in range(len(images)):
         forward(plan, parameters, images[n], work, distances[n])

@@ -1,9 +1,10 @@
 """The command as a user types it: what it prints, what it leaves, how it fails."""
 
+import json
 import os
 import subprocess
 import sys
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
@@ -235,11 +236,19 @@ def test_published_weights_are_found_or_asked_for(lenet98, untrained, monkeypatc
     assert "no published weights at" in err
 
 
+def test_weights_whose_reading_has_the_fields_of_older_versions_are_loaded(tmp_path):
+    config = Config(reading=replace(DEFAULT, output_curvature="eq8"))
+    older = json.dumps(asdict(config)).replace("output_curvature", "curvature_seed")
+    assert "curvature_seed" in older
+    np.savez(tmp_path / "older.npz", weights=np.ones(60_000, np.float32), config=np.array(older))
+    assert weights.load(tmp_path / "older.npz")[1] == config
+
+
 def test_results_of_experiments_are_weights(tmp_path):
     """Their configuration is written by the store, with fields sorted and 1.0 as 1."""
-    store = pytest.importorskip("experiments.harness.identity")
+    identity = pytest.importorskip("experiments.harness.identity")
     config, parameters = Config(reading=LITERAL), np.ones(named("lenet5").parameters, np.float32)
-    np.savez(tmp_path / "run.npz", weights=parameters, config=np.array(store.canonical_json(config)), scores=[1.0])
+    np.savez(tmp_path / "run.npz", weights=parameters, config=np.array(identity.canonical_json(config)), scores=[1.0])
     assert weights.load(tmp_path / "run.npz")[1] == config
 
 

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch.func import functional_call, grad, hessian, jacrev, vmap
 
-from lenet98.curvature import CHUNK, diagonal, diagonal_of, seed, slope, softmax_seed, through
+from lenet98.curvature import CHUNK, diagonal, diagonal_of, output_curvature, slope, softmax_output_curvature, through
 from lenet98.losses import eq9, loss
 from lenet98.modules import SQUASHING, Net
 from lenet98.modules import Convolution as ConvolutionModule
@@ -111,7 +111,7 @@ def test_pooling_by_hand():
 
 
 @pytest.mark.parametrize("scale", [0.5, 1.0])
-def test_softmax_seed_is_the_hessian_diagonal_of_the_cross_entropy_at_its_linear_units(scale):
+def test_softmax_output_curvature_is_the_hessian_diagonal_of_the_cross_entropy_at_its_linear_units(scale):
     reading = Reading(loss_scale=scale)
     outputs = np.random.default_rng(0).normal(0, [[0.1], [1], [10]], (3, 5))
     for a in torch.tensor(outputs):
@@ -119,13 +119,15 @@ def test_softmax_seed_is_the_hessian_diagonal_of_the_cross_entropy_at_its_linear
         def of_sums(a, label):
             return loss(-torch.log_softmax(a, 0)[None], torch.tensor([label]), reading, "softmax")
 
-        ours = softmax_seed(-torch.log_softmax(a, 0), reading)
+        ours = softmax_output_curvature(-torch.log_softmax(a, 0), reading)
         for label in (0, 3):
             torch.testing.assert_close(ours, hessian(of_sums)(a, label).diagonal())
     # Ten classes that are all alike have probability 1/10: 0.1 x 0.9.
-    assert softmax_seed(torch.full((10,), np.log(10)), reading).tolist() == pytest.approx([0.09 * scale] * 10)
+    assert softmax_output_curvature(torch.full((10,), np.log(10)), reading).tolist() == pytest.approx(
+        [0.09 * scale] * 10
+    )
     # Where one class is certain nothing is left, and never less.
-    assert softmax_seed(-torch.log_softmax(torch.tensor([200.0, 0, -200]), 0), reading).min() >= 0
+    assert softmax_output_curvature(-torch.log_softmax(torch.tensor([200.0, 0, -200]), 0), reading).min() >= 0
 
 
 @pytest.mark.parametrize("squashing", ["tanh", "relu", None])
@@ -159,7 +161,7 @@ def test_seed_is_the_hessian_diagonal_of_the_loss_at_the_rbf_inputs(reading):
             return loss((state - codes).square().sum(1)[None], torch.tensor([label]), reading)
 
         expected = torch.stack([hessian(of_state)(state).diagonal() for state in x])
-        torch.testing.assert_close(seed(codes, x, reading), expected, rtol=1e-9, atol=1e-12)
+        torch.testing.assert_close(output_curvature(codes, x, reading), expected, rtol=1e-9, atol=1e-12)
 
 
 @pytest.mark.parametrize("j", [0.1, 1.0, 10.0, 50.0])
@@ -178,13 +180,13 @@ def test_gradient_of_eq9_at_the_rbf_inputs(j):
 def test_seed_of_eq9_differs_from_that_of_eq8_only_where_classes_compete():
     codes, x = torch.tensor(bitmaps()).double(), states()
     reading = Reading(loss="eq9", j=1.0, loss_scale=1.0)
-    at_the_prototype, between, anywhere = seed(codes, x, reading)[[0, 2, -1]]
+    at_the_prototype, between, anywhere = output_curvature(codes, x, reading)[[0, 2, -1]]
     # On the prototype p = 1/(1 + e^-j) and the slope of the one class that matters is 0: what is left is 2 p_0.
     torch.testing.assert_close(at_the_prototype, torch.full((84,), 2 / (1 + np.e)).double(), rtol=1e-6, atol=0)
-    # Far from every prototype all the probability is rubbish, and the seed is that of eq. 8.
+    # Far from every prototype all the probability is rubbish, and it is that of eq. 8.
     torch.testing.assert_close(anywhere, torch.full((84,), 2.0).double())
     # Between 6 and 8, with j large, both have probability 1/2; their slopes differ by 2 x 2 in the 12 components.
-    competing = seed(codes, x, Reading(loss="eq9", j=50.0, loss_scale=1.0))[2]
+    competing = output_curvature(codes, x, Reading(loss="eq9", j=50.0, loss_scale=1.0))[2]
     differ = bitmaps()[6] != bitmaps()[8]
     np.testing.assert_allclose(competing[differ], 4, atol=1e-6)
     np.testing.assert_allclose(competing[~differ], 0, atol=1e-6)
@@ -196,14 +198,14 @@ def test_seed_of_eq9_differs_from_that_of_eq8_only_where_classes_compete():
 def test_seed_is_never_negative_in_single_precision(number, j, spread):
     random = np.random.default_rng(number)
     x = bitmaps()[random.integers(10, size=20)] + random.normal(0, spread, (20, 84))
-    values = seed(torch.tensor(bitmaps()), torch.tensor(x, dtype=torch.float32), Reading(loss="eq9", j=j))
+    values = output_curvature(torch.tensor(bitmaps()), torch.tensor(x, dtype=torch.float32), Reading(loss="eq9", j=j))
     assert values.min() >= 0
     assert values.isfinite().all()
 
 
 def test_seed_of_eq8_is_an_option_of_eq9():
-    reading = Reading(loss="eq9", curvature_seed="eq8", loss_scale=0.5)
-    assert (seed(torch.tensor(bitmaps()).double(), states(), reading) == 1).all()
+    reading = Reading(loss="eq9", output_curvature="eq8", loss_scale=0.5)
+    assert (output_curvature(torch.tensor(bitmaps()).double(), states(), reading) == 1).all()
 
 
 def test_two_layers_worked_by_hand():

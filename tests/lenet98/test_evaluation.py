@@ -18,7 +18,6 @@ from lenet98.evaluation import (
     mcnemar,
     predict,
     rejection_at,
-    rejection_curve,
     rejection_score,
     summary,
     welch,
@@ -62,7 +61,7 @@ def test_confusion_is_scikit_learns():
 
 def test_rejection_by_hand():
     assert rejection_score(DISTANCES).tolist() == [4, 1, 5, 2, 6]
-    rejected, rates = rejection_curve(DISTANCES, LABELS)
+    rejected, rates = curve(rejection_score(DISTANCES), predict(DISTANCES) != LABELS)
     # Rejected first are the two errors (scores 1 and 2), then patterns 0, 2 and 4.
     assert rejected.tolist() == [0, 0.2, 0.4, 0.6, 0.8, 1]
     assert rates.tolist() == pytest.approx([2 / 5, 1 / 4, 0, 0, 0, 0])

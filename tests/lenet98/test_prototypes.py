@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from lenet98.prototypes import BITMAP_SHAPE, bitmaps, place_codes, prototypes
+from lenet98.prototypes import bitmaps, place_codes, prototypes
 
 FOUR = """
 .#####.
@@ -36,7 +36,7 @@ def test_distances_between_the_digits():
 
 
 def test_the_vector_holds_the_rows_of_the_image_from_the_top():
-    image = bitmaps()[4].reshape(BITMAP_SHAPE)
+    image = bitmaps()[4].reshape(12, 7)
     assert ["".join("#" if pixel > 0 else "." for pixel in row) for row in image] == FOUR.split()
 
 

@@ -97,7 +97,7 @@ def test_seeds_purposes_and_passes_have_streams_of_their_own():
         ("bias_init", "ones"),
         ("order", "sorted"),
         ("curvature_patterns", "all"),
-        ("curvature_seed", "eq9"),
+        ("output_curvature", "eq9"),
         ("coefficient_init", "one"),
         ("j", 0),
         ("loss_scale", -1),

@@ -19,7 +19,7 @@ from lenet98.networks import LENET5
 from lenet98.online.engine import Engine
 from lenet98.randomness import generator
 from lenet98.readings import DEFAULT, initial_parameters
-from lenet98.training import Config, effective_rates, showing, shown, train
+from lenet98.training import Config, effective_rates, network_input, pass_sample, train
 from tests.resumption import same
 
 SMALL = Config(train_size=600, curvature_patterns=100, etas=(5e-4, 2e-4, 1e-4))
@@ -50,7 +50,7 @@ def test_first_pass_is_the_recipe_of_appendix_c(digits):
     parameters = initial_parameters(LENET5, DEFAULT, generator(3, "init"))
     sample = generator(3, "hessian", 1).choice(600, 100, replace=False)
     h = diagonal(LENET5, DEFAULT, parameters, pad_and_scale(digits.train_images[sample]))
-    patterns = showing(config, 3, 1).patterns
+    patterns = pass_sample(config, 3, 1).index
     eps = np.float32(5e-4) / (np.float32(0.02) + h)
     images = pad_and_scale(digits.train_images[patterns])
     errors, losses = Engine(LENET5, DEFAULT).sweep(parameters, eps, images, digits.train_labels[patterns])
@@ -65,12 +65,12 @@ def test_first_pass_is_the_recipe_of_appendix_c(digits):
 
 
 def test_constant_order_shows_every_pattern_once_and_the_same_every_pass():
-    first, second = (showing(SMALL, 1, number).patterns for number in (1, 2))
+    first, second = (pass_sample(SMALL, 1, number).index for number in (1, 2))
     assert sorted(first) == list(range(600))
     np.testing.assert_array_equal(first, second)
-    assert not np.array_equal(first, showing(SMALL, 2, 1).patterns)
+    assert not np.array_equal(first, pass_sample(SMALL, 2, 1).index)
     reshuffled = replace(SMALL, reading=replace(DEFAULT, order="reshuffled"))
-    orders = [showing(reshuffled, 1, number).patterns for number in (1, 2)]
+    orders = [pass_sample(reshuffled, 1, number).index for number in (1, 2)]
     assert not np.array_equal(*orders)
     assert sorted(orders[1]) == list(range(600))
 
@@ -87,13 +87,13 @@ def test_curvature_patterns_are_random_or_the_first(digits):
 
 def test_distorted_patterns_are_learnt_in_place_of_the_originals(digits):
     config = replace(SMALL, train_size=100, distortions=Magnitudes(), etas=(5e-4,))
-    patterns = showing(config, 0, 1)
-    assert 0.7 < np.mean(patterns.copies > 0) < 1  # nine in ten of the pool
+    patterns = pass_sample(config, 0, 1)
+    assert 0.7 < np.mean(patterns.copy > 0) < 1  # nine in ten of the pool
     run = train(config, 0, digits)
     parameters = initial_parameters(LENET5, DEFAULT, generator(0, "init"))
     _, eps = effective_rates(config, 0, 1, parameters, digits)
-    images = distort(digits.train_images, patterns.patterns, patterns.copies, 0, Magnitudes())
-    Engine(LENET5, DEFAULT).sweep(parameters, eps, images, digits.train_labels[patterns.patterns])
+    images = distort(digits.train_images, patterns.index, patterns.copy, 0, Magnitudes())
+    Engine(LENET5, DEFAULT).sweep(parameters, eps, images, digits.train_labels[patterns.index])
     np.testing.assert_array_equal(run.parameters, parameters)
 
 
@@ -117,7 +117,7 @@ def test_final_weights_can_be_the_average_of_the_last_pass(digits, whole):
     config = replace(SMALL, train_size=2000, etas=(5e-4,), reading=replace(DEFAULT, final_weights="average"))
     parameters = initial_parameters(LENET5, DEFAULT, generator(0, "init"))
     _, eps = effective_rates(config, 0, 1, parameters, digits)
-    patterns = showing(config, 0, 1).patterns
+    patterns = pass_sample(config, 0, 1).index
     after = []
     for half in (patterns[:1000], patterns[1000:]):
         images = pad_and_scale(digits.train_images[half])
@@ -223,27 +223,27 @@ def test_bad_configurations_are_named(field, value, message):
 def test_selected_patterns_are_what_a_pass_learns(digits):
     """The same as a run whose own patterns they are: curvature aside, which is of what is learnt."""
     config = replace(SMALL, etas=SMALL.etas[:1], distortions=FIG7)
-    every = showing(config, 2, 1)
+    every = pass_sample(config, 2, 1)
     some = every[:40]
     patterns = replace(config, curvature_patterns=40)
-    run = train(patterns, 2, digits, shows=lambda number: some)
+    run = train(patterns, 2, digits, samples=lambda number: some)
     assert run.history[0].train_patterns == 40
     start = initial_parameters(config.spec, config.reading, generator(2, "init"))
     h, eps = effective_rates(patterns, 2, 1, start, digits, some)
     np.testing.assert_allclose(
         h,
-        diagonal(config.spec, config.reading, start, shown(config, 2, some, digits.train_images)),
+        diagonal(config.spec, config.reading, start, network_input(config, 2, some, digits.train_images)),
         rtol=1e-4,
         atol=1e-7,
     )
     Engine(config.spec, config.reading).sweep(
-        start, eps, shown(config, 2, some, digits.train_images), digits.train_labels[some.patterns]
+        start, eps, network_input(config, 2, some, digits.train_images), digits.train_labels[some.index]
     )
     np.testing.assert_array_equal(run.parameters, start)
 
 
 def test_a_smaller_network_sees_the_middle_of_a_distorted_field(digits):
     config = replace(SMALL, spec="28x28-300-10", distortions=FIG7)
-    seen = shown(config, 0, showing(config, 0, 1)[:20], digits.train_images)
-    whole = shown(replace(config, spec=LENET5), 0, showing(config, 0, 1)[:20], digits.train_images)
+    seen = network_input(config, 0, pass_sample(config, 0, 1)[:20], digits.train_images)
+    whole = network_input(replace(config, spec=LENET5), 0, pass_sample(config, 0, 1)[:20], digits.train_images)
     np.testing.assert_array_equal(seen, whole[:, :, 2:30, 2:30])

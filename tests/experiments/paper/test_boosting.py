@@ -33,7 +33,7 @@ from lenet98.online.engine import Engine
 from lenet98.prototypes import place_codes
 from lenet98.randomness import generator
 from lenet98.readings import initial_parameters
-from lenet98.training import Config, shown, train
+from lenet98.training import Config, network_input, train
 from tests.fakes import publish
 from tests.resumption import DAMAGES, Interrupted
 from tests.strategies import few
@@ -68,9 +68,9 @@ def whole(mnist, tmp_path_factory):
 
 def test_the_pool_shows_every_pattern_once_a_round():
     blocks = list(islice(pool(2500, 1), 9))
-    assert [len(block.patterns) for block in blocks] == [1000, 1000, 500] * 3
-    assert [set(block.copies) for block in blocks] == [{0}] * 3 + [{1}] * 3 + [{2}] * 3
-    rounds = [np.concatenate([block.patterns for block in blocks[i : i + 3]]) for i in (0, 3, 6)]
+    assert [len(block.index) for block in blocks] == [1000, 1000, 500] * 3
+    assert [set(block.copy) for block in blocks] == [{0}] * 3 + [{1}] * 3 + [{2}] * 3
+    rounds = [np.concatenate([block.index for block in blocks[i : i + 3]]) for i in (0, 3, 6)]
     for order in rounds:
         assert sorted(order) == list(range(2500))
     assert not np.array_equal(*rounds[:2])
@@ -103,20 +103,20 @@ def test_filters_on_real_digits(mnist):
     seed = seed_of(0, 2)
     reports = []
     found = filtered(SMALL, seed, mnist, before[:1], halves(seed, 300), 0, lambda *report: reports.append(report))
-    images = shown(SMALL, seed, found.showing, mnist.train_images)
+    images = network_input(SMALL, seed, found.sample, mnist.train_images)
     answers = [engine.distances(one, images).argmin(axis=1) for one in before]
-    wrong = answers[0] != mnist.train_labels[found.showing.patterns]
+    wrong = answers[0] != mnist.train_labels[found.sample.index]
     heads = generator(seed, "order", 2).integers(0, 2, 300).astype(bool)
     np.testing.assert_array_equal(wrong, heads)
     assert 0.4 < wrong.mean() < 0.6
     assert reports[-1] == (300, 300)
     assert found.candidates >= 300
-    members = list(zip(found.showing.patterns, found.showing.copies, strict=True))
+    members = list(zip(found.sample.index, found.sample.copy, strict=True))
     assert len(set(members)) == 300
     third = seed_of(0, 3)  # new patterns: no originals
     found = filtered(SMALL, third, mnist, before, disagreement, 1, lambda *_: None)
-    assert found.showing.copies.min() == 1
-    images = shown(SMALL, third, found.showing, mnist.train_images)
+    assert found.sample.copy.min() == 1
+    images = network_input(SMALL, third, found.sample, mnist.train_images)
     assert (engine.distances(before[0], images).argmin(1) != engine.distances(before[1], images).argmin(1)).all()
 
 
@@ -182,7 +182,7 @@ def test_a_run_put_together_by_hand(mnist, whole, tmp_path):
     for number, passing in ((2, halves(10_003, 300)), (3, disagreement)):
         seed = seed_of(3, number)
         found = filtered(SMALL, seed, data, [net.parameters for net in nets], passing, number - 2, lambda *_: None)
-        nets.append(train(SMALL.each, seed, data, shows=lambda _, showing=found.showing: showing))
+        nets.append(train(SMALL.each, seed, data, samples=lambda _, sample=found.sample: sample))
         assert outcome.extra["candidates"][number - 2] == found.candidates
     np.testing.assert_array_equal(outcome.weights, [net.parameters for net in nets])
     decided = together([net.distances for net in nets], 1.0)

@@ -42,8 +42,8 @@ def test_experiments_differ_from_lenet5_in_what_their_names_say():
 def test_fresh_distortions_are_never_shown_twice(mnist, tmp_path, monkeypatch):
     seen = []
 
-    def train(config, seed, data, *, shows, **_):
-        seen.extend((shows(number).patterns, shows(number).copies) for number in (1, 2, 3))
+    def train(config, seed, data, *, samples, **_):
+        seen.extend((samples(number).index, samples(number).copy) for number in (1, 2, 3))
         raise InterruptedError
 
     monkeypatch.setattr(trainers, "train", train)

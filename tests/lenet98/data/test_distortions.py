@@ -19,7 +19,6 @@ from lenet98.data.distortions import (
     matrices,
     parameters,
     philox,
-    showings,
     transform,
 )
 from lenet98.data.fields import WHITE, pad_and_scale
@@ -248,10 +247,11 @@ def test_wrong_patterns_copies_and_images() -> None:
 def test_each_member_is_shown_exactly_twice() -> None:
     pool = Pool()
     shown = np.zeros((60_000, 10), int)
-    for showing in showings(pool, seed=3):
-        assert len(showing.patterns) == 60_000
-        np.add.at(shown, (showing.patterns, showing.copies), 1)
-        assert showing.patterns.nbytes + showing.copies.nbytes < 1_000_000
+    for number in range(1, 21):
+        sample = pool.pass_sample(number, seed=3)
+        assert len(sample.index) == 60_000
+        np.add.at(shown, (sample.index, sample.copy), 1)
+        assert sample.index.nbytes + sample.copy.nbytes < 1_000_000
     assert (shown == 2).all()
 
 
@@ -259,8 +259,8 @@ def test_order_is_constant_or_reshuffled() -> None:
     pool = Pool(patterns=50, distorted=3)
 
     def order(number: int, seed: int = 0, **how: str) -> list[tuple[int, int]]:
-        showing = pool.showing(number, seed, **how)
-        return list(zip(showing.patterns.tolist(), showing.copies.tolist(), strict=True))
+        sample = pool.pass_sample(number, seed, **how)
+        return list(zip(sample.index.tolist(), sample.copy.tolist(), strict=True))
 
     assert order(1) == order(5)
     assert order(1) != order(2)
@@ -271,10 +271,10 @@ def test_order_is_constant_or_reshuffled() -> None:
 
 
 def test_pool_without_copies_is_the_training_set() -> None:
-    one, other = Pool(100, 0).showing(1, 0), Pool(100, 0).showing(2, 0)
-    assert sorted(one.patterns) == list(range(100))
-    assert np.array_equal(one.patterns, other.patterns)
-    assert not one.copies.any()
+    one, other = Pool(100, 0).pass_sample(1, 0), Pool(100, 0).pass_sample(2, 0)
+    assert sorted(one.index) == list(range(100))
+    assert np.array_equal(one.index, other.index)
+    assert not one.copy.any()
 
 
 def test_wrong_pools() -> None:
@@ -283,4 +283,4 @@ def test_wrong_pools() -> None:
     with pytest.raises(ValueError, match="got 10 and -1"):
         Pool(10, -1)
     with pytest.raises(ValueError, match="counted from 1, got 0"):
-        Pool().showing(0, 0)
+        Pool().pass_sample(0, 0)

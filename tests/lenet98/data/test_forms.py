@@ -8,13 +8,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import ndimage
 
-from lenet98.data.preprocessing import FORMS, crop, deslant, in_form, middle, reduce, slants
+from lenet98.data.preprocessing import FORMS, _moments, crop, deslant, in_form, middle, reduce
 from tests.strategies import few
 
 
 def widened(images):
     """With columns of background on both sides, so that no ink is shifted out of the field."""
     return np.pad(images, ((0, 0), (0, 0), (14, 14)))
+
+
+def slants(images):
+    return _moments(images)[1]
 
 
 def moments(image):

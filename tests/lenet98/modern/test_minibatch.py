@@ -13,7 +13,7 @@ from lenet98.data.mnist import MNIST
 from lenet98.loop import Progress
 from lenet98.modern import minibatch
 from lenet98.modern.elastic import Elastic
-from lenet98.modern.minibatch import Config, Optimizer, evaluate, flat, rate, shown, train
+from lenet98.modern.minibatch import Config, Optimizer, evaluate, flat, network_input, rate, train
 from lenet98.modern.networks import ConvNet, Initial
 from lenet98.randomness import generator
 from tests.resumption import same
@@ -133,21 +133,22 @@ def test_rates_are_in_the_history(digits):
 def test_affine_distortions_are_the_papers_and_new_in_every_pass(mnist):
     config = replace(SMALL, affine=FIG7, levels=(WHITE, BLACK))
     patterns = np.array([5, 3, 90])
-    seen = shown(config, 4, 2, patterns, mnist.train_images)
+    seen = network_input(config, 4, 2, patterns, mnist.train_images)
     np.testing.assert_allclose(seen, distort(mnist.train_images, patterns, np.full(3, 2), 4, FIG7), atol=1e-6)
-    assert not np.allclose(seen, shown(config, 4, 3, patterns, mnist.train_images))
-    np.testing.assert_array_equal(shown(config, 4, 2, patterns[1:2], mnist.train_images)[0], seen[1])
-    small = shown(replace(config, network=ConvNet(size=28)), 4, 2, patterns, mnist.train_images)
+    assert not np.allclose(seen, network_input(config, 4, 3, patterns, mnist.train_images))
+    np.testing.assert_array_equal(network_input(config, 4, 2, patterns[1:2], mnist.train_images)[0], seen[1])
+    small = network_input(replace(config, network=ConvNet(size=28)), 4, 2, patterns, mnist.train_images)
     np.testing.assert_array_equal(small, seen[:, :, 2:30, 2:30])
 
 
 def test_a_field_larger_than_the_papers_is_widened_by_background(mnist):
     config = replace(SMALL, network=ConvNet(size=36), elastic=Elastic(), levels=(-1.0, 1.0))
-    seen = shown(config, 0, 1, np.arange(3), mnist.train_images)
+    seen = network_input(config, 0, 1, np.arange(3), mnist.train_images)
     assert seen.shape == (3, 1, 36, 36)
     assert (seen[:, :, :2] == -1).all()
     np.testing.assert_array_equal(
-        seen[:, :, 2:34, 2:34], shown(replace(config, network=ConvNet()), 0, 1, np.arange(3), mnist.train_images)
+        seen[:, :, 2:34, 2:34],
+        network_input(replace(config, network=ConvNet()), 0, 1, np.arange(3), mnist.train_images),
     )
 
 
