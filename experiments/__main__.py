@@ -9,10 +9,10 @@ import argparse
 import json
 import sys
 from collections.abc import Callable
+from itertools import groupby
 from pathlib import Path
+from textwrap import fill
 from typing import Any, NoReturn, get_args
-
-from tabulate import tabulate
 
 from experiments.harness import documents, golden, plan, registry, runner, store, tables, verify
 from experiments.harness.identity import Json
@@ -21,6 +21,9 @@ from experiments.modern import ladder
 from experiments.paper import comparison
 from lenet98.cli import mute
 from lenet98.modern import minibatch
+
+WIDTH = 100
+"""Columns of a list of experiments."""
 
 
 class _Parser(argparse.ArgumentParser):
@@ -69,13 +72,14 @@ def _parser() -> argparse.ArgumentParser:
         ("reproduce", _reproduce, "run, with the main table written anew after every run and the tables at the end"),
     ):
         sub = command(name, function, help)
-        sub.add_argument("names", nargs="+", metavar="NAME", help="an experiment, or a group: fig9 or modern")
+        sub.add_argument("names", nargs="+", metavar="NAME", help="an experiment, a glob, or a group: fig9 or modern")
         sub.add_argument("--seeds", type=_argument(plan.parse_seeds), help="0-9, 0,3,5 or 4; else each one's own")
         sub.add_argument("--jobs", type=_argument(_jobs), default=1, help="runs side by side, one core each")
         sub.add_argument("--force", action="store_true", help="run again what is there")
         sub.add_argument("--data-dir", type=Path, help="folder of MNIST's files")
         device(sub)
-    command("list", _list, "list the experiments and tables")
+    sub = command("list", _list, "list the experiments and tables")
+    sub.add_argument("names", nargs="*", metavar="NAME", help="an experiment, a glob such as 'readings/*', or a group")
     command("show", _show, "print an experiment's configuration and where its results are").add_argument("name")
     sub = command("table", _table, "print a table")
     sub.add_argument("name")
@@ -181,13 +185,25 @@ def _refresh(chosen: argparse.Namespace) -> str:
 
 
 def _list(chosen: argparse.Namespace) -> int:
-    rows = [
-        (e.name, e.title, plan.format_seeds(e.seeds), f"{e.minutes:g}", "" if e.paper_error is None else e.paper_error)
-        for e in registry.load().values()
-    ]
-    print(tabulate(rows, ("experiment", "row", "seeds", "minutes a run", "paper, %"), disable_numparse=True))
-    print(f"\ntables: {', '.join(tables.TABLES)}")
+    found = {experiment.name: experiment for name in chosen.names or ["**"] for experiment in registry.members(name)}
+    width = max(len(_parts(name)[-1]) for name in found)
+    line = f"  {{:{width}}}  {{:5}}  {{:>7}}  {{:>8}}  {{}}".format
+    print(line("", "seeds", "minutes", "paper, %", "row"))
+    for folder, names in groupby(sorted(found, key=_parts), lambda name: _parts(name)[0]):
+        print(f"{folder}/")
+        for name in names:
+            e = found[name]
+            theirs = "" if e.paper_error is None else e.paper_error
+            text = line(_parts(name)[-1], plan.format_seeds(e.seeds), f"{e.minutes:g}", theirs, e.title)
+            print(text if len(text) <= WIDTH else f"{text[: WIDTH - 1]}…")
+    if not chosen.names:
+        print(fill(f"tables: {', '.join(tables.TABLES)}", WIDTH, initial_indent="\n", break_on_hyphens=False))
     return 0
+
+
+def _parts(name: str) -> tuple[str, str, str]:
+    """Folder, slash and last part of a name."""
+    return name.rpartition("/")
 
 
 def _show(chosen: argparse.Namespace) -> int:
@@ -238,7 +254,9 @@ def _publish(chosen: argparse.Namespace) -> int:
     identity = experiment.identity()
     runs = store.latest(experiment.name, identity, chosen.results)
     if not runs.results:
-        raise NoResults(f"no results of {chosen.name} yet; `python -m experiments run {chosen.name}` makes them")
+        raise NoResults(
+            f"no results of {experiment.name} yet; `python -m experiments run {experiment.name}` makes them"
+        )
     if not chosen.force and (changed := golden.departures(golden.cases_of(experiment.family))):
         raise ValueError(
             f"{experiment.name} is not published: golden cases of its family have changed ({', '.join(changed)}); "

@@ -86,7 +86,7 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument("spec", nargs="?", default="lenet5", metavar="SPEC", help="its name (default: %(default)s)")
 
     sub = command("compare", compare, "print networks and their training beside the paper's LeNet-5: is this LeNet-5?")
-    sub.add_argument("names", nargs="+", metavar="NAME", help="a network, or a popular one such as popular-padded")
+    sub.add_argument("names", nargs="+", metavar="NAME", help="a network, or a popular one such as alake-padded")
 
     data_dir(command("data", data, "find or fetch MNIST, verify it and say where it is"))
 

@@ -21,7 +21,7 @@ from lenet98.readings import Reading
 from lenet98.training import Config
 
 PUBLISHED = (
-    Path(__file__).parents[1] / "reference" / "lenet5" / "seed-0000.npz",
+    Path(__file__).parents[1] / "reference" / "fig9" / "lenet5" / "seed-0000.npz",
     Path(__file__).parent / "published" / "lenet5-seed-0000.npz",
 )
 """Where the published weights of LeNet-5 lie: in a checkout, in an installed package."""

@@ -12,15 +12,16 @@ from matplotlib.lines import Line2D
 
 from experiments.harness import tables
 from experiments.harness.loader import Loader
-from experiments.modern.ladder import LADDER, LENET_5, seconds, size
-from lenet98.modern.popular import POPULAR
+from experiments.modern.ladder import LADDER, seconds, size
+from experiments.modern.popular import NETWORKS
+from experiments.paper import numbers as paper
 from paper_figures._style import PAPER, TEST, TRAIN, style
 
-TITLES = {rung.experiment: rung.title for rung in LADDER} | {name: name for name in POPULAR}
+TITLES = {rung.experiment: rung.title for rung in LADDER} | {name: popular.name for name, popular in NETWORKS.items()}
 """All that are drawn, by experiment."""
 
 MARKS = dict(
-    zip(TITLES, [*(str(number) for number in range(len(LADDER))), *ascii_lowercase[: len(POPULAR)]], strict=True)
+    zip(TITLES, [*(str(number) for number in range(len(LADDER))), *ascii_lowercase[: len(NETWORKS)]], strict=True)
 )
 """Number of a rung, 0 for LeNet-5, and letter of a popular network."""
 
@@ -47,7 +48,7 @@ class Point:
 
     @property
     def colour(self) -> str:
-        return PAPER if self.experiment == LENET_5 else TRAIN if self.experiment in POPULAR else TEST
+        return PAPER if self.experiment == paper.LENET5 else TRAIN if self.experiment in NETWORKS else TEST
 
 
 def figure(load: Loader) -> Figure:
@@ -57,7 +58,7 @@ def figure(load: Loader) -> Figure:
 
 def points(load: Loader) -> list[Point]:
     """Of the rungs and the popular networks that have results; NoResults if there is none but LeNet-5."""
-    there = load.there(TITLES, needed=(name for name in TITLES if name != LENET_5))
+    there = load.there(TITLES, needed=(name for name in TITLES if name != paper.LENET5))
     found = []
     for name, runs in there.items():
         row, time = tables.test_row(runs, TITLES[name], None), seconds(runs)

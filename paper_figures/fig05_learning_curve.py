@@ -42,7 +42,7 @@ def curves(runs: Runs) -> Curves:
 
 def figure(load: Loader) -> Figure:
     """Draw Fig. 5."""
-    return draw(curves(load.one("lenet5")))
+    return draw(curves(load.one(paper.LENET5)))
 
 
 def draw(ours: Curves) -> Figure:

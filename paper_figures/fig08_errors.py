@@ -16,10 +16,11 @@ from numpy.typing import NDArray
 
 from experiments.harness.loader import Loader
 from experiments.harness.registry import load_mnist
+from experiments.paper import numbers as paper
 from lenet98.data.fig8 import fig8
 from paper_figures._style import COLUMN, TRAIN, style
 
-EXPERIMENT = "dist_lenet5"
+EXPERIMENT = paper.DIST_LENET5
 """Our networks trained as that of Fig. 8 was."""
 
 COLUMNS = 10

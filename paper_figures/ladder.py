@@ -8,7 +8,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from experiments.harness.loader import Loader, NoResults
-from experiments.modern.ladder import ALONE, LADDER, LENET_5, SLOW, SLOWER, Line, lines
+from experiments.modern.ladder import ALONE, LADDER, SLOW, SLOWER, Line, lines
+from experiments.paper import numbers as paper
 from paper_figures._style import PAPER, TEST, TRAIN, style
 
 ROW = 0.28
@@ -65,7 +66,7 @@ def _changes(axes: Axes, found: Sequence[Line], titles: Sequence[str]) -> None:
         if abs(mean) > MOST:
             _outside(axes, place, mean)
         else:
-            filled, marker = line.variant.against == LENET_5, "o" if idea == title else "D"
+            filled, marker = line.variant.against == paper.LENET5, "o" if idea == title else "D"
             _interval(axes, place, mean, line.change.interval, TRAIN, filled=filled, marker=marker)
     for marker, filled, label in (
         ("o", True, "to 1998's network and training"),

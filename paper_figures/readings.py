@@ -50,7 +50,7 @@ class Panels:
 def figure(load: Loader) -> Figure:
     """Draw the figure of all readings that have results."""
     variations = [(variation, of_the_study(runs)) for variation, runs in varied(load)]
-    return draw(Panels(of_the_study(load.one("lenet5")), variations))
+    return draw(Panels(of_the_study(load.one(paper.LENET5)), variations))
 
 
 def draw(panels: Panels) -> Figure:

@@ -1,15 +1,23 @@
 """What an experiment is, and the list of them.
 
 A module of `experiments.paper` or `experiments.modern` describes experiments and registers them.
+
+A name is a path: the study, then what is varied in it, in words joined by hyphens.  A number stands directly behind its
+word ("mu0.1", "passes80"), or behind a hyphen if the word ends in a digit ("coef0-0.3"); other values stand behind a
+hyphen ("curvature-eq8").  "loss", "distort" and "eta" are factors on the paper's loss, distortions and rates.  What a
+name leaves out is as in what the study starts from: a row of Fig. 9, or the default reading.  In a folder "held-out",
+training patterns that are not learned are the judge.
 """
 
 from __future__ import annotations
 
 import importlib
 import pkgutil
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
+from fnmatch import fnmatchcase
 from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -76,11 +84,17 @@ class Outcome:
     """Further numbers for the record, of JSON types."""
 
 
+_PART = r"[a-z0-9]+([._-][a-z0-9]+)*"
+NAME = re.compile(f"{_PART}(/{_PART})*")
+"""A name of an experiment."""
+
+
 @dataclass(frozen=True)
 class Experiment:
     """One row of the paper's figures, or one of ours: a configuration and the function that computes its outcome."""
 
     name: str
+    """Its path below the folders of results."""
     title: str
     """Its row in a table, as the paper writes it."""
     config: Any
@@ -97,6 +111,10 @@ class Experiment:
     """Test error of the paper, percent, where it has this row."""
 
     def __post_init__(self) -> None:
+        if not NAME.fullmatch(self.name):
+            raise ValueError(
+                f"an experiment cannot be called {self.name!r}; a name is a path of lower-case words, digits, . _ and -"
+            )
         if self.data not in DATA:
             raise ValueError(f"experiment {self.name}: no data called {self.data!r}; there are {', '.join(DATA)}")
         if self.deterministic:
@@ -148,14 +166,30 @@ def load() -> dict[str, Experiment]:
     return _experiments
 
 
+SHOW_ALL = "`python -m experiments list` shows all"
+
+
 def named(name: str) -> Experiment:
-    """The experiment of that name; ValueError lists what exists, the names most like it first."""
+    """The experiment of that name, or the only one whose path ends in it.
+
+    ValueError names those that it may stand for if there are several, or the names most like it if there is none.
+    """
     experiments = load()
-    if name not in experiments:
-        alike = get_close_matches(name, experiments, n=3)
-        nearest = f"; most like it are {', '.join(alike)}" if alike else ""
-        raise ValueError(f"no experiment called {name!r}{nearest}; there are {', '.join(experiments)}")
-    return experiments[name]
+    if name in experiments:
+        return experiments[name]
+    ending = [path for path in experiments if path.rpartition("/")[2] == name]
+    if len(ending) == 1:
+        return experiments[ending[0]]
+    if ending:
+        raise ValueError(f"{name!r} may be any of {', '.join(ending)}")
+    raise ValueError(f"no experiment called {name!r}; {_nearest(name, experiments)}{SHOW_ALL}")
+
+
+def _nearest(name: str, paths: Iterable[str]) -> str:
+    """The three names most like `name`, as paths and by their last parts, in words; nothing if none is like it."""
+    known = {path.rpartition("/")[2]: path for path in paths} | {path: path for path in paths}
+    alike = dict.fromkeys(known[found] for found in get_close_matches(name, known, n=6, cutoff=0.5))
+    return f"most like it are {', '.join([*alike][:3])}; " if alike else ""
 
 
 _groups: dict[str, tuple[str, ...]] = {}
@@ -169,9 +203,29 @@ def register_group(name: str, experiments: Iterable[str]) -> None:
 
 
 def members(name: str) -> list[Experiment]:
-    """The experiments of a group, or the one of that name; ValueError lists what exists."""
+    """The experiments of a group, those that a glob matches, or the one of that name.
+
+    A glob has the shell's rules: `*` stays within a part of a path, `**` stands for any number of parts.  Raises
+    ValueError, as `named` does, for what stands for nothing.
+    """
     load()
-    return [named(experiment) for experiment in _groups.get(name, (name,))]
+    if name in _groups:
+        return [named(experiment) for experiment in _groups[name]]
+    if not any(sign in name for sign in "*?["):
+        return [named(name)]
+    found = [experiment for path, experiment in load().items() if matches(path.split("/"), name.split("/"))]
+    if not found:
+        raise ValueError(f"no experiment matches {name!r}; `*` does not cross /, `**` does; {SHOW_ALL}")
+    return found
+
+
+def matches(parts: Sequence[str], glob: Sequence[str]) -> bool:
+    """Whether the parts of a path match those of a glob."""
+    if not glob:
+        return not parts
+    if glob[0] == "**":
+        return any(matches(parts[skipped:], glob[1:]) for skipped in range(len(parts) + 1))
+    return bool(parts) and fnmatchcase(parts[0], glob[0]) and matches(parts[1:], glob[1:])
 
 
 def on_device(experiment: Experiment, device: str) -> Experiment:

@@ -77,30 +77,34 @@ def _in_batches(experiment: str) -> minibatch.Config:
     return config
 
 
+ROOM = "modern/held-out"
+
+
 def _choices() -> tuple[Choice, ...]:
-    words = {LAST.name: "ladder", LENET5.name: "alone"}
+    words = {LAST.name: "ladder", LENET5.name: "1998"}
     shown = {"sgd": "SGD", "adamw": "AdamW"}
     of_rates = [
         Choice(
             f"{'the ladder' if network == LAST.name else '1998'}: rate of {shown[method]}",
             {
-                f"held-{words[network]}-{method}-{rate:g}": (rate, _held_out(BY[method](named(network), rate)))
+                f"{ROOM}/{words[network]}-{method}-rate{rate:g}": (rate, _held_out(BY[method](named(network), rate)))
                 for rate in tried
             },
             RATES[network, method],
         )
         for (network, method), tried in TRIED.items()
     ]
-    dropped, distorted = (_in_batches(name) for name in ("ladder-dropout", "ladder-elastic"))
+    dropped, distorted = (_in_batches(name) for name in ("modern/ladder/dropout", "modern/ladder/elastic-distortions"))
     shares = {
-        f"held-ladder-dropout-{share:g}": (share, _held_out(with_network(dropped, dropout=share))) for share in DROPOUTS
+        f"{ROOM}/ladder-dropout{share:g}": (share, _held_out(with_network(dropped, dropout=share)))
+        for share in DROPOUTS
     }
     strengths = {
-        f"held-ladder-elastic-{alpha:g}": (alpha, _held_out(replace(distorted, elastic=Elastic(alpha))))
+        f"{ROOM}/ladder-elastic-alpha{alpha:g}": (alpha, _held_out(replace(distorted, elastic=Elastic(alpha))))
         for alpha in STRENGTHS
     }
     slower = {
-        f"held-wider-{share:g}": (
+        f"{ROOM}/1998-wider-deeper-sdlm-eta{share:g}": (
             share,
             replace(
                 online(ladder.WIDER),
@@ -114,7 +118,7 @@ def _choices() -> tuple[Choice, ...]:
     around = [
         Choice(
             f"{words}: share of eta",
-            {f"held-{name}-{share:g}": (share, _held_out(online(network, share))) for share in AROUND},
+            {f"{ROOM}/{name}-sdlm-eta{share:g}": (share, _held_out(online(network, share))) for share in AROUND},
             1.0,
             "the paper's",
         )

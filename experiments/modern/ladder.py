@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
+from pathlib import PurePosixPath
 from statistics import median
 from typing import Any
 
@@ -21,6 +22,7 @@ from experiments.harness.statistics import Against, Change, change, span
 from experiments.harness.store import Runs
 from experiments.harness.tables import Row, Table
 from experiments.paper import comparison
+from experiments.paper import numbers as paper
 from experiments.trainers import TRAINERS
 from lenet98 import evaluation, training
 from lenet98.accounting import Cost
@@ -36,9 +38,6 @@ from lenet98.sdlm import ETAS
 from lenet98.specs import Spec
 
 SEEDS = tuple(range(5))
-LENET_5 = "lenet5"
-"""The experiment at the foot of the ladder."""
-
 GROUP = "modern"
 """Name that stands for all experiments of the tables `TABLES` where experiments are named."""
 
@@ -126,37 +125,45 @@ def _ladder() -> tuple[Variant, ...]:
     dropped = with_network(norm, dropout=DROPOUT)
     affine = replace(dropped, affine=FIG7)
     elastic = replace(affine, elastic=Elastic(STRENGTH))
+
+    def rung(name: str, title: str, idea: str, config: Any, minutes: float) -> Variant:
+        return Variant(f"modern/ladder/{name}", title, idea, config, minutes)
+
     rungs = (
-        Variant(LENET_5, "LeNet-5 (1998)", "The paper's network and training."),
-        Variant("ladder-full-c3", "full C3", "Every map of C3 reads all of S2, not Table I's.", online(full_c3), 1.5),
-        Variant(
-            "ladder-average", "average pooling",
+        Variant(paper.LENET5, "LeNet-5 (1998)", "The paper's network and training."),
+        rung("full-c3", "full C3", "Every map of C3 reads all of S2, not Table I's.", online(full_c3), 1.5),
+        rung(
+            "average-pooling", "average pooling",
             "Plain averages for subsampling with coefficient, bias and squashing.", online(average), 1.5,
         ),
-        Variant("ladder-max", "max pooling", "The maximum of a field for its average.", online(maximum), 1.5),
-        Variant(
-            "ladder-softmax", "softmax", "A trained linear layer and cross-entropy for RBF units on bitmaps.",
+        rung("max-pooling", "max pooling", "The maximum of a field for its average.", online(maximum), 1.5),
+        rung(
+            "softmax", "softmax", "A trained linear layer and cross-entropy for RBF units on bitmaps.",
             online(softmax), 1.5,
         ),
-        Variant("ladder-relu", "ReLU", "max(0, a) for A tanh(S a), from He's initial weights.", online(relu), 1.5),
-        Variant(
-            "ladder-sgd", "SGD", f"Mini-batches of {BATCH} and momentum for SDLM, one rate for all weights.", sgd, 2
+        rung("relu", "ReLU", "max(0, a) for A tanh(S a), from He's initial weights.", online(relu), 1.5),
+        rung(
+            "sgd", "SGD", f"Mini-batches of {BATCH} and momentum for SDLM, one rate for all weights.", sgd, 2
         ),
-        Variant("ladder-adamw", "AdamW", "AdamW, its rate along a cosine, for SGD.", adamw, 2),
-        Variant("ladder-batch-norm", "batch normalisation", "Sums normalised over the batch.", norm, 2.5),
-        Variant("ladder-dropout", "dropout", f"{DROPOUT:.0%} of the full layers' inputs dropped.", dropped, 3),
-        Variant("ladder-affine", "affine distortions", "The paper's distortions, new in every pass.", affine, 3.5),
-        Variant("ladder-elastic", "elastic distortions", "Elastic distortions after the affine ones.", elastic, 5.5),
-        Variant(
-            "ladder-today", "wider, deeper", "Three convolutions of 3x3 with 12, 32 and 64 maps for LeNet-5's layers.",
+        rung("adamw", "AdamW", "AdamW, its rate along a cosine, for SGD.", adamw, 2),
+        rung("batch-norm", "batch normalisation", "Sums normalised over the batch.", norm, 2.5),
+        rung("dropout", "dropout", f"{DROPOUT:.0%} of the full layers' inputs dropped.", dropped, 3),
+        rung("affine-distortions", "affine distortions", "The paper's distortions, new in every pass.", affine, 3.5),
+        rung("elastic-distortions", "elastic distortions", "Elastic distortions after the affine ones.", elastic, 5.5),
+        rung(
+            "wider-deeper", "wider, deeper", "Three convolutions of 3x3 with 12, 32 and 64 maps for LeNet-5's layers.",
             with_network(elastic, spec=ladder.TODAY), 6.5,
         ),
     )  # fmt: skip
-    return (rungs[0], *(replace(rung, against=last.experiment) for last, rung in pairwise(rungs)))
+    return (rungs[0], *(replace(variant, against=last.experiment) for last, variant in pairwise(rungs)))
 
 
 LADDER = _ladder()
 """The rungs, each against the one before."""
+
+
+BY_ADAMW = "modern/alone/adamw"
+"""Experiment of 1998's network learned by AdamW."""
 
 
 def _alone() -> tuple[Variant, ...]:
@@ -164,38 +171,41 @@ def _alone() -> tuple[Variant, ...]:
     ideas = {rung.title: rung.idea for rung in LADDER}
     adamw = by_adamw(LENET5, RATES[LENET5.name, "adamw"])
 
-    def single(name: str, title: str, config: Any, minutes: float, against: str = LENET_5) -> Variant:
-        return Variant(f"alone-{name}", title, ideas[title], config, minutes, against)
+    def single(name: str, title: str, config: Any, minutes: float, against: str = paper.LENET5) -> Variant:
+        return Variant(f"modern/alone/{name}", title, ideas[title], config, minutes, against)
 
     return (
         LADDER[0],
         LADDER[1],
-        single("average", "average pooling", online(average), 1),
+        single("average-pooling", "average pooling", online(average), 1),
         replace(
-            single("max", "max pooling", online(maximum), 1.5),
+            single("max-pooling", "max pooling", online(maximum), 1.5),
             idea="Plain maxima for subsampling with coefficient, bias and squashing.",
         ),
         single("softmax", "softmax", online(softmax), 1),
         single("relu", "ReLU", online(relu), 1),
         single("sgd", "SGD", by_sgd(LENET5, RATES[LENET5.name, "sgd"]), 3),
         replace(single("adamw", "AdamW", adamw, 3), idea="AdamW in mini-batches, its rate along a cosine, for SDLM."),
-        single("batch-norm", "batch normalisation", with_network(adamw, batch_norm=True), 3.5, "alone-adamw"),
-        single("dropout", "dropout", with_network(adamw, dropout=DROPOUT), 4.5, "alone-adamw"),
+        single("adamw-batch-norm", "batch normalisation", with_network(adamw, batch_norm=True), 3.5, BY_ADAMW),
+        single("adamw-dropout", "dropout", with_network(adamw, dropout=DROPOUT), 4.5, BY_ADAMW),
         Variant(
-            "dist_default", "affine distortions", "The paper's distortions, a tenth of its pool a pass.",
-            against=LENET_5,
+            "distortions/default", "affine distortions", "The paper's distortions, a tenth of its pool a pass.",
+            against=paper.LENET5,
         ),
         replace(
-            single("elastic", "elastic distortions", replace(adamw, elastic=Elastic(STRENGTH)), 6, "alone-adamw"),
+            single(
+                "adamw-elastic-distortions", "elastic distortions",
+                replace(adamw, elastic=Elastic(STRENGTH)), 6, BY_ADAMW,
+            ),
             idea="Elastic distortions, new in every pass.",
         ),
         replace(
-            single("wider", "wider, deeper", online(ladder.WIDER), 9),
+            single("wider-deeper", "wider, deeper", online(ladder.WIDER), 9),
             idea="Three convolutions of 3x3 with 12, 32 and 64 maps, with subsampling, tanh and RBF units as in 1998.",
         ),
         Variant(
-            "alone-wider-slow", f"wider, deeper{SLOW}", f"The same with {SLOWER:g} of the paper's eta.",
-            online(ladder.WIDER, SLOWER), 10, LENET_5,
+            f"modern/alone/wider-deeper-eta{SLOWER:g}", f"wider, deeper{SLOW}",
+            f"The same with {SLOWER:g} of the paper's eta.", online(ladder.WIDER, SLOWER), 10, paper.LENET5,
         ),
     )  # fmt: skip
 
@@ -207,15 +217,16 @@ network learnt by AdamW."""
 REVERSE = (
     replace(LADDER[0], title="1998's network, SDLM"),
     replace(
-        next(variant for variant in ALONE if variant.experiment == "alone-adamw"), title="1998's network, AdamW"
+        next(variant for variant in ALONE if variant.experiment == BY_ADAMW), title="1998's network, AdamW"
     ),
     Variant(
-        "reverse-adamw", "today's network, AdamW", "The ladder's last network without normalisation and dropout.",
+        "modern/reverse/today-adamw", "today's network, AdamW",
+        "The ladder's last network without normalisation and dropout.",
         by_adamw(ladder.TODAY, RATES[LAST.name, "adamw"]), 3.5,
     ),
     Variant(
-        "reverse-sdlm", "today's network, SDLM", "SDLM, one pattern at a time, as in 1998.",
-        online(ladder.TODAY), 12, "reverse-adamw",
+        "modern/reverse/today-sdlm", "today's network, SDLM", "SDLM, one pattern at a time, as in 1998.",
+        online(ladder.TODAY), 12, "modern/reverse/today-adamw",
     ),
 )  # fmt: skip
 """Both networks learnt both ways, on undistorted patterns; SDLM's single patterns know no batch normalisation."""
@@ -224,7 +235,7 @@ VARIANTS = tuple({variant.experiment: variant for variant in (*LADDER, *ALONE, *
 
 
 def _title(variant: Variant) -> str:
-    return f"{variant.title} ({variant.experiment.partition('-')[0]})"
+    return f"{variant.title} ({PurePosixPath(variant.experiment).parent.name})"
 
 
 def register_training(name: str, title: str, config: Any, minutes: float, seeds: tuple[int, ...]) -> None:
@@ -235,7 +246,9 @@ for variant in VARIANTS:
     if variant.config is not None:
         register_training(variant.experiment, _title(variant), variant.config, variant.minutes, SEEDS)
 
-registry.register_group(GROUP, dict.fromkeys((*(variant.experiment for variant in VARIANTS), *POPULAR)))
+registry.register_group(
+    GROUP, dict.fromkeys((*(variant.experiment for variant in VARIANTS), *(f"popular/{name}" for name in POPULAR)))
+)
 
 
 @dataclass(frozen=True)

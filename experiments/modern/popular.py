@@ -9,6 +9,7 @@ from experiments.harness.registry import Experiment, register
 from experiments.harness.store import Runs
 from experiments.harness.tables import Row, Table
 from experiments.modern.ladder import seconds
+from experiments.paper import numbers as paper
 from experiments.trainers import TRAINERS
 from lenet98.evaluation import wilson
 from lenet98.modern.compare import PAPER, differences, facts
@@ -17,21 +18,24 @@ from lenet98.modern.popular import POPULAR, Popular
 TEST_PATTERNS = 10_000
 
 MINUTES = {
-    "popular-adam": 1,
-    "popular-adadelta": 1,
-    "popular-padded": 0.7,
-    "popular-relu": 1.2,
-    "popular-sigmoid": 0.8,
-    "popular-numpy": 3,
-    "popular-layer-rates": 2,
-    "popular-lush": 1.5,
+    "keras-adam": 1,
+    "caceres-adadelta": 1,
+    "alake-padded": 0.7,
+    "udacity-relu": 1.2,
+    "d2l-sigmoid": 0.8,
+    "harrypnh-numpy": 3,
+    "mattwang44-layer-rates": 2,
+    "lush-three-stages": 1.5,
 }
 """Of one run on one core."""
 
-for popular in POPULAR.values():
+NETWORKS = {f"popular/{popular.name}": popular for popular in POPULAR.values()}
+"""What is trained, by experiment."""
+
+for name, popular in NETWORKS.items():
     register(
         Experiment(
-            popular.name,
+            name,
             popular.title,
             popular.config,
             TRAINERS[type(popular.config)],
@@ -51,15 +55,15 @@ REMARK = (
 @tables.table("popular")
 def popular_table(load: Loader) -> Table:
     """What is called LeNet-5, and LeNet-5."""
-    used = load.there((PAPER, *POPULAR), needed=POPULAR)
+    used = load.there((paper.LENET5, *NETWORKS), needed=NETWORKS)
     records = [_record(name, runs) for name, runs in used.items()]
     header = [
         "", "parameters", "connections", "passes", "seconds", "error, %", "sd", "n", "95% interval",
         "author's, %", "overlap", "differs from 1998 in",
     ]  # fmt: skip
     body = [_line(record) for record in records]
-    sources = [f"{popular.name}: {_source(popular)}" for popular in POPULAR.values() if popular.name in used]
-    notes = tables.notes("popular", list(used.values()), REMARK, *sources, *tables.lacking(POPULAR, used))
+    sources = [f"{name}: {_source(popular)}" for name, popular in NETWORKS.items() if name in used]
+    notes = tables.notes("popular", list(used.values()), REMARK, *sources, *tables.lacking(NETWORKS, used))
     return Table("popular", "LeNet-5 as people write it, and as it was.", header, body, records, notes)
 
 
@@ -72,17 +76,18 @@ def overlap(row: Row, reported: float | None) -> bool | None:
 
 
 def _record(name: str, runs: Runs) -> Json:
-    popular = POPULAR.get(name)
+    popular = NETWORKS.get(name)
+    network = popular.name if popular else PAPER
     reported = popular.reported if popular else None
     row = tables.test_row(runs, popular.title if popular else "LeNet-5 (1998)", reported)
-    stated = facts(name)
+    stated = facts(network)
     return {
         **row.as_json(),
         "experiment": name,
         **{point: int(stated[point].replace(",", "")) for point in ("parameters", "connections", "passes")},
         "seconds": seconds(runs),
         "overlap": overlap(row, reported),
-        "differences": differences(name),
+        "differences": differences(network),
     }
 
 

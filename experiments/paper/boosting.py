@@ -398,11 +398,14 @@ def _load(path: Path, config: BoostedConfig, seed: int) -> dict[int, Filtered]:
 # --- the experiments --------------------------------------------------------------------------------------------------
 
 
+BOOSTED_LENET4 = "fig9/dist_boosted_lenet4"
+BOOSTED_HELD_OUT = "boosting/held-out/dist_boosted_lenet4-patterns50000"
+
 BOOSTED = training(BoostedConfig, LENET4, distorted=True)
 
 register(
     Experiment(
-        "dist_boosted_lenet4",
+        BOOSTED_LENET4,
         "[dist] Boosted LeNet-4",
         BOOSTED,
         boost,
@@ -411,11 +414,13 @@ register(
     )
 )
 register(
-    Experiment("dist_lenet4", "[dist] LeNet-4", training(Config, LENET4, distorted=True), train_network, minutes=2.7)
+    Experiment(
+        "boosting/dist_lenet4", "[dist] LeNet-4", training(Config, LENET4, distorted=True), train_network, minutes=2.7
+    )
 )
 register(
     Experiment(
-        "held-boosted-lenet4",
+        BOOSTED_HELD_OUT,
         "[dist] Boosted LeNet-4 on 50,000 patterns",
         replace(BOOSTED, train_size=50_000, filtered=50_000, held_out=10_000),
         boost,
@@ -428,13 +433,13 @@ register(
 @tables.table("boosting")
 def boosting(load: Loader) -> Table:
     """The three networks alone and together, and how many patterns all three are asked about."""
-    used = list(load.there(("dist_boosted_lenet4", "held-boosted-lenet4")).values())
+    used = list(load.there((BOOSTED_LENET4, BOOSTED_HELD_OUT)).values())
     header = ["", "paper, %", "ours, %", "sd", "n", "95% interval", "difference", "asked, %", "cost"]
     body, records = [], []
     for runs in used:
         if not runs.finished:
             raise NoResults(f"every run in {runs.folder} diverged")
-        held_out = "" if runs.experiment == "dist_boosted_lenet4" else "held out: "
+        held_out = "held out: " if runs.experiment == BOOSTED_HELD_OUT else ""
         theirs = None if held_out else paper.TEST_ERROR["dist_boosted_lenet4"]
         extras = [result.extra for result in runs.finished]
         rows: list[tuple[str, float | None, list[int], float | None]] = []

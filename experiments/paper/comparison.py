@@ -27,10 +27,10 @@ from lenet98.networks import from_json
 GROUP = "fig9"
 """Name that stands for all classifiers of Fig. 9 where experiments are named."""
 
-HEADLINE = ("lenet5", "dist_lenet5")
+HEADLINE = (paper.LENET5, paper.DIST_LENET5)
 """Run first."""
 
-STANDARD = "lenet5"
+STANDARD = paper.LENET5
 """The classifier that the others are tested against."""
 
 SIGNIFICANT = 0.05
@@ -281,7 +281,7 @@ def _tested(found: Sequence[Line], tests: Mapping[tuple[str, str], Against]) -> 
 
 def order(found: Sequence[Line]) -> str:
     """Whether the families stand in the paper's order, in words; nothing if fewer than two have all their results."""
-    means = {line.row.experiment: line.test.mean for line in found}
+    means = {line.row.name: line.test.mean for line in found}
     errors = {
         family: float(np.mean([means[member] for member in members]))
         for family, members in FAMILIES.items()

@@ -27,34 +27,43 @@ def competing(j: float, loss_scale: float = DEFAULT.loss_scale) -> Reading:
     return replace(DEFAULT, loss="eq9", j=j, output_curvature="eq8", loss_scale=loss_scale)
 
 
+ROOM = "distortions/held-out"
+"""Of what is learned from 54,000 patterns and judged by the other 6,000."""
+
 READINGS: dict[str, tuple[str, Config]] = {
-    "held-1": ("DEFAULT", Config()),
-    "held-j-10": ("eq. 9, j = 10", Config(reading=replace(DEFAULT, loss="eq9", j=10.0))),
-    "held-j-5-seed": ("eq. 9, j = 5, curvature of eq. 8", Config(reading=competing(5.0))),
-    "held-j-10-seed": ("eq. 9, j = 10, curvature of eq. 8", Config(reading=competing(10.0))),
-    "held-j-15-seed": ("eq. 9, j = 15, curvature of eq. 8", Config(reading=competing(15.0))),
-    "held-mu-0.1": ("mu = 0.1", Config(mu=0.1)),
+    f"{ROOM}/default": ("DEFAULT", Config()),
+    f"{ROOM}/j10": ("eq. 9, j = 10", Config(reading=replace(DEFAULT, loss="eq9", j=10.0))),
+    f"{ROOM}/j5-curvature-eq8": ("eq. 9, j = 5, curvature of eq. 8", Config(reading=competing(5.0))),
+    f"{ROOM}/j10-curvature-eq8": ("eq. 9, j = 10, curvature of eq. 8", Config(reading=competing(10.0))),
+    f"{ROOM}/j15-curvature-eq8": ("eq. 9, j = 15, curvature of eq. 8", Config(reading=competing(15.0))),
+    f"{ROOM}/mu0.1": ("mu = 0.1", Config(mu=0.1)),
     **{
-        f"held-j-10-seed-scale-{1 / part}": (
+        f"{ROOM}/j10-curvature-eq8-loss{1 / part}": (
             f"eq. 9, j = 10, curvature of eq. 8, loss times 1/{part}",
             Config(reading=competing(10.0, 1 / part)),
         )
         for part in (4, 10, 20, 40)
     },
-    "held-j-10-seed-mu-0.1": ("eq. 9, j = 10, curvature of eq. 8, mu = 0.1", Config(reading=competing(10.0), mu=0.1)),
+    f"{ROOM}/j10-curvature-eq8-mu0.1": (
+        "eq. 9, j = 10, curvature of eq. 8, mu = 0.1",
+        Config(reading=competing(10.0), mu=0.1),
+    ),
 }
 """What is learnt on Fig. 7's distortions and judged on the last tenth of the training set, by experiment."""
 
-CHOSEN = "held-j-10-seed-scale-0.05"
-"""The one with which `dist_lenet5` is trained: of those with the paper's mu, the one with the least held-out error."""
+CHOSEN = f"{ROOM}/j10-curvature-eq8-loss0.05"
+"""What `fig9/dist_lenet5` is trained with: of those with the paper's mu, the one with the least held-out error."""
+
+FRESH = f"{CHOSEN}-distort-fresh"
+"""That with distortions that are new in every pass."""
 
 MAGNITUDES: dict[str, tuple[str, Magnitudes | None]] = {
-    f"{CHOSEN}-0": ("no distortions", None),
-    f"{CHOSEN}-0.5": ("half of Fig. 7's", FIG7.scaled(0.5)),
-    f"{CHOSEN}-0.75": ("three quarters of Fig. 7's", FIG7.scaled(0.75)),
+    f"{CHOSEN}-distort0": ("no distortions", None),
+    f"{CHOSEN}-distort0.5": ("half of Fig. 7's", FIG7.scaled(0.5)),
+    f"{CHOSEN}-distort0.75": ("three quarters of Fig. 7's", FIG7.scaled(0.75)),
     CHOSEN: ("Fig. 7's", FIG7),
-    f"{CHOSEN}-1.25": ("five quarters of Fig. 7's", FIG7.scaled(1.25)),
-    f"{CHOSEN}-fresh": ("Fig. 7's, no pattern shown twice", FIG7),
+    f"{CHOSEN}-distort1.25": ("five quarters of Fig. 7's", FIG7.scaled(1.25)),
+    FRESH: ("Fig. 7's, no pattern shown twice", FIG7),
 }
 """Distortions that are compared with that reading on the same patterns, by experiment."""
 
@@ -63,8 +72,11 @@ def _held_out(config: Config, magnitudes: Magnitudes | None) -> Config:
     return replace(config, train_size=54_000, held_out=6_000, distortions=magnitudes)
 
 
+PLAIN = f"{ROOM}/default-distort0"
+"""Neither distortions nor another reading."""
+
 HELD_OUT: dict[str, tuple[str, Config]] = {
-    "held-none": ("no distortions, DEFAULT", _held_out(Config(), None)),
+    PLAIN: ("no distortions, DEFAULT", _held_out(Config(), None)),
     **{name: (f"distortions, {title}", _held_out(config, FIG7)) for name, (title, config) in READINGS.items()},
     **{
         name: (f"{title}, {READINGS[CHOSEN][0]}", _held_out(READINGS[CHOSEN][1], magnitudes))
@@ -80,34 +92,40 @@ for name, (title, config) in HELD_OUT.items():
             name,
             f"LeNet-5 on 54,000 patterns, {title}",
             config,
-            train_on_fresh if name.endswith("-fresh") else train_network,
+            train_on_fresh if name == FRESH else train_network,
             minutes=2.5 if config.distortions else 2,
             seeds=(0, 1, 2),
         )
     )
 
+CHOSEN_ALONE = "distortions/j10-curvature-eq8-loss0.05-distort0"
+"""Its reading without distortions."""
+
 TESTED: dict[str, tuple[str, Config]] = {
-    "dist_lenet5": ("[dist] LeNet-5", replace(READINGS[CHOSEN][1], distortions=FIG7)),
-    "dist_default": ("[dist] LeNet-5, DEFAULT", Config(distortions=FIG7)),
-    "dist_half": (
+    paper.DIST_LENET5: ("[dist] LeNet-5", replace(READINGS[CHOSEN][1], distortions=FIG7)),
+    "distortions/default": ("[dist] LeNet-5, DEFAULT", Config(distortions=FIG7)),
+    "distortions/j10-curvature-eq8": (
         "[dist] LeNet-5, eq. 9, j = 10, curvature of eq. 8",
         Config(reading=competing(10.0), distortions=FIG7),
     ),
-    "lenet5_chosen": (f"LeNet-5, {READINGS[CHOSEN][0]}", READINGS[CHOSEN][1]),
+    CHOSEN_ALONE: (f"LeNet-5, {READINGS[CHOSEN][0]}", READINGS[CHOSEN][1]),
 }
 """Trained on all 60,000 patterns: the paper's row, and what its distortions and its reading do apart."""
 
+PAPER = {paper.DIST_LENET5: paper.TEST_ERROR["dist_lenet5"]}
+"""Error of the paper, by experiment."""
+
 for name, (title, config) in TESTED.items():
-    register(Experiment(name, title, config, train_network, minutes=2.5, paper_error=paper.TEST_ERROR.get(name)))
+    register(Experiment(name, title, config, train_network, minutes=2.5, paper_error=PAPER.get(name)))
 
 
 @tables.table("dist")
 def dist(load: Loader) -> Table:
     """LeNet-5 with and without distortions, the paper's 0.8% and 0.95%."""
-    without, used = load.one("lenet5"), load.there(TESTED, needed=["dist_lenet5"])
+    without, used = load.one(paper.LENET5), load.there(TESTED, needed=[paper.DIST_LENET5])
     rows = [
         tables.test_row(without, "LeNet-5", paper.TEST_ERROR["lenet5"]),
-        *(tables.test_row(runs, TESTED[name][0], paper.TEST_ERROR.get(name)) for name, runs in used.items()),
+        *(tables.test_row(runs, TESTED[name][0], PAPER.get(name)) for name, runs in used.items()),
     ]
     remarks = [
         "The paper's 0.8% stands for the 82 errors of Fig. 8, 0.82%. Distortions are those of Fig. 7, recovered by "
@@ -115,8 +133,8 @@ def dist(load: Loader) -> Table:
         "was chosen on patterns held out of the training set; without, by DEFAULT. The other rows tell the two apart."
     ]
     pairs = [(name, "LeNet-5", without) for name in used]
-    if "lenet5_chosen" in used:  # what the distortions do, by one reading
-        pairs.append(("dist_lenet5", TESTED["lenet5_chosen"][0], used["lenet5_chosen"]))
+    if CHOSEN_ALONE in used:  # what the distortions do, by one reading
+        pairs.append((paper.DIST_LENET5, TESTED[CHOSEN_ALONE][0], used[CHOSEN_ALONE]))
     for name, other, runs in pairs:
         if found := difference(used[name], runs):
             remarks.append(
@@ -132,9 +150,9 @@ def dist(load: Loader) -> Table:
 @tables.table("held-out")
 def readings_table(load: Loader) -> Table:
     """Several readings, learnt with Fig. 7's distortions, on the tenth of the training set that they did not see."""
-    titles = {"held-none": "no distortions, DEFAULT"} | {name: title for name, (title, _) in READINGS.items()}
+    titles = {PLAIN: "no distortions, DEFAULT"} | {name: title for name, (title, _) in READINGS.items()}
     caption = "Readings, learnt with distortions: error on patterns held out of the training set."
-    return _held_out_table(load, "held-out", caption, titles, "held-1", "DEFAULT")
+    return _held_out_table(load, "held-out", caption, titles, f"{ROOM}/default", "DEFAULT")
 
 
 @tables.table("magnitudes")

@@ -22,6 +22,7 @@ from experiments.harness.loader import Loader, NoResults
 from experiments.harness.registry import load_mnist
 from experiments.harness.store import Runs
 from experiments.harness.tables import made_from
+from experiments.paper import numbers as paper
 from lenet98.data.fig8 import Writers, fig8, writers
 
 Labels = NDArray[np.integer]
@@ -328,15 +329,14 @@ def _summary(found: Overlap) -> str:
     )
 
 
-DISTORTED = "dist_lenet5"
-GROUPS = {DISTORTED: "Trained with distortions, as in 1998", "lenet5": "Trained without distortions"}
+GROUPS = {paper.DIST_LENET5: "Trained with distortions, as in 1998", paper.LENET5: "Trained without distortions"}
 """Titles of the experiments whose networks are compared with that of 1998."""
 
 
 @documents.page("docs/errors-of-1998.md")
 def errors_page(load: Loader) -> str:
     """The page of all networks of `GROUPS` that have results; NoResults unless those with distortions have."""
-    there = load.there(GROUPS, needed=[DISTORTED])
+    there = load.there(GROUPS, needed=[paper.DIST_LENET5])
     labels = load_mnist(None).test_labels
     return page([_group(GROUPS[name], runs, labels) for name, runs in there.items()])
 

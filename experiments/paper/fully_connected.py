@@ -18,7 +18,7 @@ from lenet98.training import Config
 
 
 class _Row(NamedTuple):
-    experiment: str
+    name: str
     spec: Spec
     minutes: float
 
@@ -33,28 +33,28 @@ _ROWS = (
 for row in _ROWS:
     register(
         Experiment(
-            row.experiment,
+            f"fig9/{row.name}",
             row.spec.name,
             training(Config, row.spec),
             train_network,
             row.minutes,
-            paper_error=paper.TEST_ERROR[row.experiment],
+            paper_error=paper.TEST_ERROR[row.name],
         )
     )
     register(
         Experiment(
-            f"dist_{row.experiment}",
+            f"fig9/dist_{row.name}",
             f"[dist] {row.spec.name}",
             training(Config, row.spec, distorted=True),
             train_network,
             row.minutes + 0.5,
-            paper_error=paper.TEST_ERROR[f"dist_{row.experiment}"],
+            paper_error=paper.TEST_ERROR[f"dist_{row.name}"],
         )
     )
 
 register(
     Experiment(
-        "deslant_20x20_mlp_300",
+        "fig9/deslant_20x20_mlp_300",
         "[deslant] 20x20-300-10",
         training(FormConfig, mlp(300, input_shape=(1, 20, 20)), form="deslanted"),
         train_on_form,
@@ -63,13 +63,15 @@ register(
     )
 )
 
+ROOM = "fully-connected/held-out"
+
 HELD_OUT_MU = (0.02, 0.1)
 """The paper's mu and a larger one, which lowers the rates of the first layer."""
 
 for mu in HELD_OUT_MU:
     register(
         Experiment(
-            f"held-mlp-mu-{mu:g}",
+            f"{ROOM}/mlp_300-mu{mu:g}",
             f"28x28-300-10 on 50,000 patterns, mu = {mu:g}",
             training(Config, mlp(300), mu=mu, train_size=50_000, held_out=10_000),
             train_network,
@@ -86,34 +88,39 @@ RANGES = {
     "mlp_300_100": training(FormConfig, mlp(300, 100)),
     "deslant_20x20_mlp_300": training(FormConfig, mlp(300, input_shape=(1, 20, 20)), form="deslanted"),
 }
-"""Networks whose initial weights are read both ways, by the experiment of their row."""
+"""Networks whose initial weights are read both ways, by the name of their row."""
+
+INITIAL = {"init-default": MEAN_SQUARED_ERROR, "init2.4-over-fan-in": APPENDIX}
+"""Both readings, by what ends the name of an experiment."""
 
 for name, config in RANGES.items():
-    for suffix, initial in (("", config.reading), ("-appendix", APPENDIX)):
+    for initial, reading in INITIAL.items():
         register(
             Experiment(
-                f"held-{name}{suffix}",
-                f"{paper.TITLES[name]} on 50,000 patterns{', weights within 2.4/F' if suffix else ''}",
-                replace(config, reading=initial, train_size=50_000, held_out=10_000),
+                f"{ROOM}/{name}-{initial}",
+                f"{paper.TITLES[name]} on 50,000 patterns{', weights within 2.4/F' if reading == APPENDIX else ''}",
+                replace(config, reading=reading, train_size=50_000, held_out=10_000),
                 train_on_form,
                 minutes=1,
             )
         )
 
-EXPERIMENTS = tuple(row.experiment for row in paper.ROWS if "mlp_" in row.experiment)
+NETWORKS = {row.experiment: row for row in paper.ROWS if "mlp_" in row.name}
+"""The networks of Fig. 9, by experiment."""
 
 
 @tables.table("mlps")
 def mlps(load: Loader) -> Table:
     """The fully connected networks, and the pass in which they reach the paper's error."""
-    used = load.there(EXPERIMENTS)
+    used = load.there(NETWORKS)
     header = ["", "paper, %", "ours, %", "sd", "n", "95% interval", "difference", "training, %", "reached in pass"]
     body, records = [], []
     for name, runs in used.items():
-        row = tables.test_row(runs, paper.TITLES[name], paper.TEST_ERROR[name])
+        theirs = NETWORKS[name].test_error
+        row = tables.test_row(runs, NETWORKS[name].title, theirs)
         errors, patterns = tables.counts(runs.finished, "train")
         training_error = tables.summarise("", None, errors, patterns).mean if errors else None
-        reached = _reached(runs, paper.TEST_ERROR[name])
+        reached = _reached(runs, theirs)
         body.append(
             [row.row, *tables.cells(row), tables.number(training_error), "" if reached is None else str(reached)]
         )
@@ -123,14 +130,14 @@ def mlps(load: Loader) -> Table:
         "error is the paper's or less."
     )
     caption = "Fully connected networks: error after the last of 20 passes."
-    notes = tables.notes("mlps", list(used.values()), remark, *tables.lacking(EXPERIMENTS, used))
+    notes = tables.notes("mlps", list(used.values()), remark, *tables.lacking(NETWORKS, used))
     return Table("mlps", caption, header, body, records, notes)
 
 
 @tables.table("mlp-mu")
 def mlp_mu(load: Loader) -> Table:
     """28x28-300-10 with a larger mu, on the training patterns that it did not learn."""
-    used = [load.one(f"held-mlp-mu-{mu:g}") for mu in HELD_OUT_MU]
+    used = [load.one(f"{ROOM}/mlp_300-mu{mu:g}") for mu in HELD_OUT_MU]
     rows = [tables.test_row(runs, f"mu = {mu:g}", None) for runs, mu in zip(used, HELD_OUT_MU, strict=True)]
     caption = "28x28-300-10 on 50,000 patterns: error on the last 10,000 training patterns."
     return tables.comparison("mlp-mu", caption, rows, used)
@@ -141,10 +148,11 @@ def mlp_init(load: Loader) -> Table:
     """Initial weights by the default reading and within 2.4/F, on the training patterns that were not learnt."""
     used, rows = [], []
     for name in RANGES:
-        for suffix, reading in (("", "DEFAULT"), ("-appendix", "within 2.4/F")):
-            runs = load.one(f"held-{name}{suffix}")
+        for initial, reading in INITIAL.items():
+            runs = load.one(f"{ROOM}/{name}-{initial}")
             used.append(runs)
-            rows.append(tables.test_row(runs, f"{paper.TITLES[name]}, {reading}", paper.TEST_ERROR[name]))
+            words = "within 2.4/F" if reading == APPENDIX else "DEFAULT"
+            rows.append(tables.test_row(runs, f"{paper.TITLES[name]}, {words}", paper.TEST_ERROR[name]))
     remark = (
         "Errors on the last 10,000 training patterns, with the first 50,000 learnt; the paper's are of its test set."
     )

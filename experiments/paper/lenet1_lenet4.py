@@ -1,7 +1,7 @@
 """Rows of Fig. 9: LeNet-1, and LeNet-4 with its own last layer, K-NN or local learning (III.C.7 and III.C.8).
 
 K-NN and local learning work on the 120 states of C5, in which every training pattern is stored.  LeNet-4 itself is
-trained in the same run, as the experiment `lenet4` of the same seed trains it.
+trained in the same run, as the experiment `fig9/lenet4` of the same seed trains it.
 """
 
 from __future__ import annotations
@@ -374,7 +374,10 @@ for experiment in (
     Experiment("lenet4_local", "LeNet-4 / Local", LOCAL, local_learning, minutes=3),
     Experiment("lenet4_knn", "LeNet-4 / K-NN", NEIGHBOURS, nearest_states, minutes=3),
 ):
-    register(replace(experiment, paper_error=paper.TEST_ERROR[experiment.name]))
+    register(replace(experiment, name=f"fig9/{experiment.name}", paper_error=paper.TEST_ERROR[experiment.name]))
+
+ROOM = "lenet1-lenet4/held-out"
+LAST_LAYERS = f"{ROOM}/lenet4-last-layer-replaced"
 
 HELD_OUT_TIMES = (1, 4)
 """How many times as many passes as LeNet-5 LeNet-1 is given, each eta for as many of them."""
@@ -383,7 +386,7 @@ for times in HELD_OUT_TIMES:
     passes = times * len(ETAS)
     register(
         Experiment(
-            f"held-lenet1-{passes}",
+            f"{ROOM}/lenet1-passes{passes}",
             f"[16x16] LeNet-1 on 50,000 patterns, {passes} passes",
             replace(LENET1, etas=_etas(times), train_size=50_000, held_out=10_000),
             train_on_form,
@@ -394,7 +397,7 @@ for times in HELD_OUT_TIMES:
 
 register(
     Experiment(
-        "held-last-layers",
+        LAST_LAYERS,
         "LeNet-4 on 50,000 patterns, its last layer replaced",
         training(GridConfig, networks.LENET4, train_size=50_000, held_out=10_000),
         compare_settings,
@@ -408,7 +411,7 @@ register(
 def lenet1_passes(load: Loader) -> Table:
     """LeNet-1 trained for longer, on the training patterns that it did not learn."""
     passes = [times * len(ETAS) for times in HELD_OUT_TIMES]
-    used = [load.one(f"held-lenet1-{number}") for number in passes]
+    used = [load.one(f"{ROOM}/lenet1-passes{number}") for number in passes]
     header = ["passes", "training, %", "held-out error, %", "sd", "n", "95% interval"]
     body, records = [], []
     for number, runs in zip(passes, used, strict=True):
@@ -428,7 +431,7 @@ def lenet1_passes(load: Loader) -> Table:
 @tables.table("last-layers")
 def last_layers(load: Loader) -> Table:
     """LeNet-4's last layer replaced, by setting, on the training patterns that it did not learn."""
-    runs = load.one("held-last-layers")
+    runs = load.one(LAST_LAYERS)
     itself = tables.test_row(runs, "its own", None)
     rows = [itself, *(_setting(runs, i, itself) for i in range(len(runs.finished[0].extra["settings"])))]
     header = ["last layer", "held-out error, %", "sd", "n", "95% interval"]

@@ -11,13 +11,15 @@ from experiments.paper import numbers as paper
 from experiments.trainers import train_network
 from lenet98.training import Config
 
-register(Experiment("lenet5", "LeNet-5", Config(), train_network, minutes=2, paper_error=paper.TEST_ERROR["lenet5"]))
+register(
+    Experiment(paper.LENET5, "LeNet-5", Config(), train_network, minutes=2, paper_error=paper.TEST_ERROR["lenet5"])
+)
 
 
 @tables.table("lenet5")
 def lenet5(load: Loader) -> Table:
     """LeNet-5 without distortions, the paper's 0.95%."""
-    used = load("lenet5")
+    used = load(paper.LENET5)
     rows = [tables.test_row(runs, "LeNet-5", paper.TEST_ERROR["lenet5"]) for runs in used]
     return tables.comparison("lenet5", "LeNet-5 on MNIST: test error after the last of 20 passes.", rows, used)
 
@@ -32,7 +34,7 @@ FIG5_REMARK = (
 @tables.table("fig5")
 def fig5(load: Loader) -> Table:
     """Fig. 5 in numbers: test and training error pass by pass."""
-    runs = load.one("lenet5")
+    runs = load.one(paper.LENET5)
     header = ["pass", "test: paper", "ours", "difference", "training: paper", "ours", "difference"]
     body, records = [], []
     for number, theirs_test, theirs_train in _fig5_markers(runs):

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 class Row:
     """One classifier of Figs. 9 to 12; None where a figure does not show it."""
 
-    experiment: str
+    name: str
     title: str
     """As the figures print it; [dist] distorted training set, [deslant] deslanted, [16x16] reduced images."""
     test_error: float
@@ -24,6 +24,11 @@ class Row:
     """Fig. 12, stored variables, thousands."""
     rejected: float | None = None
     """Fig. 10, percent of the test patterns rejected for 0.5% error on the rest."""
+
+    @property
+    def experiment(self) -> str:
+        """Of the row."""
+        return f"fig9/{self.name}"
 
 
 # Order of Fig. 9. LeNet-5's 0.95% is also in the text (III.B); Fig. 10 does not show it.
@@ -57,9 +62,12 @@ ROWS = (
     Row("dist_boosted_lenet4", "[dist] Boosted LeNet-4", 0.7, 460, 51, 0.5),
 )
 
-TITLES = {row.experiment: row.title for row in ROWS}
-TEST_ERROR = {row.experiment: row.test_error for row in ROWS}
-"""Fig. 9 in percent, by experiment."""
+LENET5, DIST_LENET5 = "fig9/lenet5", "fig9/dist_lenet5"
+"""Experiments of LeNet-5's rows."""
+
+TITLES = {row.name: row.title for row in ROWS}
+TEST_ERROR = {row.name: row.test_error for row in ROWS}
+"""Fig. 9 in percent, by the name of the row."""
 
 FIG5_TOLERANCE = 0.02
 """Percentage points."""

@@ -97,7 +97,7 @@ class Variation:
     """One point read otherwise than by default."""
 
     name: str
-    """Of its experiment, after "reading-"."""
+    """Of its experiment, in its room."""
     point: str
     """The open point: a field of `Reading` or `Config`."""
     title: str
@@ -105,7 +105,7 @@ class Variation:
 
     @property
     def experiment(self) -> str:
-        return f"reading-{self.name}"
+        return f"readings/{self.name}"
 
 
 def _read(name: str, point: str, title: str, **fields: Any) -> Variation:
@@ -116,36 +116,44 @@ OTHER_LOSS = "eq8" if DEFAULT.loss == "eq9" else "eq9"
 
 VARIATIONS = (
     Variation("literal", "all", "Appendix A to the letter", Config(reading=LITERAL)),
-    _read("init-appendix", "init", "weights within 2.4/F", init_gain=2.4, init_power=1.0),
-    _read("init-1", "init", "weights within 1/sqrt F", init_gain=1.0),
-    _read("init-1.3", "init", "weights within 1.3/sqrt F", init_gain=1.3),
-    _read("init-2.4", "init", "weights within 2.4/sqrt F", init_gain=2.4),
-    _read("fan-in", "fan_in_counts_bias", "fan-in without the bias", fan_in_counts_bias=False),
+    _read("init2.4-over-fan-in", "init", "weights within 2.4/F", init_gain=2.4, init_power=1.0),
+    _read("init1-over-sqrt-fan-in", "init", "weights within 1/sqrt F", init_gain=1.0),
+    _read("init1.3-over-sqrt-fan-in", "init", "weights within 1.3/sqrt F", init_gain=1.3),
+    _read("init2.4-over-sqrt-fan-in", "init", "weights within 2.4/sqrt F", init_gain=2.4),
+    _read("fan-in-without-bias", "fan_in_counts_bias", "fan-in without the bias", fan_in_counts_bias=False),
     _read("bias-zero", "bias_init", "biases start at zero", bias_init="zero"),
     _read("coefficient-drawn", "coefficient_init", "coefficients drawn as weights", coefficient_init="drawn"),
     _read("sum", "subsampling", "sum of the field, coefficient 1", subsampling="sum"),
-    _read("sum-quarter", "subsampling", "sum of the field, coefficient 1/4", subsampling="sum", coefficient_init=0.25),
-    _read("links", "coefficient_curvature", "coefficient counted as four links", coefficient_curvature="links"),
-    _read("scale-1", "loss_scale", "loss without the 1/2", loss_scale=1.0),
-    _read("scale-quarter", "loss_scale", "loss times 1/4", loss_scale=0.25),
-    _read("loss", "loss", f"eq. {OTHER_LOSS[-1]}", loss=OTHER_LOSS),
-    _read("j-0.1", "j", "eq. 9, j = 0.1", loss="eq9", j=0.1),
-    _read("j-3", "j", "eq. 9, j = 3", loss="eq9", j=3.0),
-    _read("j-10", "j", "eq. 9, j = 10", loss="eq9", j=10.0),
     _read(
-        "j-10-seed", "output_curvature", "eq. 9, j = 10, curvature of eq. 8",
+        "sum-coefficient0.25", "subsampling", "sum of the field, coefficient 1/4",
+        subsampling="sum", coefficient_init=0.25,
+    ),
+    _read(
+        "coefficient-as-four-links", "coefficient_curvature", "coefficient counted as four links",
+        coefficient_curvature="links",
+    ),
+    _read("loss1", "loss_scale", "loss without the 1/2", loss_scale=1.0),
+    _read("loss0.25", "loss_scale", "loss times 1/4", loss_scale=0.25),
+    _read(f"loss-{OTHER_LOSS}", "loss", f"eq. {OTHER_LOSS[-1]}", loss=OTHER_LOSS),
+    _read("j0.1", "j", "eq. 9, j = 0.1", loss="eq9", j=0.1),
+    _read("j3", "j", "eq. 9, j = 3", loss="eq9", j=3.0),
+    _read("j10", "j", "eq. 9, j = 10", loss="eq9", j=10.0),
+    _read(
+        "j10-curvature-eq8", "output_curvature", "eq. 9, j = 10, curvature of eq. 8",
         loss="eq9", j=10.0, output_curvature="eq8",
     ),
-    _read("j-50", "j", "eq. 9, j = 50", loss="eq9", j=50.0),
-    _read("reshuffled", "order", "new order every pass", order="reshuffled"),
-    _read("first-500", "curvature_patterns", "curvature of the first 500 patterns", curvature_patterns="first"),
-    _read("average", "final_weights", "weights averaged over the last pass", final_weights="average"),
-    Variation("mu-0.01", "mu", "mu = 0.01", Config(mu=0.01)),
-    Variation("mu-0.03", "mu", "mu = 0.03", Config(mu=0.03)),
-    Variation("mu-0.05", "mu", "mu = 0.05", Config(mu=0.05)),
-    Variation("mu-0.1", "mu", "mu = 0.1", Config(mu=0.1)),
+    _read("j50", "j", "eq. 9, j = 50", loss="eq9", j=50.0),
+    _read("order-reshuffled", "order", "new order every pass", order="reshuffled"),
+    _read(
+        "curvature-first500", "curvature_patterns", "curvature of the first 500 patterns", curvature_patterns="first",
+    ),
+    _read("weights-averaged", "final_weights", "weights averaged over the last pass", final_weights="average"),
+    Variation("mu0.01", "mu", "mu = 0.01", Config(mu=0.01)),
+    Variation("mu0.03", "mu", "mu = 0.03", Config(mu=0.03)),
+    Variation("mu0.05", "mu", "mu = 0.05", Config(mu=0.05)),
+    Variation("mu0.1", "mu", "mu = 0.1", Config(mu=0.1)),
     Variation(
-        "sum-mu-0.1", "subsampling, mu", "sum of the field, mu = 0.1",
+        "sum-mu0.1", "subsampling, mu", "sum of the field, mu = 0.1",
         Config(reading=replace(DEFAULT, subsampling="sum"), mu=0.1),
     ),
 )  # fmt: skip
@@ -162,11 +170,11 @@ for variation in VARIATIONS:
         )
     )
 
-MECHANISM = ("literal", "sum", "sum-quarter", "sum-mu-0.1")
+MECHANISM = ("literal", "sum", "sum-coefficient0.25", "sum-mu0.1")
 """Variations whose curvature and saturation tell why they fail, or do not."""
 
-SATURATION = {"saturation-default": ("DEFAULT", Config())} | {
-    f"saturation-{variation.name}": (variation.title, variation.config)
+SATURATION = {"readings/saturation/default": ("DEFAULT", Config())} | {
+    f"readings/saturation/{variation.name}": (variation.title, variation.config)
     for variation in VARIATIONS
     if variation.name in MECHANISM
 }
@@ -273,7 +281,7 @@ def judged(load: Loader) -> list[Judged]:
     All are judged by the same seeds, those of the study.
     """
     there = varied(load)
-    default = _judge("lenet5", "", "DEFAULT", load.one("lenet5"))
+    default = _judge(paper.LENET5, "", "DEFAULT", load.one(paper.LENET5))
     others = [_judge(v.experiment, v.point, v.title, runs) for v, runs in there]
     return [default, *sorted(others, key=lambda one: one.rank)]
 
@@ -435,9 +443,9 @@ def _layers(runs: Runs) -> tuple[str, ...]:
 def curvature_table(load: Loader) -> Table:
     """Median h_kk of each layer, for the readings that fail by it and the default."""
     chosen = {v.experiment: v.title for v in VARIATIONS if v.name in MECHANISM}
-    titles = {"lenet5": "DEFAULT"} | chosen
+    titles = {paper.LENET5: "DEFAULT"} | chosen
     there = load.there(chosen)
-    used = [of_the_study(runs) for runs in (load.one("lenet5"), *there.values())]
+    used = [of_the_study(runs) for runs in (load.one(paper.LENET5), *there.values())]
     records = [record for runs in used for record in _curvature_records(titles[runs.experiment], runs)]
     layers = list(_layers(used[0]))
     body = [

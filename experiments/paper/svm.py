@@ -186,27 +186,32 @@ for experiment in (
     Experiment("rs_svm_poly5", "RS-SVM poly 5", RS_POLY5, run_machines, minutes=20, deterministic=True),
     Experiment("dist_vsvm_poly9", "[dist] V-SVM poly 9", VSVM_POLY9, run_machines, minutes=60, deterministic=True),
 ):
-    register(replace(experiment, paper_error=paper.TEST_ERROR[experiment.name]))
+    register(replace(experiment, name=f"fig9/{experiment.name}", paper_error=paper.TEST_ERROR[experiment.name]))
 
 _POLY4, _POLY5, _POLY9 = (Config(degree, train_size=10_000, held_out=10_000) for degree in (4, 5, 9))
 _CHOSEN5 = replace(_POLY5, coef0=0.3)
 
+ROOM = "svm/held-out"
+
 CHOICES: dict[str, tuple[str, Config]] = {
-    "choice-svm_poly4": ("poly 4, coef0 0, C 10", replace(_POLY4, coef0=0.0)),
-    "choice-svm_poly4-coef0-0.3": ("poly 4, coef0 0.3", replace(_POLY4, coef0=0.3)),
-    "choice-svm_poly4-coef0-1": ("poly 4, coef0 1", _POLY4),
-    "choice-svm_poly4-c-1": ("poly 4, coef0 0, C 1", replace(_POLY4, coef0=0.0, C=1.0)),
-    "choice-svm_poly4-c-100": ("poly 4, coef0 0, C 100", replace(_POLY4, coef0=0.0, C=100.0)),
-    "choice-svm_poly4-deslanted": ("poly 4, coef0 0, deslanted 20x20", replace(_POLY4, coef0=0.0, form="deslanted")),
-    "choice-svm_poly5-coef0-1": ("poly 5, coef0 1", _POLY5),
-    "choice-svm_poly9-coef0-0.3": ("poly 9, coef0 0.3", replace(_POLY9, coef0=0.3)),
-    "choice-rs_svm_poly5": (
+    f"{ROOM}/poly4-coef0-0-c10": ("poly 4, coef0 0, C 10", replace(_POLY4, coef0=0.0)),
+    f"{ROOM}/poly4-coef0-0.3": ("poly 4, coef0 0.3", replace(_POLY4, coef0=0.3)),
+    f"{ROOM}/poly4-coef0-1": ("poly 4, coef0 1", _POLY4),
+    f"{ROOM}/poly4-coef0-0-c1": ("poly 4, coef0 0, C 1", replace(_POLY4, coef0=0.0, C=1.0)),
+    f"{ROOM}/poly4-coef0-0-c100": ("poly 4, coef0 0, C 100", replace(_POLY4, coef0=0.0, C=100.0)),
+    f"{ROOM}/poly4-coef0-0-deslanted": (
+        "poly 4, coef0 0, deslanted 20x20",
+        replace(_POLY4, coef0=0.0, form="deslanted"),
+    ),
+    f"{ROOM}/poly5-coef0-1": ("poly 5, coef0 1", _POLY5),
+    f"{ROOM}/poly9-coef0-0.3": ("poly 9, coef0 0.3", replace(_POLY9, coef0=0.3)),
+    f"{ROOM}/poly5-coef0-0.3-shifts4-reduced": (
         "poly 5, coef0 0.3, 4 shifts, reduced",
         replace(_CHOSEN5, directions=4, reduced=REDUCED),
     ),
-    "choice-rs_svm_poly5-regular": ("poly 5, coef0 0.3, reduced", replace(_CHOSEN5, reduced=REDUCED)),
-    "choice-dist_vsvm_poly9": ("poly 9, coef0 1, 8 shifts", replace(_POLY9, directions=8)),
-    "choice-dist_vsvm_poly9-4": ("poly 9, coef0 1, 4 shifts", replace(_POLY9, directions=4)),
+    f"{ROOM}/poly5-coef0-0.3-reduced": ("poly 5, coef0 0.3, reduced", replace(_CHOSEN5, reduced=REDUCED)),
+    f"{ROOM}/poly9-coef0-1-shifts8": ("poly 9, coef0 1, 8 shifts", replace(_POLY9, directions=8)),
+    f"{ROOM}/poly9-coef0-1-shifts4": ("poly 9, coef0 1, 4 shifts", replace(_POLY9, directions=4)),
 }
 """What is compared on patterns held out: machines that have learnt 10,000 training patterns."""
 

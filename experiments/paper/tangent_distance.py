@@ -86,7 +86,7 @@ CHOSEN = Config(sigma=0.5, candidates=300, k=4)
 
 register(
     Experiment(
-        "16x16_tangent_distance",
+        "fig9/16x16_tangent_distance",
         "[16x16] Tangent Distance",
         CHOSEN,
         run_tangents,
@@ -98,13 +98,15 @@ register(
 
 _FEWER = replace(CHOSEN, train_size=50_000, held_out=10_000)
 
+ROOM = "tangent-distance/held-out"
+
 CHOICES: dict[str, tuple[str, Config]] = {
-    "choice-16x16_tangent_distance": ("sigma 0.5, 300 candidates", _FEWER),
-    "choice-16x16_tangent_distance-sigma-0.4": ("sigma 0.4", replace(_FEWER, sigma=0.4)),
-    "choice-16x16_tangent_distance-sigma-0.7": ("sigma 0.7", replace(_FEWER, sigma=0.7)),
-    "choice-16x16_tangent_distance-sigma-0.9": ("sigma 0.9", replace(_FEWER, sigma=0.9)),
-    "choice-16x16_tangent_distance-100": ("100 candidates", replace(_FEWER, candidates=100)),
-    "choice-16x16_tangent_distance-1000": ("1000 candidates", replace(_FEWER, candidates=1000)),
+    f"{ROOM}/sigma0.5-candidates300": ("sigma 0.5, 300 candidates", _FEWER),
+    f"{ROOM}/sigma0.4": ("sigma 0.4", replace(_FEWER, sigma=0.4)),
+    f"{ROOM}/sigma0.7": ("sigma 0.7", replace(_FEWER, sigma=0.7)),
+    f"{ROOM}/sigma0.9": ("sigma 0.9", replace(_FEWER, sigma=0.9)),
+    f"{ROOM}/candidates100": ("100 candidates", replace(_FEWER, candidates=100)),
+    f"{ROOM}/candidates1000": ("1000 candidates", replace(_FEWER, candidates=1000)),
 }
 """What is compared on patterns held out; all but what is named is as in the first."""
 

@@ -31,17 +31,19 @@ class Point:
 
 POINTS = (
     *(
-        Point("lenet5" if size == 60_000 else f"size-{size}", f"{size:,} patterns", size, test, train)
+        Point(
+            paper.LENET5 if size == 60_000 else f"training-size/patterns{size}", f"{size:,} patterns", size, test, train
+        )
         for size, test, train in zip(paper.FIG6_TRAIN_SIZES, paper.FIG6_TEST, paper.FIG6_TRAIN, strict=True)
     ),
-    Point("dist_lenet5", "60,000 patterns, distortions", 60_000, paper.FIG6_TEST_DISTORTED, None),
+    Point(paper.DIST_LENET5, "60,000 patterns, distortions", 60_000, paper.FIG6_TEST_DISTORTED, None),
 )
 """Fig. 6 from left to right; LeNet-5 with all patterns, and with distortions, are experiments of their own."""
 
 UPDATES = tuple(
     replace(
         point,
-        experiment=f"{point.experiment}-updates",
+        experiment=f"{point.experiment}-passes{60_000 // point.size * 20}",
         title=f"{point.title}, {60_000 // point.size * 20} passes",
     )
     for point in POINTS

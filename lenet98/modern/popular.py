@@ -43,7 +43,7 @@ POPULAR = {
     popular.name: popular
     for popular in (
         Popular(
-            "popular-adam",
+            "keras-adam",
             "28x28, tanh, average pooling, Adam",
             minibatch.Config(network=ConvNet(size=28, initial=KERAS), optimizer=KERAS_ADAM, passes=10, batch=32),
             "a Keras tutorial, known at second hand: its page could not be found again",
@@ -52,7 +52,7 @@ POPULAR = {
             "learning rate, initial weights, grey levels: Keras's defaults, 0 to 1",
         ),
         Popular(
-            "popular-adadelta",
+            "caceres-adadelta",
             "28x28, tanh, average pooling, logistic full layers, Adadelta",
             minibatch.Config(
                 network=ConvNet(size=28, full_squashing="sigmoid", initial=KERAS),
@@ -66,7 +66,7 @@ POPULAR = {
             "Adadelta's rate: 1.0, the default of Keras 2 without TensorFlow, which the page imports",
         ),
         Popular(
-            "popular-padded",
+            "alake-padded",
             "32x32, tanh, average pooling, Adam",
             minibatch.Config(network=ConvNet(initial=KERAS), optimizer=KERAS_ADAM, passes=5, batch=32),
             "R. Alake, Understanding and Implementing LeNet-5 CNN Architecture (Towards Data Science), Keras",
@@ -75,7 +75,7 @@ POPULAR = {
             "learning rate, batch, initial weights: Keras's defaults",
         ),
         Popular(
-            "popular-relu",
+            "udacity-relu",
             "32x32, ReLU, max pooling, Adam",
             minibatch.Config(
                 network=ConvNet(
@@ -91,7 +91,7 @@ POPULAR = {
             unstated="which 5,000 patterns TensorFlow set apart for validation: the last of the training set",
         ),
         Popular(
-            "popular-sigmoid",
+            "d2l-sigmoid",
             "28x28 padded by 2, logistic, average pooling, SGD",
             minibatch.Config(
                 network=ConvNet(squashing="sigmoid", initial=Initial("glorot")),
@@ -104,7 +104,7 @@ POPULAR = {
             "on Fashion-MNIST alone",
         ),
         Popular(
-            "popular-numpy",
+            "harrypnh-numpy",
             "32x32, ReLU, max pooling, SGD in falling rates",
             minibatch.Config(
                 network=ConvNet(pooling="max", squashing="relu", initial=Initial("normal", deviation=0.1, biases=0.01)),
@@ -120,7 +120,7 @@ POPULAR = {
             "nothing; the test set, there standardised by its own mean and deviation, has the training set's here",
         ),
         Popular(
-            "popular-layer-rates",
+            "mattwang44-layer-rates",
             "32x32, tanh, average pooling, RBF units, SDLM by layers",
             lenet_from_scratch.Config(),
             "mattwang44, LeNet-from-Scratch (github.com/mattwang44), NumPy",
@@ -129,7 +129,7 @@ POPULAR = {
             "nothing",
         ),
         Popular(
-            "popular-lush",
+            "lush-three-stages",
             "Lush's, in three stages",
             lush.Config(),
             "C. Yadav, L. Bottou, Cold Case: the Lost MNIST Digits (2019), lenet5.lsh of Lush",

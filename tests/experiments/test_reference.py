@@ -22,7 +22,7 @@ REFERENCE = ROOT / "reference"
 
 @pytest.fixture(scope="module")
 def runs():
-    return store.published("lenet5", REFERENCE).finished
+    return store.published(paper.LENET5, REFERENCE).finished
 
 
 def percent(runs, part):
@@ -49,7 +49,7 @@ def test_rates_of_the_first_pass_are_of_the_papers_size(runs):
     assert max(p["rate_max"] for p in first) <= 2.5e-2
 
 
-@pytest.mark.parametrize("row", paper.ROWS, ids=lambda row: row.experiment)
+@pytest.mark.parametrize("row", paper.ROWS, ids=lambda row: row.name)
 def test_every_classifier_of_fig_9_is_near_the_paper_or_errs_less(row):
     runs = store.published(row.experiment, REFERENCE).finished
     assert np.mean([run.last["test_error_percent"] for run in runs]) <= row.test_error + max(0.3, 0.2 * row.test_error)
@@ -63,7 +63,7 @@ def test_settings_of_the_modern_networks_have_the_fewest_held_out_errors():
 
 
 @pytest.mark.parametrize(
-    "path", sorted(REFERENCE.glob("*/seed-*.json")), ids=lambda path: f"{path.parent.name}-{path.stem}"
+    "path", sorted(REFERENCE.rglob("seed-*.json")), ids=lambda path: path.relative_to(REFERENCE).as_posix()
 )
 def test_every_published_file_says_how_it_was_made(path):
     result = store.read(path)
@@ -75,7 +75,7 @@ def test_every_published_file_says_how_it_was_made(path):
 
 
 def test_published_predictions_count_the_published_errors(mnist):
-    for path in sorted(REFERENCE.glob("*/seed-*.json")):
+    for path in sorted(REFERENCE.rglob("seed-*.json")):
         result = store.read(path)
         if not result.diverged:
             patterns = result.last["test_patterns"]

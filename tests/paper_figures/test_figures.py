@@ -16,13 +16,13 @@ from tests.experiments.harness.test_tables import save
 def load(tmp_path):
     """Three published seeds, with 85, 95 and 120 errors after 20 passes; one more diverged."""
     for seed, errors in enumerate((85, 95, 120)):
-        save(tmp_path / "reference" / "lenet5", seed, errors)
-    save(tmp_path / "reference" / "lenet5", 3, 9000, status="diverged", passes=2)
+        save(tmp_path / "reference" / "fig9/lenet5", seed, errors)
+    save(tmp_path / "reference" / "fig9/lenet5", 3, 9000, status="diverged", passes=2)
     return Loader(("reference",), tmp_path / "results", tmp_path / "reference")
 
 
 def test_curves_are_the_rates_of_the_runs_that_did_not_diverge(load):
-    curves = fig05.curves(load.one("lenet5"))
+    curves = fig05.curves(load.one("fig9/lenet5"))
     np.testing.assert_allclose(curves.test[:, -1], [0.85, 0.95, 1.2])
     np.testing.assert_allclose(curves.test[:, 0], [1.04, 1.14, 1.39])
     np.testing.assert_allclose(curves.train[:, -1], 0.35)
@@ -50,7 +50,7 @@ def test_same_results_same_bytes(load, tmp_path):
 
 
 def test_curves_of_diverged_runs_only(tmp_path):
-    save(tmp_path / "lenet5", 0, 9000, status="diverged", passes=0)
+    save(tmp_path / "fig9/lenet5", 0, 9000, status="diverged", passes=0)
     with pytest.raises(NoResults, match="diverged"):
         fig05.figure(Loader(("reference",), tmp_path, tmp_path))
 
@@ -67,7 +67,7 @@ def test_without_results_one_line_names_the_command(tmp_path, capsys):
     assert main(["fig05", "--reference", str(tmp_path), "--output", str(tmp_path)]) == 2
     err = capsys.readouterr().err
     assert err.count("\n") == 1
-    assert "`python -m experiments run lenet5`" in err
+    assert "`python -m experiments run fig9/lenet5`" in err
     assert list(tmp_path.iterdir()) == []
 
 
@@ -101,7 +101,7 @@ def test_all_draws_what_has_results_and_says_what_has_not(load, tmp_path, capsys
         "ladder",
         "readings",
     ]
-    assert "run size-15000" in lines[1]
+    assert "run training-size/patterns15000" in lines[1]
 
 
 def test_fig08_of_results_that_are_not_there_yet(tmp_path):

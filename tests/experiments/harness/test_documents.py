@@ -29,8 +29,8 @@ def test_without_results_texts_stay_and_pages_are_not_made(load):
 
 def test_readings_page_gets_the_tables_that_have_results(load):
     before = Path("docs/readings.md").read_text(encoding="utf-8")
-    publish(load.reference, "lenet5", 0)
-    publish(load.reference, "reading-links", 0, test=123)
+    publish(load.reference, "fig9/lenet5", 0)
+    publish(load.reference, "readings/coefficient-as-four-links", 0, test=123)
     after = dict(documents.generated(load))[Path("docs/readings.md")]
     block = after.partition("<!-- table readings -->")[2].partition("<!-- end table -->")[0]
     assert "| coefficient counted as four links " in block

@@ -288,9 +288,14 @@ def test_a_rate_cannot_stand_for_a_count():
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["run", "lenet6"], "no experiment called 'lenet6'; there are fake, fixed"),
-        (["show", "lenet6"], "no experiment called 'lenet6'; there are fake, fixed"),
-        (["publish", "lenet6"], "no experiment called 'lenet6'; there are fake, fixed"),
+        (["run", "lenet6"], "no experiment called 'lenet6'; `python -m experiments list` shows all"),
+        (["show", "lenet6"], "no experiment called 'lenet6'; `python -m experiments list` shows all"),
+        (["publish", "lenet6"], "no experiment called 'lenet6'; `python -m experiments list` shows all"),
+        (["list", "faked"], "no experiment called 'faked'; most like it are fake, fixed; `python -m experiments list`"),
+        (
+            ["run", "room/*"],
+            "no experiment matches 'room/*'; `*` does not cross /, `**` does; `python -m experiments list`",
+        ),
         (["table", "lenet6"], "no table called 'lenet6'; there are "),
         (["run", "fake", "--seeds", "3-1"], "'3-1' names a seed twice or none"),
         (["run", "fake", "--seeds", "x"], "'x' are no seeds; write them as 0-9"),
@@ -319,7 +324,80 @@ def test_show_and_list(tmp_path, fakes, capsys):
     assert (shown["config"], shown["key"]) == (FAKE.config, key)
     assert shown["results"] == {"folder": str(tmp_path / "fake" / key), "seeds": "3", "of the present key": True}
     assert main(["list"]) == 0
-    assert re.search(r"^fake +Fake +0-9 +0\.1", capsys.readouterr().out, re.M)
+    assert re.search(r"^  fake +0-9 +0\.1 +Fake$", capsys.readouterr().out, re.M)
+
+
+@pytest.fixture
+def rooms(monkeypatch):
+    """A registry of experiments in rooms."""
+    names = (
+        "fig9/lenet5",
+        "fig9/knn",
+        "readings/sum",
+        "readings/saturation/sum",
+        "readings/mu0.1",
+        "modern/held-out/a",
+    )
+    monkeypatch.setattr(registry, "_import_all", lambda: None)
+    monkeypatch.setattr(registry, "_experiments", {name: replace(FAKE, name=name, title=80 * "T") for name in names})
+    monkeypatch.setattr(registry, "_groups", {"some": ("fig9/knn", "readings/mu0.1")})
+
+
+@pytest.mark.parametrize(
+    ("name", "members"),
+    [
+        ("fig9/lenet5", "fig9/lenet5"),
+        ("lenet5", "fig9/lenet5"),
+        ("some", "fig9/knn readings/mu0.1"),
+        ("readings/*", "readings/sum readings/mu0.1"),
+        ("readings/**", "readings/sum readings/saturation/sum readings/mu0.1"),
+        ("**/sum", "readings/sum readings/saturation/sum"),
+        ("readings/*/sum", "readings/saturation/sum"),
+        ("*/[a-m]*", "fig9/lenet5 fig9/knn readings/mu0.1"),
+        ("**/lenet?", "fig9/lenet5"),
+    ],
+)
+def test_names_stand_for_experiments(rooms, name, members):
+    assert [experiment.name for experiment in registry.members(name)] == members.split()
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("sum", "'sum' may be any of readings/sum, readings/saturation/sum"),
+        ("lenet", "no experiment called 'lenet'; most like it are fig9/lenet5; `python -m experiments list` shows all"),
+        ("readings", "no experiment called 'readings'"),
+        ("lenet*", "no experiment matches 'lenet*'"),
+    ],
+)
+def test_names_that_stand_for_none_or_too_many(rooms, name, message):
+    with pytest.raises(ValueError, match=re.escape(message)):
+        registry.members(name)
+
+
+@pytest.mark.parametrize("name", ["", "Fake", "fig9/", "/fake", "a//b", "a b", "../a", "a/-b", "a.", "a/*"])
+def test_names_that_are_no_paths(name):
+    with pytest.raises(ValueError, match="cannot be called"):
+        replace(FAKE, name=name)
+
+
+def test_lists_of_some_fit_the_screen(rooms, capsys):
+    assert main(["list", "readings/*", "lenet5"]) == 0
+    head, *lines = capsys.readouterr().out.splitlines()
+    assert head.split() == ["seeds", "minutes", "paper,", "%", "row"]
+    assert [line.split()[0] for line in lines] == ["fig9/", "lenet5", "readings/", "mu0.1", "sum"]
+    assert {len(line) for line in lines if line.endswith("…")} == {100}
+
+
+def test_results_lie_in_the_folder_of_the_name(tmp_path, rooms):
+    assert main(["run", "readings/**", "--seeds", "0", "--results", str(tmp_path)]) == 0
+    folders = {path.parents[1].relative_to(tmp_path).as_posix() for path in tmp_path.rglob("seed-0000.json")}
+    assert folders == {"readings/sum", "readings/mu0.1", "readings/saturation/sum"}
+
+
+def test_no_experiment_is_a_folder_of_others():
+    names = list(registry.load())
+    assert not [name for name in names for other in names if other.startswith(f"{name}/")]
 
 
 def test_two_experiments_cannot_share_a_name(fakes):

@@ -19,9 +19,9 @@ from experiments.harness.statistics import change
 from experiments.modern import ladder
 from experiments.modern.held_out import CHOICES, TRIED
 from experiments.modern.ladder import ALONE, LADDER, RATES, VARIANTS, size
+from experiments.modern.popular import NETWORKS
 from experiments.paper import comparison
 from lenet98.evaluation import holm
-from lenet98.modern.popular import POPULAR
 from paper_figures import costs_today
 from paper_figures import ladder as drawing
 from tests.fakes import publish
@@ -56,17 +56,21 @@ RATE = {"optimizer.method", "optimizer.rate", "optimizer.momentum", "optimizer.w
     ("experiment", "against", "fields"),
     [
         *((rung.experiment, rung.against, {"spec.layers"}) for rung in LADDER[1:5]),
-        ("ladder-adamw", "ladder-sgd", RATE),
-        ("ladder-batch-norm", "ladder-adamw", {"network.batch_norm"}),
-        ("ladder-dropout", "ladder-batch-norm", {"network.dropout"}),
-        ("ladder-today", "ladder-elastic", {"network.spec.input_shape", "network.spec.layers"}),
-        *((idea.experiment, "lenet5", {"spec.layers"}) for idea in (ALONE[2], ALONE[3], ALONE[4])),
-        ("alone-wider", "lenet5", {"spec.input_shape", "spec.layers"}),
-        ("alone-adamw", "alone-sgd", RATE),
-        ("alone-batch-norm", "alone-adamw", {"network.batch_norm"}),
-        ("alone-dropout", "alone-adamw", {"network.dropout"}),
-        ("reverse-sdlm", "ladder-relu", {"spec.input_shape", "spec.layers"}),
-        ("alone-wider-slow", "alone-wider", {"etas"}),
+        ("modern/ladder/adamw", "modern/ladder/sgd", RATE),
+        ("modern/ladder/batch-norm", "modern/ladder/adamw", {"network.batch_norm"}),
+        ("modern/ladder/dropout", "modern/ladder/batch-norm", {"network.dropout"}),
+        (
+            "modern/ladder/wider-deeper",
+            "modern/ladder/elastic-distortions",
+            {"network.spec.input_shape", "network.spec.layers"},
+        ),
+        *((idea.experiment, "fig9/lenet5", {"spec.layers"}) for idea in (ALONE[2], ALONE[3], ALONE[4])),
+        ("modern/alone/wider-deeper", "fig9/lenet5", {"spec.input_shape", "spec.layers"}),
+        ("modern/alone/adamw", "modern/alone/sgd", RATE),
+        ("modern/alone/adamw-batch-norm", "modern/alone/adamw", {"network.batch_norm"}),
+        ("modern/alone/adamw-dropout", "modern/alone/adamw", {"network.dropout"}),
+        ("modern/reverse/today-sdlm", "modern/ladder/relu", {"spec.input_shape", "spec.layers"}),
+        ("modern/alone/wider-deeper-eta0.25", "modern/alone/wider-deeper", {"etas"}),
     ],
 )
 def test_one_change_at_a_time(experiment, against, fields):
@@ -76,15 +80,15 @@ def test_one_change_at_a_time(experiment, against, fields):
 
 def test_distortions_are_added_and_nothing_else():
     for experiment, against, field in (
-        ("ladder-affine", "ladder-dropout", "affine"),
-        ("ladder-elastic", "ladder-affine", "elastic"),
-        ("alone-elastic", "alone-adamw", "elastic"),
+        ("modern/ladder/affine-distortions", "modern/ladder/dropout", "affine"),
+        ("modern/ladder/elastic-distortions", "modern/ladder/affine-distortions", "elastic"),
+        ("modern/alone/adamw-elastic-distortions", "modern/alone/adamw", "elastic"),
     ):
         assert {name.partition(".")[0] for name in changed(experiment, against)} == {field}
 
 
 def test_mini_batches_keep_the_network_its_reading_and_the_grey_levels_of_the_rung_before():
-    sgd, before = registry.named("ladder-sgd").config, registry.named("ladder-relu").config
+    sgd, before = registry.named("modern/ladder/sgd").config, registry.named("modern/ladder/relu").config
     assert (sgd.network.spec, sgd.network.reading) == (before.spec, before.reading)
     assert (sgd.levels, sgd.passes, sgd.train_size) == ((-0.1, 1.175), len(before.etas), before.train_size)
     # eta falls from 5e-4 to 1e-5 in 20 passes, and so does the rate.
@@ -109,33 +113,37 @@ def test_settings_in_use_are_among_those_that_are_tried_on_held_out_patterns():
         assert choice.used in [value for value, _ in choice.experiments.values()]
         for name in choice.experiments:
             config = registry.named(name).config
-            learnt = 15_000 if name.startswith("held-wider") else 50_000
+            learnt = 15_000 if "wider" in name else 50_000
             assert (config.train_size, config.held_out) == (learnt, 60_000 - learnt)
 
 
 def test_held_out_runs_differ_from_their_rungs_in_what_is_learnt_alone():
-    for name, rung in ((f"held-ladder-adamw-{RATES[ladder.LAST.name, 'adamw']:g}", "ladder-adamw"),
-                       (f"held-alone-sgd-{RATES['lenet5', 'sgd']:g}", "alone-sgd"),
-                       (f"held-ladder-dropout-{ladder.DROPOUT:g}", "ladder-dropout")):  # fmt: skip
-        assert changed(name, rung) == {"train_size", "held_out"}
+    for name, rung in (
+        (f"ladder-adamw-rate{RATES[ladder.LAST.name, 'adamw']:g}", "modern/ladder/adamw"),
+        (f"1998-sgd-rate{RATES['lenet5', 'sgd']:g}", "modern/alone/sgd"),
+        (f"ladder-dropout{ladder.DROPOUT:g}", "modern/ladder/dropout"),
+    ):
+        assert changed(f"modern/held-out/{name}", rung) == {"train_size", "held_out"}
 
 
 def test_the_group_is_all_that_its_tables_show_within_ninety_minutes(tmp_path, capsys):
     names = {experiment.name for experiment in comparison.experiments(["modern"])}
-    assert names == {variant.experiment for variant in VARIANTS} | set(POPULAR)
+    assert names == {variant.experiment for variant in VARIANTS} | set(NETWORKS)
     assert main(["plan", "modern", "--seeds", "0", "--jobs", "2", "--results", str(tmp_path)]) == 0
     plan = capsys.readouterr().out.splitlines()[-1]
     assert float(plan.partition("about ")[2].split()[0]) < 90
     with pytest.raises(ValueError, match="already something called modern"):
         registry.register_group("modern", [])
-    with pytest.raises(ValueError, match=r"'ladder-lstm'; most like it are ladder-.*; there are .*ladder-softmax"):
-        comparison.experiments(["ladder-lstm"])
+    with pytest.raises(
+        ValueError, match=r"'ladder/softmx'; most like it are modern/ladder/softmax, .*, .*; `python -m"
+    ):
+        comparison.experiments(["ladder/softmx"])
 
 
 def test_reproducing_the_group_shows_its_tables_first_the_ladder(tmp_path):
     for names, shown in ((["modern"], "ladder alone reverse popular"), (["fig9"], "fig9 fig5 lenet5")):
         assert [name for name, _ in _reproduced(Namespace(names=names))] == shown.split()
-    publish(tmp_path, "ladder-relu", 0, predictions=np.zeros(10_000))
+    publish(tmp_path, "modern/ladder/relu", 0, predictions=np.zeros(10_000))
     load = Loader(("reference",), tmp_path, tmp_path)
     assert ladder.status(load) == "The ladder: 1 of 13 rungs"
 
@@ -144,20 +152,20 @@ def test_reproducing_the_group_shows_its_tables_first_the_ladder(tmp_path):
 
 
 def test_another_device_is_another_experiment(tmp_path):
-    here = registry.named("ladder-sgd")
+    here = registry.named("modern/ladder/sgd")
     there = registry.on_device(here, "cuda")
     assert there.config.device == "cuda"
     assert there.identity().key != here.identity().key
     assert registry.on_device(here, "cpu").identity() == here.identity()
-    online = registry.named("ladder-relu")
+    online = registry.named("modern/ladder/relu")
     assert registry.on_device(online, "cuda") is online
-    command = "python -m experiments run ladder-sgd --seeds 3"
+    command = "python -m experiments run modern/ladder/sgd --seeds 3"
     assert Job(here, 3, here.identity(), tmp_path).command == command
     assert Job(there, 3, there.identity(), tmp_path).command == f"{command} --device cuda"
 
 
 def test_tables_never_read_two_devices_together(tmp_path):
-    here = registry.named("ladder-sgd")
+    here = registry.named("modern/ladder/sgd")
     for device, errors in (("cpu", 100), ("cuda", 200)):
         experiment = registry.on_device(here, device)
         identity = experiment.identity()
@@ -171,10 +179,10 @@ def test_tables_never_read_two_devices_together(tmp_path):
 
 def test_wrong_devices_are_one_line_that_lists_what_exists(monkeypatch, capsys):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    assert main(["run", "ladder-sgd", "--device", "cuda"]) == 2
+    assert main(["run", "modern/ladder/sgd", "--device", "cuda"]) == 2
     assert capsys.readouterr().err == "experiments: --device is 'cuda'; this machine has cpu\n"
     with pytest.raises(SystemExit):
-        main(["run", "ladder-sgd", "--device", "tpu"])
+        main(["run", "modern/ladder/sgd", "--device", "tpu"])
     error = capsys.readouterr().err
     assert error.count("\n") == 1
     assert "'cpu', 'cuda'" in error
@@ -200,43 +208,43 @@ def load(tmp_path, mnist):
             predictions = answers(mnist.test_labels, np.arange(count))
             publish(tmp_path, name, seed, test=count, train=[1.0], seconds=60, predictions=predictions)
 
-    result("lenet5", 100, 102, 106)
-    result("ladder-full-c3", 90, 93, 94)
-    result("ladder-max", 60, 62, 66)
-    result("alone-adamw", 150, 162, 176, first=5)
-    result("alone-dropout", 120, first=5)
-    result("popular-relu", 95, 97)
+    result("fig9/lenet5", 100, 102, 106)
+    result("modern/ladder/full-c3", 90, 93, 94)
+    result("modern/ladder/max-pooling", 60, 62, 66)
+    result("modern/alone/adamw", 150, 162, 176, first=5)
+    result("modern/alone/adamw-dropout", 120, first=5)
+    result("popular/udacity-relu", 95, 97)
     return Loader(("reference",), tmp_path / "results", tmp_path)
 
 
 def test_change_is_paired_where_seeds_are_shared_and_else_welchs(load):
-    paired = change(load.one("ladder-full-c3"), load.one("lenet5"))
+    paired = change(load.one("modern/ladder/full-c3"), load.one("fig9/lenet5"))
     # 10, 9 and 12 fewer: mean 31/3, variance 7/3, Student's t of 2 degrees of freedom 4.303.
     half = 4.3027 * (7 / 9) ** 0.5 / 100
     assert paired.mean == pytest.approx(-0.31 / 3)
     assert paired.interval == pytest.approx((-0.31 / 3 - half, -0.31 / 3 + half), abs=1e-5)
     assert paired.method == "paired"
-    welch = change(load.one("alone-adamw"), load.one("lenet5"))
+    welch = change(load.one("modern/alone/adamw"), load.one("fig9/lenet5"))
     assert welch.method == "Welch"
     assert welch.mean == pytest.approx((488 / 3 - 308 / 3) / 100)
     assert 0 < welch.interval[0] < welch.mean < welch.interval[1]
-    single = change(load.one("alone-dropout"), load.one("lenet5"))
+    single = change(load.one("modern/alone/adamw-dropout"), load.one("fig9/lenet5"))
     assert (single.interval, single.method) == (None, "")
 
 
 def test_ladder(load):
     made = tables.named("ladder")(load)
     records = {record["experiment"]: record for record in json.loads(made.render("json"))}
-    assert list(records) == ["lenet5", "ladder-full-c3", "ladder-max"]
-    full = records["ladder-full-c3"]
+    assert list(records) == ["fig9/lenet5", "modern/ladder/full-c3", "modern/ladder/max-pooling"]
+    full = records["modern/ladder/full-c3"]
     assert (full["parameters"], full["multiply_accumulates"], full["passes"]) == (60_900, 418_096, 20)
     assert (full["seconds"], full["change"]) == (60, pytest.approx(-0.31 / 3))
     # The median runs miss 102 and 93, the 93 by both: 9 against none, 2 / 2^9.
     assert full["mcnemar_p"] == full["mcnemar_p_holm"] == pytest.approx(2 / 2**9)
-    assert records["ladder-max"]["change"] is None  # there is no average pooling to be against
+    assert records["modern/ladder/max-pooling"]["change"] is None  # there is no average pooling to be against
     assert "against" not in made.header
     assert made.body[1][:2] == ["full C3", "Every map of C3 reads all of S2, not Table I's."]
-    assert "Without results yet: ladder-average, ladder-softmax" in " ".join(made.notes)
+    assert "Without results yet: modern/ladder/average-pooling, modern/ladder/softmax" in " ".join(made.notes)
     for form in tables.FORMATS:
         assert "full C3" in made.render(form)
 
@@ -258,33 +266,34 @@ def test_alone_and_reverse_name_what_they_are_against(load):
 def test_held_rates_says_whether_the_best_is_in_use(tmp_path):
     used = RATES[ladder.LAST.name, "sgd"]
     others = [rate for rate in TRIED[ladder.LAST.name, "sgd"] if rate != used]
-    publish(tmp_path, f"held-ladder-sgd-{used:g}", 0, test=100)
-    publish(tmp_path, f"held-ladder-sgd-{others[0]:g}", 0, test=120)
+    publish(tmp_path, f"modern/held-out/ladder-sgd-rate{used:g}", 0, test=100)
+    publish(tmp_path, f"modern/held-out/ladder-sgd-rate{others[0]:g}", 0, test=120)
     load = Loader(("reference",), tmp_path, tmp_path)
     made = tables.named("held-rates")(load)
     assert [line[1] for line in made.body if "chosen" in line[1]] == [f"{used:g} (chosen)"]
     assert any(f"{used:g}, in use, has the fewest errors" in note for note in made.notes)
-    publish(tmp_path, f"held-ladder-sgd-{others[1]:g}", 0, test=80)
+    publish(tmp_path, f"modern/held-out/ladder-sgd-rate{others[1]:g}", 0, test=80)
     notes = tables.named("held-rates")(load).notes
     assert any(f"{others[1]:g} has fewer errors than {used:g}, which is in use" in note for note in notes)
 
 
 @pytest.mark.parametrize("name", ["ladder", "alone", "reverse", "held-rates"])
 def test_without_results_there_is_no_table(name, tmp_path):
-    publish(tmp_path, "lenet5", 0)
+    publish(tmp_path, "fig9/lenet5", 0)
     with pytest.raises(NoResults, match="nothing is published of"):
         tables.named(name)(Loader(("reference",), tmp_path, tmp_path))
 
 
 def test_sizes_of_all_kinds_of_networks():
-    assert asdict(size("lenet5")) == {"parameters": 60_000, "multiply_accumulates": 328_096, "passes": 20}
-    assert asdict(size("popular-relu")) == {"parameters": 61_706, "multiply_accumulates": 416_520, "passes": 10}
-    assert size("popular-lush").parameters == 51_046
-    assert asdict(size("popular-layer-rates")) == {"parameters": 59_872, "multiply_accumulates": 326_520, "passes": 20}
-    assert size("ladder-batch-norm").parameters == 61_706 + 452
-    assert size("ladder-batch-norm").multiply_accumulates == 416_520
+    assert asdict(size("fig9/lenet5")) == {"parameters": 60_000, "multiply_accumulates": 328_096, "passes": 20}
+    assert asdict(size("popular/udacity-relu")) == {"parameters": 61_706, "multiply_accumulates": 416_520, "passes": 10}
+    assert size("popular/lush-three-stages").parameters == 51_046
+    layer_rates = size("popular/mattwang44-layer-rates")
+    assert asdict(layer_rates) == {"parameters": 59_872, "multiply_accumulates": 326_520, "passes": 20}
+    assert size("modern/ladder/batch-norm").parameters == 61_706 + 452
+    assert size("modern/ladder/batch-norm").multiply_accumulates == 416_520
     with pytest.raises(ValueError, match="knn trains no network"):
-        size("knn")
+        size("fig9/knn")
 
 
 def test_figure_of_the_ladder(load):
@@ -298,7 +307,7 @@ def test_figure_of_the_ladder(load):
 
 
 def test_ladder_writes_a_change_that_is_beyond_its_axis(load, mnist):
-    for name, errors in (("alone-wider", 9026), ("alone-wider-slow", 103)):
+    for name, errors in (("modern/alone/wider-deeper", 9026), ("modern/alone/wider-deeper-eta0.25", 103)):
         predictions = answers(mnist.test_labels, np.arange(errors))
         publish(load.reference, name, 0, test=errors, predictions=predictions)
     _, right = drawing.figure(load).axes
@@ -311,26 +320,28 @@ def test_ladder_writes_a_change_that_is_beyond_its_axis(load, mnist):
 
 def test_figure_of_costs(load):
     points = {point.experiment: point for point in costs_today.points(load)}
-    assert list(points) == ["lenet5", "ladder-full-c3", "ladder-max", "popular-relu"]
-    assert points["popular-relu"].error == pytest.approx(0.96)
+    lenet5, full_c3, maximum, relu = points
+    assert (lenet5, full_c3) == ("fig9/lenet5", "modern/ladder/full-c3")
+    assert (maximum, relu) == ("modern/ladder/max-pooling", "popular/udacity-relu")
+    assert points[relu].error == pytest.approx(0.96)
     left, right = costs_today.figure(load).axes
     # Two networks of 416,520 and one of 418,096 stand in columns, the worst in the middle; LeNet-5 is far from them.
     drawn = {container.lines[0].get_ydata()[0]: container.lines[0].get_xdata()[0] for container in left.containers}
-    places = [drawn[points[name].error] for name in ("lenet5", "popular-relu", "ladder-full-c3", "ladder-max")]
+    places = [drawn[points[name].error] for name in (lenet5, relu, full_c3, maximum)]
     assert places == pytest.approx([328.096, 416.52, 418.096 / 1.07, 416.52 * 1.07])
     assert {container.lines[0].get_xdata()[0] for container in right.containers} == {60}
 
 
 @pytest.mark.parametrize("figure", [drawing, costs_today])
 def test_figures_without_results(figure, tmp_path):
-    publish(tmp_path, "lenet5", 0)
+    publish(tmp_path, "fig9/lenet5", 0)
     with pytest.raises(NoResults):
         figure.figure(Loader(("reference",), tmp_path, tmp_path))
 
 
 def test_outcome_of_a_run_of_1998s_network_in_batches(tmp_path, monkeypatch, mnist):
     monkeypatch.setattr(registry, "load_mnist", lambda data_dir: mnist)
-    experiment = registry.named("alone-sgd")
+    experiment = registry.named("modern/alone/sgd")
     config = replace(experiment.config, train_size=64, passes=1, factors=())
     context = registry.Context(progress=lambda _: None, checkpoint=tmp_path / "run.checkpoint")
     outcome = experiment.run(config, 0, context)

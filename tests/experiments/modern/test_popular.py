@@ -22,12 +22,12 @@ IN_BATCHES = [name for name, popular in POPULAR.items() if isinstance(popular.co
 @pytest.mark.parametrize(
     ("name", "method", "rate", "batch", "passes", "parameters"),
     [
-        ("popular-adam", "adam", 0.001, 32, 10, 44_426),
-        ("popular-adadelta", "adadelta", 1.0, 128, 12, 44_426),  # as its author's own summary counts
-        ("popular-padded", "adam", 0.001, 32, 5, 61_706),
-        ("popular-relu", "adam", 0.001, 128, 10, 61_706),
-        ("popular-sigmoid", "sgd", 0.9, 256, 10, 61_706),
-        ("popular-numpy", "sgd", 0.05, 8, 20, 61_706),
+        ("keras-adam", "adam", 0.001, 32, 10, 44_426),
+        ("caceres-adadelta", "adadelta", 1.0, 128, 12, 44_426),  # as its author's own summary counts
+        ("alake-padded", "adam", 0.001, 32, 5, 61_706),
+        ("udacity-relu", "adam", 0.001, 128, 10, 61_706),
+        ("d2l-sigmoid", "sgd", 0.9, 256, 10, 61_706),
+        ("harrypnh-numpy", "sgd", 0.05, 8, 20, 61_706),
     ],
 )
 def test_settings_are_the_authors(name, method, rate, batch, passes, parameters):
@@ -37,7 +37,7 @@ def test_settings_are_the_authors(name, method, rate, batch, passes, parameters)
 
 
 def test_rates_of_the_numpy_network_are_those_of_its_readme():
-    config = POPULAR["popular-numpy"].config
+    config = POPULAR["harrypnh-numpy"].config
     rates = [minibatch.rate(config, number * config.updates) for number in range(20)]
     expected = [0.05] * 2 + [0.02] * 3 + [0.01] * 3 + [0.005] * 4 + [0.001] * 4 + [0.0005] * 4
     assert rates == pytest.approx(expected)
@@ -52,7 +52,7 @@ def test_standardised_levels_are_those_of_the_padded_training_set(mnist):
 
 @pytest.mark.parametrize("name", POPULAR)
 def test_experiments(name):
-    experiment = registry.named(name)
+    experiment = registry.named(f"popular/{name}")
     assert experiment.seeds == (0, 1, 2, 3, 4)
     identity = experiment.identity()
     if name in IN_BATCHES:
@@ -104,9 +104,9 @@ def test_overlap_is_of_our_interval_with_wilsons():
 
 def test_table(tmp_path):
     for seed in range(3):
-        publish(tmp_path, "lenet5", seed, test=104 + seed)
-        publish(tmp_path, "popular-padded", seed, test=140 + seed, seconds=60)
-    publish(tmp_path, "popular-relu", 0, test=90, seconds=90)
+        publish(tmp_path, "fig9/lenet5", seed, test=104 + seed)
+        publish(tmp_path, "popular/alake-padded", seed, test=140 + seed, seconds=60)
+    publish(tmp_path, "popular/udacity-relu", 0, test=90, seconds=90)
     made = tables.named("popular")(Loader(("reference",), tmp_path / "results", tmp_path))
     assert [line[:4] for line in made.body] == [
         ["LeNet-5 (1998)", "60,000", "340,908", "20"],
@@ -119,12 +119,12 @@ def test_table(tmp_path):
     assert "C3, pooling, squashing, output" in padded[11]
     assert made.body[0][9:] == ["", "", ""]
     assert made.body[2][9:11] == ["", ""]  # its author reports none
-    assert any("Without results yet: popular-adam" in note for note in made.notes)
+    assert any("Without results yet: popular/keras-adam" in note for note in made.notes)
     assert any("Towards Data Science" in note for note in made.notes)
     assert json.loads(made.render("json"))[1]["overlap"] is True
 
 
 def test_without_results_there_is_no_table(tmp_path):
-    publish(tmp_path, "lenet5", 0)
-    with pytest.raises(NoResults, match="run popular-adam"):
+    publish(tmp_path, "fig9/lenet5", 0)
+    with pytest.raises(NoResults, match="run popular/keras-adam"):
         tables.named("popular")(Loader(("reference",), tmp_path, tmp_path))

@@ -296,8 +296,8 @@ def test_bad_configurations_are_named(change, message):
 
 
 def test_the_first_network_is_lenet4_with_distortions():
-    config = registry.named("dist_boosted_lenet4").config
-    assert config.each == registry.named("dist_lenet4").config
+    config = registry.named("fig9/dist_boosted_lenet4").config
+    assert config.each == registry.named("boosting/dist_lenet4").config
     assert config.distortions == FIG7
     assert seed_of(7, 1) == 7
     assert len({seed_of(seed, number) for seed in (0, 9999) for number in (1, 2, 3)}) == 6
@@ -307,7 +307,7 @@ def test_the_first_network_is_lenet4_with_distortions():
 def test_boosting_table(tmp_path):
     extra = {"asked": 0.4, "by_share": [{"share": 0.375, "confidence": 1.8, "errors": 71}]}
     for seed in (0, 1):
-        publish(tmp_path, "dist_boosted_lenet4", seed, test=70 + seed, train=(3, 20, 10, 9), extra=extra)
+        publish(tmp_path, "fig9/dist_boosted_lenet4", seed, test=70 + seed, train=(3, 20, 10, 9), extra=extra)
     made = tables.named("boosting")(Loader(("reference",), tmp_path / "results", tmp_path))
     assert [line[0] for line in made.body][-2:] == [
         "added, where the first is within 1.86", "added, for 37.5% of the patterns"

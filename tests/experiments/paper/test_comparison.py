@@ -40,7 +40,7 @@ def quick(config, seed, context):
 
 def fake(name, minutes=1.0):
     return Experiment(
-        name,
+        f"fig9/{name}",
         name,
         {},
         quick,
@@ -54,7 +54,7 @@ def fake(name, minutes=1.0):
 @pytest.fixture
 def known(monkeypatch):
     """A registry of fakes under the names of all classifiers."""
-    every = {name: fake(name) for name in NAMES}
+    every = {f"fig9/{row.name}": fake(row.name) for row in paper.ROWS}
     monkeypatch.setattr(registry, "_import_all", lambda: None)
     monkeypatch.setattr(registry, "_experiments", every)
     return every
@@ -83,7 +83,7 @@ def result(load, mnist, name, errors, *, seed=0, first=0, late=0, **options):
     scores[wrong] = np.arange(errors)
     scores[wrong[errors - late :]] += 1e6
     publish(
-        load.reference, name, seed, test=errors, train=[1.0], predictions=answers(mnist.test_labels, wrong),
+        load.reference, f"fig9/{name}", seed, test=errors, train=[1.0], predictions=answers(mnist.test_labels, wrong),
         scores=scores, **options,
     )  # fmt: skip
 
@@ -100,7 +100,8 @@ def some(load, mnist):
 
 
 def by_name(made):
-    return {row["experiment"]: row for row in json.loads(made.render("json"))}
+    """Records by the name of the row."""
+    return {row["experiment"].removeprefix("fig9/"): row for row in json.loads(made.render("json"))}
 
 
 # --- what is run, and in which order
@@ -108,36 +109,43 @@ def by_name(made):
 
 def test_headline_first_then_the_quickest_and_the_slowest_last(known, monkeypatch):
     known |= {
-        "dist_vsvm_poly9": fake("dist_vsvm_poly9", 60),
-        "linear": fake("linear", 0.1),
-        "lenet5": fake("lenet5", 9),
+        "fig9/dist_vsvm_poly9": fake("dist_vsvm_poly9", 60),
+        "fig9/linear": fake("linear", 0.1),
+        "fig9/lenet5": fake("lenet5", 9),
     }
-    del known["knn"]  # one that is not there yet
+    del known["fig9/knn"]  # one that is not there yet
     order = [experiment.name for experiment in comparison.experiments(["fig9"])]
-    assert order[:3] == ["lenet5", "dist_lenet5", "linear"]
-    assert order[3:5] == ["deslant_linear", "pairwise_linear"]  # of equal time, in the paper's order
-    assert order[-1] == "dist_vsvm_poly9"
-    assert sorted(order) == sorted(set(NAMES) - {"knn"})
+    assert order[:3] == ["fig9/lenet5", "fig9/dist_lenet5", "fig9/linear"]
+    assert order[3:5] == ["fig9/deslant_linear", "fig9/pairwise_linear"]  # of equal time, in the paper's order
+    assert order[-1] == "fig9/dist_vsvm_poly9"
+    assert sorted(order) == sorted(set(NAMES) - {"fig9/knn"})
 
 
 def test_a_name_given_twice_is_run_once(known):
-    assert [e.name for e in comparison.experiments(["lenet4", "linear", "lenet4"])] == ["lenet4", "linear"]
+    assert [e.name for e in comparison.experiments(["lenet4", "fig9/linear", "fig9/lenet4"])] == [
+        "fig9/lenet4",
+        "fig9/linear",
+    ]
     assert len(comparison.experiments(["linear", "fig9"])) == 27
     with pytest.raises(ValueError, match="no experiment called 'fig99'"):
         comparison.experiments(["fig99"])
 
 
 def test_plan_names_times_the_slowest_and_what_is_there(known, tmp_path, capsys):
-    known |= {"svm_poly4": fake("svm_poly4", 30), "knn": fake("knn", 12), "lenet5": fake("lenet5", 2)}
-    finish(tmp_path, known["linear"])
+    known |= {
+        "fig9/svm_poly4": fake("svm_poly4", 30),
+        "fig9/knn": fake("knn", 12),
+        "fig9/lenet5": fake("lenet5", 2),
+    }
+    finish(tmp_path, known["fig9/linear"])
     assert main(["plan", "fig9", "--jobs", "2", "--results", str(tmp_path)]) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert lines[0].startswith("linear seeds 0: there already")
-    assert lines[1] == "lenet5 seeds 0: no result yet, about 2 minutes"
+    assert lines[0].startswith("fig9/linear seeds 0: there already")
+    assert lines[1] == "fig9/lenet5 seeds 0: no result yet, about 2 minutes"
     # 23 runs of a minute, beside 2 minutes: both cores are free after 12 and 13; then 12 minutes on the one free
     # first, to 24, and 30 on the other, to 43.
-    total = "26 runs, about 43 minutes with --jobs 2; the slowest, in minutes: svm_poly4 (30), knn (12), lenet5 (2)"
-    assert lines[-1] == total
+    slowest = "fig9/svm_poly4 (30), fig9/knn (12), fig9/lenet5 (2)"
+    assert lines[-1] == f"26 runs, about 43 minutes with --jobs 2; the slowest, in minutes: {slowest}"
 
 
 # --- Fig. 9
@@ -149,7 +157,7 @@ def test_fig9_has_every_classifier_in_the_papers_order(some):
     assert [line[1] for line in made.body[:3]] == ["12.00", "8.40", "7.60"]
     assert made.body[1][2:] == [""] * 6
     rows = by_name(made)
-    assert list(rows) == NAMES
+    assert list(rows) == [row.name for row in paper.ROWS]
     lenet5 = rows["lenet5"]
     assert (lenet5["mean"], lenet5["sd"], lenet5["n"]) == (pytest.approx(1.0), pytest.approx(0.05), 3)
     assert lenet5["difference"] == pytest.approx(0.05)
@@ -158,9 +166,9 @@ def test_fig9_has_every_classifier_in_the_papers_order(some):
     assert (rows["knn"]["mean"], rows["knn"]["n"], rows["knn"]["folder"]) == (None, 0, None)
     (lacking,) = [note for note in made.notes if note.startswith("Without results yet")]
     assert lacking.count(",") == 22
-    assert "deslant_linear" in lacking
-    assert "lenet4," not in lacking
-    assert f"`{some.reference}/lenet5`, seeds 0-2, commit cccccccccc" in made.notes[-1]
+    assert "fig9/deslant_linear" in lacking
+    assert "fig9/lenet4," not in lacking
+    assert f"`{some.reference}/fig9/lenet5`, seeds 0-2, commit cccccccccc" in made.notes[-1]
 
 
 @pytest.mark.parametrize("form", tables.FORMATS)
@@ -204,7 +212,7 @@ def test_a_row_that_misses_is_marked_and_points_to_the_diagnosis(load, mnist):
 
 
 def test_both_sources_side_by_side(some):
-    finish(some.results, registry.named("linear"))
+    finish(some.results, registry.named("fig9/linear"))
     both = Loader(("reference", "results"), some.results, some.reference)
     made = tables.named("fig9")(both)
     assert [line[0] for line in made.body[:3]] == ["Linear (reference)", "Linear (results)", "[deslant] Linear"]
@@ -221,7 +229,7 @@ def test_without_any_result_one_line_names_the_command(load, capsys):
 
 
 def test_diverged_runs_only(load):
-    publish(load.reference, "linear", 0, status="diverged")
+    publish(load.reference, "fig9/linear", 0, status="diverged")
     made = tables.named("fig9")(load)
     assert made.body[0][2:5] == ["", "", "0 (+1 diverged)"]
     assert comparison.rejection_curve(comparison.lines(load)[0]) is None
@@ -275,10 +283,10 @@ def test_fig10_by_hand(some, mnist):
     # 105, 95 and 100 errors: r = 56, 46 and 51 (49 left among 9944, 9954 and 9949; 50 would be 0.5023%).
     assert rows["lenet5"]["rejected"] == [56, 46, 51]
     assert rows["lenet5"]["interval"] is not None
-    assert list(rows) == [name for name in NAMES if name == "lenet5" or name in PAPERS_FIG10]
+    assert list(rows) == [row.name for row in paper.ROWS if row.name == "lenet5" or row.name in PAPERS_FIG10]
 
 
-PAPERS_FIG10 = {row.experiment for row in paper.ROWS if row.rejected is not None}
+PAPERS_FIG10 = {row.name for row in paper.ROWS if row.rejected is not None}
 
 
 def test_fig10_marks_lenet5_as_none_of_the_papers(some):
@@ -288,7 +296,7 @@ def test_fig10_marks_lenet5_as_none_of_the_papers(some):
 
 
 def test_runs_without_scores_have_no_rejection(load, mnist):
-    publish(load.reference, "svm_poly4", 0, test=110, predictions=answers(mnist.test_labels, np.arange(110)))
+    publish(load.reference, "fig9/svm_poly4", 0, test=110, predictions=answers(mnist.test_labels, np.arange(110)))
     assert by_name(tables.named("fig10")(load))["svm_poly4"]["n"] == 0
 
 
@@ -296,11 +304,11 @@ def test_runs_without_scores_have_no_rejection(load, mnist):
 
 
 def test_costs_are_those_recorded_or_those_of_the_network(load, monkeypatch):
-    publish(load.reference, "linear", 0, extra={"multiply_accumulates": 4000, "stored": 4010})
+    publish(load.reference, "fig9/linear", 0, extra={"multiply_accumulates": 4000, "stored": 4010})
     for seed, mean in enumerate((450_000, 470_000)):
         extra = {"multiply_accumulates": mean, "stored": 51_000}
-        publish(load.reference, "dist_boosted_lenet4", seed, extra=extra)
-    written = publish(load.reference, "lenet5", 0)
+        publish(load.reference, "fig9/dist_boosted_lenet4", seed, extra=extra)
+    written = publish(load.reference, "fig9/lenet5", 0)
     written.path.write_text(json.dumps({**written.record, "config": {"spec": "lenet5"}}))
     operations, memory = (by_name(tables.named(name)(load)) for name in ("fig11", "fig12"))
     assert (operations["linear"]["ours_thousands"], memory["linear"]["ours_thousands"]) == (4, 4.01)
@@ -312,7 +320,7 @@ def test_costs_are_those_recorded_or_those_of_the_network(load, monkeypatch):
     assert operations["lenet5"]["ours_thousands"] == pytest.approx(328.096)
     assert operations["svm_poly4"]["ours_thousands"] is None
     # The bars of Figs. 11 and 12 that the paper shows: all but four classifiers.
-    assert set(NAMES) - set(operations) == {"deslant_linear", "knn", "mlp_300", "dist_mlp_300"}
+    assert {row.name for row in paper.ROWS} - set(operations) == {"deslant_linear", "knn", "mlp_300", "dist_mlp_300"}
     assert list(operations) == list(memory)
 
 
@@ -382,7 +390,7 @@ def test_fig10_has_bars_and_whole_curves(some):
 
 @pytest.mark.parametrize(("figure", "first"), [(fig11_operations, 4), (fig12_memory, 4)])
 def test_costs_are_drawn_on_a_logarithmic_axis(load, figure, first):
-    publish(load.reference, "linear", 0, extra={"multiply_accumulates": 7840, "stored": 7850})
+    publish(load.reference, "fig9/linear", 0, extra={"multiply_accumulates": 7840, "stored": 7850})
     (axes,) = figure.figure(load).axes
     assert axes.get_xscale() == "log"
     assert len(axes.get_yticks()) == 23
@@ -403,7 +411,7 @@ def test_a_bar_without_a_value_is_not_drawn():
 
 
 def test_reproduce_writes_fig9_after_every_run_and_ends_with_the_tables(load, mnist, capfd):
-    publish(load.reference, "lenet5", 0, test=95)
+    publish(load.reference, "fig9/lenet5", 0, test=95)
     assert main(["reproduce", "linear", "knn", "--seeds", "0", "--jobs", "1"]) == 0
     out, err = capfd.readouterr()
     said = [line for line in out.splitlines() if line.startswith("Fig. 9:")]
@@ -411,16 +419,16 @@ def test_reproduce_writes_fig9_after_every_run_and_ends_with_the_tables(load, mn
     assert len(said) == 3  # after each of the two runs, and at the end
     assert said[-1] == f"Fig. 9: 2 of 27 classifiers in {path}"
     assert "| Linear " in Path(path).read_text()
-    assert "linear seed 0: 1 errors in 100, 1.00% (the paper: 12%)" in out
+    assert "fig9/linear seed 0: 1 errors in 100, 1.00% (the paper: 12%)" in out
     assert "| LeNet-5 " in out.rpartition("Generated by `python -m experiments table fig9")[2]
-    assert "fig5: no results of lenet5 yet" in err
+    assert "fig5: no results of fig9/lenet5 yet" in err
     # Again: nothing to run, the same tables.
     assert main(["reproduce", "linear", "knn"]) == 0
-    assert "knn seeds 0: there already" in capfd.readouterr().out
+    assert "fig9/knn seeds 0: there already" in capfd.readouterr().out
 
 
 def test_a_table_that_cannot_be_written_stops_no_run(load, capsys):
-    finish(load.results, registry.named("linear"))
+    finish(load.results, registry.named("fig9/linear"))
     (load.results / "tables").touch()
     assert main(["reproduce", "linear"]) == 0
     assert "results/tables/fig9.md is not written" in capsys.readouterr().out

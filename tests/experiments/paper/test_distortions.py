@@ -25,13 +25,13 @@ def load(tmp_path):
 
 
 def test_experiments_differ_from_lenet5_in_what_their_names_say():
-    plain, chosen = registry.named("lenet5").config, READINGS[CHOSEN][1]
-    assert registry.named("dist_lenet5").config == replace(chosen, distortions=FIG7)
-    assert registry.named("dist_default").config == replace(plain, distortions=FIG7)
-    assert registry.named("lenet5_chosen").config == chosen
-    assert registry.named("held-1").config.distortions == FIG7
-    assert registry.named("held-none").config.distortions is None
-    assert registry.named(f"{CHOSEN}-0.5").config.distortions.shear == FIG7.shear / 2
+    plain, chosen = registry.named("fig9/lenet5").config, READINGS[CHOSEN][1]
+    assert registry.named("fig9/dist_lenet5").config == replace(chosen, distortions=FIG7)
+    assert registry.named("distortions/default").config == replace(plain, distortions=FIG7)
+    assert registry.named("distortions/j10-curvature-eq8-loss0.05-distort0").config == chosen
+    assert registry.named("distortions/held-out/default").config.distortions == FIG7
+    assert registry.named("distortions/held-out/default-distort0").config.distortions is None
+    assert registry.named(f"{CHOSEN}-distort0.5").config.distortions.shear == FIG7.shear / 2
     for name in HELD_OUT:
         config = registry.named(name).config
         assert (config.train_size, config.held_out, config.etas) == (54_000, 6_000, plain.etas)
@@ -61,13 +61,13 @@ def test_fresh_distortions_are_never_shown_twice(mnist, tmp_path, monkeypatch):
 
 def test_dist_beside_the_paper_with_a_paired_test(load):
     for seed, (plain, distorted) in enumerate(zip(PLAIN, DISTORTED, strict=True)):
-        publish(load.reference, "lenet5", seed, test=plain)
-        publish(load.reference, "dist_lenet5", seed, test=distorted)
-    publish(load.reference, "lenet5", 9, test=500)  # no partner
+        publish(load.reference, "fig9/lenet5", seed, test=plain)
+        publish(load.reference, "fig9/dist_lenet5", seed, test=distorted)
+    publish(load.reference, "fig9/lenet5", 9, test=500)  # no partner
     made = tables.named("dist")(load)
     assert [(line[0], line[1]) for line in made.body] == [("LeNet-5", "0.95"), ("[dist] LeNet-5", "0.80")]
     # Differences -20, -18, -10, -22 errors: mean -17.5, sd 5.26; t = -17.5 / (5.26 / 2) = -6.655, 3 degrees.
-    found = difference(load.one("dist_lenet5"), load.one("lenet5"))
+    found = difference(load.one("fig9/dist_lenet5"), load.one("fig9/lenet5"))
     assert found.seeds == (0, 1, 2, 3)
     assert found.mean == pytest.approx(-0.175)
     assert found.p == pytest.approx(2 * stats.t.sf(6.655, 3), rel=1e-3)
@@ -76,11 +76,11 @@ def test_dist_beside_the_paper_with_a_paired_test(load):
 
 
 def test_diverged_runs_and_single_seeds_have_no_difference(load):
-    publish(load.reference, "lenet5", 0)
-    publish(load.reference, "lenet5", 1)
-    publish(load.reference, "dist_lenet5", 0)
-    publish(load.reference, "dist_lenet5", 1, status="diverged", train=[90.0])
-    assert difference(load.one("dist_lenet5"), load.one("lenet5")) is None
+    publish(load.reference, "fig9/lenet5", 0)
+    publish(load.reference, "fig9/lenet5", 1)
+    publish(load.reference, "fig9/dist_lenet5", 0)
+    publish(load.reference, "fig9/dist_lenet5", 1, status="diverged", train=[90.0])
+    assert difference(load.one("fig9/dist_lenet5"), load.one("fig9/lenet5")) is None
     made = tables.named("dist")(load)
     assert "2 (+" not in made.body[1][4]
     assert made.records[1]["diverged"] == 1
@@ -88,23 +88,24 @@ def test_diverged_runs_and_single_seeds_have_no_difference(load):
 
 def test_held_out_tables_compare_with_their_base(load):
     for seed, (errors, fig7) in enumerate(((66, 54), (60, 60))):
-        publish(load.reference, f"{CHOSEN}-0", seed, test=errors, test_patterns=6_000, train=[3.0, 0.5])
+        publish(load.reference, f"{CHOSEN}-distort0", seed, test=errors, test_patterns=6_000, train=[3.0, 0.5])
         publish(load.reference, CHOSEN, seed, test=fig7, test_patterns=6_000, train=[9.0, 1.5])
-        publish(load.reference, "held-1", seed, test=fig7 + 6 + seed, test_patterns=6_000, train=[9.0, 1.5])
+        default = "distortions/held-out/default"
+        publish(load.reference, default, seed, test=fig7 + 6 + seed, test_patterns=6_000, train=[9.0, 1.5])
     made = tables.named("magnitudes")(load)
     assert [line[:3] for line in made.body] == [["no distortions", "0.50", "1.05"], ["Fig. 7's", "1.50", "0.95"]]
     none, fig7 = json.loads(made.render("json"))
     assert none["less"] == pytest.approx(0.1)
     assert fig7["less"] is None
     assert none["patterns"] == 6_000
-    assert f"{CHOSEN}-0.5, {CHOSEN}-0.75, {CHOSEN}-1.25" in made.notes[2]
+    assert f"{CHOSEN}-distort0.5, {CHOSEN}-distort0.75, {CHOSEN}-distort1.25" in made.notes[2]
     assert made.render("csv").count("\n") == 3
     readings = json.loads(tables.named("held-out")(load).render("json"))
-    assert [row["experiment"] for row in readings] == ["held-1", CHOSEN]
+    assert [row["experiment"] for row in readings] == ["distortions/held-out/default", CHOSEN]
     assert readings[1]["less"] == pytest.approx(-100 * 6.5 / 6_000)
 
 
 def test_magnitudes_need_something_to_compare(load):
     publish(load.reference, CHOSEN, 0, test=60, test_patterns=6_000)
-    with pytest.raises(NoResults, match=f"run {CHOSEN}-0"):
+    with pytest.raises(NoResults, match=f"run {CHOSEN}-distort0"):
         tables.named("magnitudes")(load)

@@ -199,12 +199,12 @@ def test_page_of_published_predictions(mnist, three, tmp_path) -> None:
     with pytest.raises(NoResults, match="dist_lenet5"):
         errors_page(load)
     for seed, predictions in enumerate(three[:2]):
-        publish(tmp_path, "dist_lenet5", seed, predictions=predictions)
-    publish(tmp_path, "dist_lenet5", 2, predictions=three[2], status="diverged")
+        publish(tmp_path, "fig9/dist_lenet5", seed, predictions=predictions)
+    publish(tmp_path, "fig9/dist_lenet5", 2, predictions=three[2], status="diverged")
     text = errors_page(load)
     assert "shares 62 with the 82" in text  # 82 and 41; the diverged network is left out
     assert "without distortions" not in text
-    publish(tmp_path, "lenet5", 4, predictions=three[2])
+    publish(tmp_path, "fig9/lenet5", 4, predictions=three[2])
     text = errors_page(load)
     assert "shares 0 with the 82" in text.split("## Trained without distortions")[1]
     assert "| seed 4 " in text

@@ -9,7 +9,7 @@ from experiments.harness import registry, store, tables
 from experiments.harness.loader import Loader
 from experiments.harness.registry import Context
 from experiments.paper import numbers as paper
-from experiments.paper.fully_connected import EXPERIMENTS, HELD_OUT_MU, RANGES
+from experiments.paper.fully_connected import HELD_OUT_MU, NETWORKS, RANGES
 from experiments.trainers import MEAN_SQUARED_ERROR, FormConfig, train_on_form, training
 from lenet98.data.distortions import FIG7
 from lenet98.data.preprocessing import crop, deslant, in_form, middle, reduce
@@ -23,9 +23,10 @@ SMALL = {"train_size": 1000, "curvature_patterns": 100, "etas": (5e-4,)}
 
 
 def test_rows_of_fig_9_are_there_with_the_recipe_of_the_paper():
-    assert len(EXPERIMENTS) == 9
-    for name in (*EXPERIMENTS, "16x16_lenet1", "lenet4", "lenet4_knn", "lenet4_local", "dist_boosted_lenet4"):
-        experiment = registry.named(name)
+    assert len(NETWORKS) == 9
+    others = ("16x16_lenet1", "lenet4", "lenet4_knn", "lenet4_local", "dist_boosted_lenet4")
+    for name in (*(row.name for row in NETWORKS.values()), *others):
+        experiment = registry.named(f"fig9/{name}")
         assert experiment.title == paper.TITLES[name]
         config = experiment.config
         times = 4 if name == "16x16_lenet1" else 1  # docs/deviations.md
@@ -35,7 +36,7 @@ def test_rows_of_fig_9_are_there_with_the_recipe_of_the_paper():
         assert config.reading == replace(DEFAULT, loss="eq8")
 
 
-@pytest.mark.parametrize("name", EXPERIMENTS)
+@pytest.mark.parametrize("name", NETWORKS)
 def test_titles_name_the_specs(name):
     experiment = registry.named(name)
     assert experiment.title.removeprefix("[dist] ").removeprefix("[deslant] ") == experiment.config.spec.name
@@ -43,16 +44,19 @@ def test_titles_name_the_specs(name):
 
 
 def test_held_out_runs_differ_in_mu_alone():
-    paper_mu, other = (registry.named(f"held-mlp-mu-{mu:g}").config for mu in HELD_OUT_MU)
+    paper_mu, other = (registry.named(f"fully-connected/held-out/mlp_300-mu{mu:g}").config for mu in HELD_OUT_MU)
     assert (paper_mu.train_size, paper_mu.held_out, paper_mu.mu) == (50_000, 10_000, MU)
     assert replace(other, mu=MU) == paper_mu
 
 
 @pytest.mark.parametrize("name", RANGES)
 def test_initial_ranges_are_judged_by_the_row_and_a_change_of_the_range_alone(name):
-    default, appendix = (registry.named(f"held-{name}{suffix}").config for suffix in ("", "-appendix"))
+    default, appendix = (
+        registry.named(f"fully-connected/held-out/{name}-{initial}").config
+        for initial in ("init-default", "init2.4-over-fan-in")
+    )
     assert (default.train_size, default.held_out) == (50_000, 10_000)
-    row = registry.named(name).config
+    row = registry.named(f"fig9/{name}").config
     assert (default.spec, default.reading, default.etas) == (row.spec, row.reading, row.etas)
     assert replace(appendix, reading=default.reading) == default
     assert replace(appendix.reading, init_gain=DEFAULT.init_gain, init_power=DEFAULT.init_power) == default.reading
@@ -60,15 +64,15 @@ def test_initial_ranges_are_judged_by_the_row_and_a_change_of_the_range_alone(na
 
 
 def test_lenet1_is_given_the_passes_that_held_out_patterns_ask_for():
-    short, long = (registry.named(f"held-lenet1-{passes}").config for passes in (20, 80))
+    short, long = (registry.named(f"lenet1-lenet4/held-out/lenet1-passes{passes}").config for passes in (20, 80))
     assert short.etas == ETAS
     assert replace(long, etas=ETAS) == short
-    assert replace(long, train_size=60_000, held_out=0) == registry.named("16x16_lenet1").config
+    assert replace(long, train_size=60_000, held_out=0) == registry.named("fig9/16x16_lenet1").config
 
 
 def test_forms_are_those_of_the_rows():
-    assert registry.named("deslant_20x20_mlp_300").config.form == "deslanted"
-    assert registry.named("16x16_lenet1").config.form == "16x16"
+    assert registry.named("fig9/deslant_20x20_mlp_300").config.form == "deslanted"
+    assert registry.named("fig9/16x16_lenet1").config.form == "16x16"
 
 
 @pytest.fixture
@@ -119,7 +123,7 @@ def test_bad_forms_are_named():
 
 
 def test_a_form_is_part_of_what_results_are_found_by():
-    identity = registry.named("16x16_lenet1").identity()
+    identity = registry.named("fig9/16x16_lenet1").identity()
     assert identity.config["form"] == "16x16"
     assert {field.name for field in fields(Config)} < identity.config.keys()
     assert MEAN_SQUARED_ERROR.loss == identity.config["reading"]["loss"]
@@ -127,7 +131,7 @@ def test_a_form_is_part_of_what_results_are_found_by():
 
 def test_table_says_in_which_pass_the_paper_is_reached(tmp_path):
     """Passes of 480, 460 and 300 errors; the paper's 4.7% is reached in the second."""
-    made = publish(tmp_path, "mlp_300", 0, test=300, train=(9, 5, 2))
+    made = publish(tmp_path, "fig9/mlp_300", 0, test=300, train=(9, 5, 2))
     for entry, errors in zip(made.record["passes"], (480, 460, 300), strict=True):
         entry["test_errors"] = errors
     store.write(made.path, made.record, {})

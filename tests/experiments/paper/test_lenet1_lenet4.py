@@ -214,7 +214,7 @@ def test_impossible_decay_is_refused(decay):
 
 
 def test_experiments_of_lenet4_share_their_training():
-    plain = registry.named("lenet4").config
+    plain = registry.named("fig9/lenet4").config
     assert (plain.spec, plain.reading.loss, plain.distortions) == (LENET4, "eq8", None)
     for name in ("lenet4_knn", "lenet4_local"):
         config = registry.named(name).config
@@ -225,7 +225,7 @@ def test_last_layers_table(tmp_path):
     settings = [{"neighbours": 5, "decay": None, "errors": 90}, {"neighbours": 60, "decay": 10.0, "errors": 80}]
     for seed in (0, 1):
         extra = {"settings": [{**one, "errors": one["errors"] + 10 * seed} for one in settings]}
-        publish(tmp_path, "held-last-layers", seed, test=110, extra=extra)
+        publish(tmp_path, "lenet1-lenet4/held-out/lenet4-last-layer-replaced", seed, test=110, extra=extra)
     made = tables.named("last-layers")(Loader(("reference",), tmp_path / "results", tmp_path))
     assert [line[:2] for line in made.body] == [
         ["its own", "1.10"], ["K-NN, k = 5", "0.95"], ["Local, 60 neighbours, decay 10", "0.85"]

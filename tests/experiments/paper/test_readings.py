@@ -30,13 +30,13 @@ def load(tmp_path):
     """DEFAULT twice the paper's training error, "scale-1" on it; "literal" far off, "init-1" diverged in part."""
     reference = tmp_path / "reference"
     for seed in range(3):
-        publish(reference, "lenet5", seed, train=list(2 * CURVE), test=100 + seed)
-        publish(reference, "reading-literal", seed, train=[90.0] * 20, test=9_000, rates=(7e-4, 0.016), curvature=1e-5)
-        publish(reference, "reading-scale-1", seed, train=list(CURVE), test=120)
-    publish(reference, "lenet5", 7, train=[50.0] * 20, test=500)  # no seed of the study
-    publish(reference, "reading-init-1", 0, train=list(3 * CURVE))
-    publish(reference, "reading-init-1", 1, train=[80.0], rates=(7e-5, 0.032), status="diverged")
-    publish(reference, "reading-sum", 0, train=[], status="diverged")
+        publish(reference, "fig9/lenet5", seed, train=list(2 * CURVE), test=100 + seed)
+        publish(reference, "readings/literal", seed, train=[90.0] * 20, test=9_000, rates=(7e-4, 0.016), curvature=1e-5)
+        publish(reference, "readings/loss1", seed, train=list(CURVE), test=120)
+    publish(reference, "fig9/lenet5", 7, train=[50.0] * 20, test=500)  # no seed of the study
+    publish(reference, "readings/init1-over-sqrt-fan-in", 0, train=list(3 * CURVE))
+    publish(reference, "readings/init1-over-sqrt-fan-in", 1, train=[80.0], rates=(7e-5, 0.032), status="diverged")
+    publish(reference, "readings/sum", 0, train=[], status="diverged")
     return Loader(("reference",), tmp_path / "results", reference)
 
 
@@ -66,17 +66,17 @@ def test_all_but_the_literal_and_named_pairs_vary_one_point():
 
 
 def test_distance_by_hand(load):
-    default, scale_1 = load.one("lenet5").results[:3], load.one("reading-scale-1").results
+    default, scale_1 = load.one("fig9/lenet5").results[:3], load.one("readings/loss1").results
     assert readings.distance(scale_1) == pytest.approx(0, abs=1e-12)
     assert readings.curve_distance(default) == pytest.approx(log(2))
     # The least rate is ten times the paper's, the greatest is the paper's: (ln 10 + 0) / 2.
-    assert readings.rates_distance(load.one("reading-literal").results) == pytest.approx(log(10) / 2)
+    assert readings.rates_distance(load.one("readings/literal").results) == pytest.approx(log(10) / 2)
 
 
 def test_distance_is_of_the_mean_curve_and_of_the_geometric_mean_of_the_rates(tmp_path):
     two = [
-        publish(tmp_path, "lenet5", 0, train=list(0.5 * CURVE), rates=(3.5e-5, 0.016)),
-        publish(tmp_path, "lenet5", 1, train=list(1.5 * CURVE), rates=(14e-5, 0.016)),
+        publish(tmp_path, "fig9/lenet5", 0, train=list(0.5 * CURVE), rates=(3.5e-5, 0.016)),
+        publish(tmp_path, "fig9/lenet5", 1, train=list(1.5 * CURVE), rates=(14e-5, 0.016)),
     ]
     assert readings.distance(two) == pytest.approx(0, abs=1e-12)
     # As far as the paper's one run would be: each run from the other.
@@ -95,7 +95,7 @@ def test_standard_error_is_that_of_a_mean():
 def test_rows_are_default_then_the_nearest_first(load):
     records = json.loads(tables.named("readings")(load).render("json"))
     assert [r["experiment"] for r in records] == [
-        "lenet5", "reading-scale-1", "reading-init-1", "reading-literal", "reading-sum",
+        "fig9/lenet5", "readings/loss1", "readings/init1-over-sqrt-fan-in", "readings/literal", "readings/sum",
     ]  # fmt: skip
     default, scale_1, init_1, literal, failed = records
     assert (default["n"], default["errors"], default["distance"]) == (3, [100, 101, 102], pytest.approx(log(2)))
@@ -112,8 +112,8 @@ def test_rows_are_default_then_the_nearest_first(load):
 
 def test_test_error_has_no_part_in_the_order(load):
     for seed in range(3):
-        publish(load.reference, "reading-scale-1", seed, train=list(CURVE), test=5_000)
-    assert tables.named("readings")(load).records[1]["experiment"] == "reading-scale-1"
+        publish(load.reference, "readings/loss1", seed, train=list(CURVE), test=5_000)
+    assert tables.named("readings")(load).records[1]["experiment"] == "readings/loss1"
 
 
 def test_table_as_it_is_read(load):
@@ -125,23 +125,24 @@ def test_table_as_it_is_read(load):
     assert lines["weights within 1/sqrt F"][4] == "1.6e-2–3.2e-2"
     assert lines["DEFAULT"][5:8] == ["0.00", "0.69", "0.69 (0.00)"]
     assert lines["weights within 1/sqrt F"][-2] == "1 of 2"
-    assert "reading-j-50" in text.split("Without results yet:")[1]
+    assert "readings/j50" in text.split("Without results yet:")[1]
     assert "|ln(ours/paper)|" in text
     assert "loss without the 1/2, by 0.69 (0.00)" in text
-    assert "reference/{lenet5,reading-" in text
+    assert "/fig9/lenet5`" in text
+    assert "/readings/{loss1,literal}`" in text
     assert made.render("csv").count("\n") == 6
     assert made.render("latex")
 
 
 def test_nothing_to_judge(tmp_path):
-    publish(tmp_path, "lenet5", 0)
-    with pytest.raises(NoResults, match="run reading-literal"):
+    publish(tmp_path, "fig9/lenet5", 0)
+    with pytest.raises(NoResults, match="run readings/literal"):
         tables.named("readings")(Loader(("reference",), tmp_path, tmp_path))
 
 
 def test_no_reading_is_nearer(tmp_path):
-    publish(tmp_path, "lenet5", 0)
-    publish(tmp_path, "reading-literal", 0, train=[90.0] * 20)
+    publish(tmp_path, "fig9/lenet5", 0)
+    publish(tmp_path, "readings/literal", 0, train=[90.0] * 20)
     notes = tables.named("readings")(Loader(("reference",), tmp_path, tmp_path)).notes
     assert "No variation is nearer than DEFAULT." in notes
 
@@ -158,8 +159,8 @@ def test_curvature_by_pass(load):
 
 
 def test_no_curvature_by_pass_without_the_default(tmp_path):
-    publish(tmp_path, "reading-literal", 0)
-    with pytest.raises(NoResults, match="run lenet5"):
+    publish(tmp_path, "readings/literal", 0)
+    with pytest.raises(NoResults, match="run fig9/lenet5"):
         tables.named("curvature")(Loader(("reference",), tmp_path, tmp_path))
 
 
@@ -185,7 +186,7 @@ def test_large_weights_saturate_all_units(mnist):
 def test_saturation_table(load):
     looks = [{layer: {"saturated": share, "spread": 0.5} for layer in LAYERS} for share in (0.0, 0.25, 1.0)]
     for seed in range(2):
-        publish(load.reference, "saturation-literal", seed, extra={"looks": looks})
+        publish(load.reference, "readings/saturation/literal", seed, extra={"looks": looks})
     made = tables.named("saturation")(load)
     assert {line[0] for line in made.body} == {"Appendix A to the letter"}
     assert [line[1:3] for line in made.body] == [["0", "0"], ["1", "25"], ["2", "100"]]
@@ -193,7 +194,7 @@ def test_saturation_table(load):
 
 
 def test_saturation_experiments_are_two_passes_of_their_readings():
-    config = registry.named("saturation-literal").config
+    config = registry.named("readings/saturation/literal").config
     assert (config.reading, config.etas) == (LITERAL, (0.0005, 0.0005))
 
 

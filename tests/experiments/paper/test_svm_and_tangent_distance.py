@@ -43,15 +43,15 @@ def outcome(tmp_path_factory):
 
 def test_rows_are_the_papers():
     poly4, rs_poly5, vsvm_poly9 = (
-        registry.named(name).config for name in ("svm_poly4", "rs_svm_poly5", "dist_vsvm_poly9")
+        registry.named(f"fig9/{name}").config for name in ("svm_poly4", "rs_svm_poly5", "dist_vsvm_poly9")
     )
     assert (poly4.degree, poly4.stages) == (4, ("regular",))
     assert (rs_poly5.degree, rs_poly5.stages) == (5, ("regular", "virtual", "reduced"))
     assert (vsvm_poly9.degree, vsvm_poly9.stages) == (9, ("regular", "virtual"))
-    for config in (poly4, rs_poly5, vsvm_poly9, registry.named("16x16_tangent_distance").config):
+    for config in (poly4, rs_poly5, vsvm_poly9, registry.named("fig9/16x16_tangent_distance").config):
         assert (config.train_size, config.held_out) == (60_000, 0)
     for name in ("svm_poly4", "rs_svm_poly5", "dist_vsvm_poly9", "16x16_tangent_distance"):
-        assert registry.named(name).deterministic
+        assert registry.named(f"fig9/{name}").deterministic
 
 
 def test_reduced_set_costs_what_fig_11_shows():
@@ -66,17 +66,17 @@ def test_tangent_distance_costs_what_fig_11_shows():
 
 
 def test_choices_are_made_on_training_patterns():
-    for row, choices in (
-        ("svm_poly4", svm.CHOICES),
-        ("rs_svm_poly5", svm.CHOICES),
-        ("dist_vsvm_poly9", svm.CHOICES),
-        ("16x16_tangent_distance", tangent_distance.CHOICES),
+    for row, choices, chosen in (
+        ("svm_poly4", svm.CHOICES, "svm/held-out/poly4-coef0-0-c10"),
+        ("rs_svm_poly5", svm.CHOICES, "svm/held-out/poly5-coef0-0.3-shifts4-reduced"),
+        ("dist_vsvm_poly9", svm.CHOICES, "svm/held-out/poly9-coef0-1-shifts8"),
+        ("16x16_tangent_distance", tangent_distance.CHOICES, "tangent-distance/held-out/sigma0.5-candidates300"),
     ):
-        config = registry.named(row).config
-        size = choices[f"choice-{row}"][1].train_size
+        config = registry.named(f"fig9/{row}").config
+        size = choices[chosen][1].train_size
         assert size <= 50_000
         # What was chosen is what the row has.
-        assert choices[f"choice-{row}"][1] == replace(config, train_size=size, held_out=10_000)
+        assert choices[chosen][1] == replace(config, train_size=size, held_out=10_000)
         assert all(config.held_out == 10_000 for _, config in choices.values())
 
 
@@ -157,15 +157,15 @@ def test_tangent_distance_runs_and_says_how_far_it_is(tmp_path):
 
 def test_tables_of_choices(tmp_path):
     load = Loader(("reference",), tmp_path / "results", tmp_path)
-    for name in ("machines", "tangents"):
-        with pytest.raises(NoResults, match="run choice-"):
+    for name, room in (("machines", "svm"), ("tangents", "tangent-distance")):
+        with pytest.raises(NoResults, match=f"run {room}/held-out/"):
             tables.named(name)(load)
     stages = [
         {"stage": "regular", "test_errors": 300, "vectors": [100] * 10},
         {"stage": "virtual", "test_errors": 200, "vectors": [250] * 10},
         {"stage": "reduced", "test_errors": 210, "vectors": [83] * 10},
     ]
-    publish(tmp_path, "choice-rs_svm_poly5", 0, test=210, extra={"stages": stages})
+    publish(tmp_path, "svm/held-out/poly5-coef0-0.3-shifts4-reduced", 0, test=210, extra={"stages": stages})
     made = tables.named("machines")(load)
     assert [(line[1], line[2], line[4]) for line in made.body] == [
         ("support vectors", "3.00", "1,000"),
@@ -173,7 +173,7 @@ def test_tables_of_choices(tmp_path):
         ("reduced set", "2.10", "830"),
     ]
     by_k = {str(k): 100 + k for k in (1, 2, 3, 4, 5, 7)}
-    publish(tmp_path, "choice-16x16_tangent_distance", 0, test=104, extra={"errors_by_k": by_k})
+    publish(tmp_path, "tangent-distance/held-out/sigma0.5-candidates300", 0, test=104, extra={"errors_by_k": by_k})
     made = tables.named("tangents")(load)
     assert made.body[0][1:] == ["1.01", "1.02", "1.03", "1.04", "1.05", "1.07"]
     assert [record["k"] for record in made.records] == [1, 2, 3, 4, 5, 7]

@@ -15,9 +15,9 @@ from tests.fakes import publish
 def load(tmp_path):
     """Two seeds each of 15,000, 60,000 and with distortions; none of 30,000."""
     for experiment, size, errors in (
-        ("size-15000", 15_000, (160, 180)),
-        ("lenet5", 60_000, (90, 110)),
-        ("dist_lenet5", 60_000, (80, 90)),
+        ("training-size/patterns15000", 15_000, (160, 180)),
+        ("fig9/lenet5", 60_000, (90, 110)),
+        ("fig9/dist_lenet5", 60_000, (80, 90)),
     ):
         for seed, test in enumerate(errors):
             publish(tmp_path, experiment, seed, test=test, train=[4.0, 0.2], train_patterns=size)
@@ -26,14 +26,14 @@ def load(tmp_path):
 
 def test_sizes_are_the_papers_and_differ_from_lenet5_in_nothing_else():
     for size in (15_000, 30_000):
-        config = registry.named(f"size-{size}").identity().config
-        assert config == {**registry.named("lenet5").identity().config, "train_size": size}
+        config = registry.named(f"training-size/patterns{size}").identity().config
+        assert config == {**registry.named("fig9/lenet5").identity().config, "train_size": size}
 
 
 def test_as_many_updates_as_on_all_patterns():
     for size, times in ((15_000, 4), (30_000, 2)):
-        config = registry.named(f"size-{size}-updates").identity().config
-        etas = registry.named("lenet5").identity().config["etas"]
+        config = registry.named(f"training-size/patterns{size}-passes{20 * times}").identity().config
+        etas = registry.named("fig9/lenet5").identity().config["etas"]
         assert config["etas"][::times] == config["etas"][times - 1 :: times] == etas
         assert len(config["etas"]) * size == 20 * 60_000
 
@@ -53,8 +53,8 @@ def test_table(load):
 
 
 def test_without_a_smaller_set_there_is_no_table(tmp_path):
-    publish(tmp_path, "lenet5", 0)
-    with pytest.raises(NoResults, match="run size-15000"):
+    publish(tmp_path, "fig9/lenet5", 0)
+    with pytest.raises(NoResults, match="run training-size/patterns15000"):
         tables.named("fig6")(Loader(("reference",), tmp_path, tmp_path))
 
 
@@ -73,7 +73,7 @@ def test_figure_has_the_papers_points_and_ours(load):
 
 
 def test_figure_without_distorted_runs_keeps_the_papers_point(load):
-    for path in (load.reference / "dist_lenet5").iterdir():
+    for path in (load.reference / "fig9/dist_lenet5").iterdir():
         path.unlink()
     (axes,) = fig06.figure(load).axes
     assert "Test,\nwith distortions, paper" in [line.get_label() for line in axes.lines]

@@ -19,31 +19,31 @@ def test_lenet5_is_lenet5():
 
 
 def test_what_people_write_has_no_table_no_trained_subsampling_and_no_rbf_units():
-    marked = set(differences("popular-padded"))
+    marked = set(differences("alake-padded"))
     assert {"C3", "pooling", "squashing", "output", "loss", "optimiser", "batch", "initial weights"} <= marked
     assert not marked & {"input", "C1", "full layers"}
-    assert facts("popular-padded")["C3"] == "16 maps, 5x5, every map"
-    assert "input" in differences("popular-adam")
+    assert facts("alake-padded")["C3"] == "16 maps, 5x5, every map"
+    assert "input" in differences("keras-adam")
 
 
 def test_lushs_network_is_lenet5s_up_to_c5():
-    marked = differences("popular-lush")
+    marked = differences("lush-three-stages")
     assert [point for point in marked if point not in ("parameters", "connections")] == [
         "preprocessing", "full layers", "output", "optimiser", "rate", "passes", "order", "initial weights"
     ]  # fmt: skip
     # eq. 8 is as much the paper's as eq. 9.
-    assert facts("popular-lush")["loss"] == "mean squared error (eq. 8)"
+    assert facts("lush-three-stages")["loss"] == "mean squared error (eq. 8)"
 
 
 def test_one_rate_a_layer_is_all_but_lenet5s_network():
-    marked = differences("popular-layer-rates")
+    marked = differences("mattwang44-layer-rates")
     assert marked == [
         "pooling", "full layers", "optimiser", "rate", "batch", "order", "initial weights", "parameters", "connections"
     ]  # fmt: skip
     # Neither coefficients and biases of S2 and S4 (12 and 32) nor the biases of F6.
-    assert facts("popular-layer-rates")["parameters"] == f"{60_000 - 44 - 84:,}"
+    assert facts("mattwang44-layer-rates")["parameters"] == f"{60_000 - 44 - 84:,}"
     # Nor the links of their biases, one of each unit of S2 and S4, and 84 of F6.
-    assert facts("popular-layer-rates")["connections"] == f"{340_908 - 1_176 - 400 - 84:,}"
+    assert facts("mattwang44-layer-rates")["connections"] == f"{340_908 - 1_176 - 400 - 84:,}"
 
 
 @pytest.mark.parametrize("name", [*SPECS, *POPULAR])
@@ -58,20 +58,20 @@ def test_lenet1_reads_a_table_of_its_own():
 
 
 def test_the_table_marks_what_differs_and_judges():
-    text = side_by_side(["popular-relu", "lenet5"])
+    text = side_by_side(["udacity-relu", "lenet5"])
     lines = {line.split("  ")[0]: line for line in text.splitlines()}
     assert "* ReLU" in lines["squashing"]
     assert "*" not in lines["C1"]
-    assert "popular-relu is not LeNet-5: other C3, pooling, squashing, output, parameters" in text
+    assert "udacity-relu is not LeNet-5: other C3, pooling, squashing, output, parameters" in text
     assert "lenet5 is LeNet-5." in text
 
 
 def test_command(capsys):
-    assert cli.main(["compare", "popular-sigmoid", "popular-lush"]) == 0
+    assert cli.main(["compare", "d2l-sigmoid", "lush-three-stages"]) == 0
     out = capsys.readouterr().out
-    assert out.splitlines()[0].split() == ["lenet5", "(1998)", "popular-sigmoid", "popular-lush"]
+    assert out.splitlines()[0].split() == ["lenet5", "(1998)", "d2l-sigmoid", "lush-three-stages"]
     assert cli.main(["compare", "lenet6"]) == 2
     error = capsys.readouterr().err
     assert "no network called 'lenet6'; there are lenet5, lenet1" in error
-    assert "popular-lush" in error
+    assert "lush-three-stages" in error
     assert error.count("\n") == 1
