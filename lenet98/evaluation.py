@@ -30,7 +30,10 @@ class Summary(NamedTuple):
     sd: float
     """Sample standard deviation (divisor n - 1); NaN for one run."""
     interval: Interval
-    """95%, of the mean over seeds (Student's t); for one run, of its rate over patterns (Wilson)."""
+    """95%, of the mean over seeds (Student's t); for one run, of its rate over patterns (Wilson).
+
+    Student's may reach beyond 0 or 1: then the runs are too unlike for it, and are better listed.
+    """
 
 
 def predict(distances: NDArray[np.floating[Any]]) -> NDArray[np.intp]:
@@ -154,7 +157,7 @@ def holm(p_values: Sequence[float]) -> list[float]:
 def summary(rates: Sequence[float], patterns: int = 10_000) -> Summary:
     """Mean, spread and 95% interval of the error rates (fractions) of runs that differ in their seed.
 
-    The interval is Student's over several runs, cut off at 0 and 1, and Wilson's for a single one.
+    The interval is Student's over several runs, and Wilson's for a single one.
 
     Parameters
     ----------
@@ -171,7 +174,7 @@ def summary(rates: Sequence[float], patterns: int = 10_000) -> Summary:
         return Summary(1, mean, float("nan"), wilson(round(mean * patterns), patterns))
     sd = float(np.std(rates, ddof=1))
     half = float(stats.t.ppf((1 + CONFIDENCE) / 2, n - 1)) * sd / n**0.5
-    return Summary(n, mean, sd, Interval(max(mean - half, 0.0), min(mean + half, 1.0)))
+    return Summary(n, mean, sd, Interval(mean - half, mean + half))
 
 
 class Difference(NamedTuple):

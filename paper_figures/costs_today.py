@@ -62,13 +62,13 @@ def points(load: Loader) -> list[Point]:
     found = []
     for name, runs in there.items():
         row, time = tables.test_row(runs, TITLES[name], None), seconds(runs)
-        if row.mean is not None and row.interval is not None and time is not None:
-            found.append(Point(name, row.mean, row.interval, size(name).multiply_accumulates, time))
+        if row.mean is not None and row.drawn is not None and time is not None:
+            found.append(Point(name, row.mean, row.drawn, size(name).multiply_accumulates, time))
     return found
 
 
 def draw(found: Sequence[Point]) -> Figure:
-    """Error with its 95% interval against both costs, on logarithmic axes."""
+    """Error with its 95% interval over seeds and patterns against both costs, on logarithmic axes."""
     with style():
         drawing = Figure(figsize=(7.2, 3.4), layout="constrained")
         left, right = drawing.subplots(1, 2, sharey=True)

@@ -21,9 +21,9 @@ def figure(load: Loader) -> Figure:
 
 
 def bars(found: Sequence[Line]) -> list[Bar]:
-    """A bar for every classifier, in percent, with the 95% interval of ours."""
+    """A bar for every classifier, in percent, with the 95% interval of ours, over seeds and patterns."""
     rows = [line.test for line in found]
-    return [Bar(row.row, row.paper, row.mean, row.interval) for row in rows]
+    return [Bar(row.row, row.paper, row.mean, row.drawn) for row in rows]
 
 
 def draw(shown: Sequence[Bar]) -> Figure:

@@ -32,7 +32,7 @@ def _alone(load: Loader) -> list[Line]:
 
 
 def draw(ladder: Sequence[Line], alone: Sequence[Line]) -> Figure:
-    """Rungs from top to bottom: error with its 95% interval, and the change of each idea alone with that of its own."""
+    """Rungs from top to bottom: error, and each idea's change alone, with 95% intervals over seeds and patterns."""
     titles = [rung.title for rung in LADDER]
     with style():
         drawing = Figure(figsize=(7.0, 0.8 + ROW * len(titles)), layout="constrained")
@@ -46,7 +46,7 @@ def draw(ladder: Sequence[Line], alone: Sequence[Line]) -> Figure:
 
 def _errors(axes: Axes, found: Sequence[Line], titles: Sequence[str]) -> None:
     rows = [line.row for line in found]
-    shown = [(titles.index(row.row), row.mean, row.interval) for row in rows if row.mean is not None]
+    shown = [(titles.index(row.row), row.mean, row.drawn) for row in rows if row.mean is not None]
     axes.plot([error for _, error, _ in shown], [place for place, _, _ in shown], color="0.8", zorder=1)
     for place, error, interval in shown:
         _interval(axes, place, error, interval, PAPER if place == 0 else TEST)

@@ -89,8 +89,7 @@ def differences(before: Identity, now: Identity) -> list[str]:
     old, new = dict(_leaves(before.config)), dict(_leaves(now.config))
     words = [
         f"config {name} changed from {json.dumps(old.get(name))} to {json.dumps(new.get(name))}"
-        for name in {**old, **new}
-        if old.get(name) != new.get(name)
+        for name in changed(before.config, now.config)
     ]
     if before.data != now.data:
         words.append(f"data changed from {before.data} to {now.data}")
@@ -102,6 +101,12 @@ def differences(before: Identity, now: Identity) -> list[str]:
         if before.numerics.get(name) != version and before.family == now.family
     ]
     return words
+
+
+def changed(before: Json, now: Json) -> list[str]:
+    """The dotted names of the fields in which two configurations differ."""
+    old, new = dict(_leaves(before)), dict(_leaves(now))
+    return [name for name in {**old, **new} if old.get(name) != new.get(name)]
 
 
 def _leaves(value: Any, name: str = "") -> Iterator[tuple[str, Any]]:

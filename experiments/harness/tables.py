@@ -1,8 +1,10 @@
 """Tables: results joined with the paper's numbers, as Markdown, CSV, LaTeX or JSON.
 
 A table is a function from a `Loader` to a `Table`, registered under its name.  The headline is the last pass of a run,
-never its best one.  An error over several seeds has its mean, standard deviation and Student's 95% interval; that of a
-single run has Wilson's interval.  Diverged runs are counted beside the mean, never in it.
+never its best one.  An error over several seeds has its mean, standard deviation and two 95% intervals, over seeds and
+over seeds and patterns; that of a single run has Wilson's interval, over patterns.  Where some runs failed and others
+did not there is no mean to speak of, and the error of each is listed.  Diverged runs are counted beside the mean, never
+in it.
 """
 
 from __future__ import annotations
@@ -11,13 +13,13 @@ import csv
 import io
 import json
 from collections.abc import Callable, Container, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
 from tabulate import tabulate
 
-from experiments.harness import provenance, registry
+from experiments.harness import provenance, registry, statistics
 from experiments.harness.identity import Json
 from experiments.harness.loader import Loader
 from experiments.harness.plan import format_seeds
@@ -67,7 +69,7 @@ def _distinct(texts: Iterable[str]) -> str:
 class Row:
     """One quantity in percent over the seeds of an experiment, beside the paper's.
 
-    `errors` are the counts, one a run; `mean`, `sd`, `interval` and `paper` are in percent, None where undefined.
+    `errors` are the counts, one a run; `mean`, `sd`, intervals and `paper` are in percent, None where undefined.
     """
 
     row: str
@@ -76,10 +78,29 @@ class Row:
     sd: float | None
     n: int
     interval: tuple[float, float] | None
+    """95%: of several runs over seeds (Student's), of a single one over patterns (Wilson's)."""
     errors: tuple[int, ...]
     patterns: int
     diverged: int = 0
     source: str = ""
+    joint: tuple[float, float] | None = None
+    """95%, of several runs over seeds and patterns (`statistics.over_patterns`), of a single one Wilson's."""
+
+    @property
+    def covers(self) -> str:
+        """What varies in `interval`."""
+        return "" if self.interval is None else "seeds" if self.n > 1 else "patterns"
+
+    @property
+    def drawn(self) -> tuple[float, float] | None:
+        """What figures draw: `joint`, or `interval` where there are no predictions."""
+        return self.joint or self.interval
+
+    @property
+    def by_seed(self) -> tuple[float, ...]:
+        """The error of every run, percent, where they are too unlike for a mean; else nothing."""
+        rates = tuple(100 * count / self.patterns for count in self.errors)
+        return rates if statistics.unlike(rates) else ()
 
     @property
     def difference(self) -> float | None:
@@ -95,6 +116,9 @@ class Row:
             "sd": self.sd,
             "n": self.n,
             "interval": None if self.interval is None else list(self.interval),
+            "interval_covers": self.covers,
+            "interval_over_seeds_and_patterns": None if self.joint is None or self.n < 2 else list(self.joint),
+            "by_seed": list(self.by_seed),
             "errors": list(self.errors),
             "patterns": self.patterns,
             "difference": self.difference,
@@ -110,9 +134,10 @@ def summarise(
     mean = sd = interval = None
     if errors:
         found = evaluation.summary([count / patterns for count in errors], patterns)
-        mean, interval = 100 * found.mean, (100 * found.interval.low, 100 * found.interval.high)
-        sd = 100 * found.sd if len(errors) > 1 else None
-    return Row(title, theirs, mean, sd, len(errors), interval, tuple(errors), patterns, diverged, source)
+        mean, sd = 100 * found.mean, 100 * found.sd if len(errors) > 1 else None
+        interval = statistics.interval(errors, patterns)
+    joint = interval if len(errors) == 1 else None
+    return Row(title, theirs, mean, sd, len(errors), interval, tuple(errors), patterns, diverged, source, joint)
 
 
 def counts(results: Sequence[Result], part: str = "test", number: int | None = None) -> tuple[list[int], int]:
@@ -130,7 +155,8 @@ def counts(results: Sequence[Result], part: str = "test", number: int | None = N
 def test_row(runs: Runs, title: str, theirs: float | None) -> Row:
     """Test error after the last pass."""
     errors, patterns = counts(runs.finished)
-    return summarise(title, theirs, errors, patterns, diverged=len(runs.diverged), source=runs.source)
+    row = summarise(title, theirs, errors, patterns, diverged=len(runs.diverged), source=runs.source)
+    return replace(row, joint=statistics.over_patterns(runs)) if row.n else row
 
 
 # --- tables -----------------------------------------------------------------------------------------------------------
@@ -208,7 +234,7 @@ def named(name: str) -> Callable[[Loader], Table]:
 
 def comparison(name: str, caption: str, rows: Sequence[Row], used: Sequence[Runs], *remarks: str) -> Table:
     """The usual table: test error of each row beside the paper's."""
-    header = ["", "paper, %", "ours, %", "sd", "n", "95% interval", "difference"]
+    header = ["", "paper, %", "ours, %", "sd", "n", *INTERVALS, "difference"]
     body = [
         [
             f"{row.row} ({row.source})" if len({other.source for other in rows}) > 1 else row.row,
@@ -216,27 +242,94 @@ def comparison(name: str, caption: str, rows: Sequence[Row], used: Sequence[Runs
         ]
         for row in rows
     ]
-    return Table(name, caption, header, body, [row.as_json() for row in rows], notes(name, used, *remarks))
+    return Table(name, caption, header, body, [row.as_json() for row in rows], notes(name, used, COVER, *remarks))
 
 
 def cells(row: Row) -> list[str]:
-    """Paper, mean, sd, n, interval and difference of a row, as they are read."""
+    """Paper, mean, sd, n, both `INTERVALS` and difference of a row, as they are read.
+
+    For runs that are too unlike for a mean, the error of each stands in its place, and nothing for what is made of it.
+    """
+    n = str(row.n) + (f" (+{row.diverged} diverged)" if row.diverged else "")
+    if not row.n and not row.diverged:
+        return [number(row.paper), *[""] * 6]
+    if row.by_seed:
+        return [number(row.paper), listed(row.by_seed), "", n, "", "", ""]
     return [
         number(row.paper),
         number(row.mean),
         number(row.sd),
-        str(row.n) + (f" (+{row.diverged} diverged)" if row.diverged else ""),
-        "" if row.interval is None else f"{row.interval[0]:.2f}–{row.interval[1]:.2f}",
+        n,
+        between(row.interval if row.n > 1 else None),
+        between(row.joint),
         number(row.difference, signed=True),
     ]
 
 
-def number(value: float | None, *, signed: bool = False) -> str:
-    """A percentage to two decimals, blank for None, with a true minus."""
+def cells_over_seeds(row: Row) -> list[str]:
+    """`cells` without the interval over patterns, for what has none."""
+    found = cells(row)
+    return [*found[:5], *found[6:]]
+
+
+def compared_cells(found: statistics.Comparison | None) -> list[str]:
+    """Difference, its interval and corrected p, as they are read; blank where there is no comparison of means."""
+    if found is None or found.interval is None:
+        return ["", "", ""]
+    return [number(found.mean, signed=True), span(found.interval), probability(found.corrected)]
+
+
+INTERVALS = ("95%, seeds", "95%, seeds and patterns")
+"""Heads of the columns of a row's intervals; `COVER` says what they are."""
+
+COVER = (
+    "Intervals are of the mean: over seeds, on these patterns (Student's); over seeds and patterns, both resampled. A "
+    "single run has Wilson's, over patterns."
+)
+
+COMPARED = (
+    "Intervals of differences and p are over seeds and patterns, both resampled (of two single runs p is McNemar's); p "
+    "is two-sided and Holm-corrected over the table, each interval is by itself."
+)
+
+
+def listed(rates: Iterable[float]) -> str:
+    """The error of every run, percent."""
+    return f"{', '.join(map(number, rates))} (by seed)"
+
+
+def between(interval: tuple[float, float] | None) -> str:
+    """An interval of percentages, blank for None."""
+    return "" if interval is None else f"{number(interval[0])}–{number(interval[1])}"
+
+
+def number(value: float | None, *, signed: bool = False, decimals: int = 2) -> str:
+    """A percentage to two decimals, blank for None, with a true minus; what rounds to nothing has no sign."""
     if value is None:
         return ""
-    rounded = round(value, 2) + 0.0  # adding zero takes the sign off a zero
-    return f"{rounded:{'+' if signed else ''}.2f}".replace("-", "−")
+    rounded = round(value, decimals) + 0.0  # adding zero takes the sign off a zero
+    return f"{rounded:{'+' if signed and rounded else ''}.{decimals}f}".replace("-", "−")
+
+
+def span(interval: tuple[float, float] | None) -> str:
+    """An interval of differences, with signs, blank for None.
+
+    It has as many decimals as show on which side of zero its ends are, two at least.
+    """
+    if interval is None:
+        return ""
+    decimals = next(d for d in range(2, 17) if d == 16 or all(round(end, d) for end in interval if end))
+    return " to ".join(number(end, signed=True, decimals=decimals) for end in interval)
+
+
+def probability(p: float | None) -> str:
+    """A p to two digits, blank for None; with as many as show on which side of 5% it is."""
+    if p is None:
+        return ""
+    if p < 0.001:
+        return "<0.001"
+    shown = (f"{p:.{digits}g}" for digits in range(2, 18))
+    return next(text for text in shown if (float(text) < statistics.SIGNIFICANT) == (p < statistics.SIGNIFICANT))
 
 
 def notes(name: str, used: Sequence[Runs], *remarks: str) -> list[str]:

@@ -145,9 +145,10 @@ def held_rates(load: Loader) -> Table:
     """Rates and shares of dropout on the training patterns that were not learnt."""
     names = [name for choice in CHOICES for name in choice.experiments]
     used = load.there(names)
+    rows = {name: tables.test_row(runs, "", None) for name, runs in used.items()}
     records: list[Json] = [
         {"setting": choice.title, "value": value, "in_use": value == choice.used, "why": choice.why, "experiment": name}
-        | tables.test_row(used[name], choice.title, None).as_json()
+        | replace(rows[name], row=choice.title).as_json()
         for choice in CHOICES
         for name, (value, _) in choice.experiments.items()
         if name in used
@@ -156,9 +157,7 @@ def held_rates(load: Loader) -> Table:
         [
             str(record["setting"]),
             f"{record['value']:g}" + (f" ({record['why']})" if record["in_use"] else ""),
-            tables.number(record["mean"]),
-            tables.number(record["sd"]),
-            str(record["n"]) + (f" (+{record['diverged']} diverged)" if record["diverged"] else ""),
+            *tables.cells(rows[record["experiment"]])[1:4],
         ]
         for record in records
     ]

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from itertools import pairwise
 from pathlib import PurePosixPath
 from statistics import median
@@ -18,13 +19,12 @@ from experiments.harness import registry, statistics, tables
 from experiments.harness.identity import Json
 from experiments.harness.loader import Loader
 from experiments.harness.registry import Experiment, register
-from experiments.harness.statistics import Against, Change, change, span
+from experiments.harness.statistics import NO_COMPARISON, Comparison
 from experiments.harness.store import Runs
 from experiments.harness.tables import Row, Table
-from experiments.paper import comparison
 from experiments.paper import numbers as paper
 from experiments.trainers import TRAINERS
-from lenet98 import evaluation, training
+from lenet98 import training
 from lenet98.accounting import Cost
 from lenet98.data.distortions import FIG7
 from lenet98.data.fields import BLACK, WHITE
@@ -257,11 +257,10 @@ class Line:
 
     variant: Variant
     runs: Runs
-    change: Change | None
-    test: Against | None
-    """McNemar's, of the median runs of both, Holm-corrected over the table."""
+    change: Comparison | None
+    """To what it is against, p corrected over the table."""
 
-    @property
+    @cached_property
     def row(self) -> Row:
         """Test error after the last pass."""
         return tables.test_row(self.runs, self.variant.title, None)
@@ -284,26 +283,17 @@ def lines(load: Loader, variants: Sequence[Variant]) -> list[Line]:
     """
     ours = [variant.experiment for variant in variants if variant.config is not None]
     there = load.there((variant.experiment for variant in variants), needed=ours)
-    tests = _tests(there, variants)
+    pairs = {
+        variant.experiment: (there[variant.experiment], there[variant.against])
+        for variant in variants
+        if variant.experiment in there and variant.against in there
+    }
+    changes = statistics.compare_all(pairs)
     return [
-        Line(
-            variant,
-            there[variant.experiment],
-            change(there[variant.experiment], there[variant.against]) if variant.against in there else None,
-            tests.get(variant.experiment),
-        )
+        Line(variant, there[variant.experiment], changes.get(variant.experiment))
         for variant in variants
         if variant.experiment in there
     ]
-
-
-def _tests(there: Mapping[str, Runs], variants: Sequence[Variant]) -> dict[str, Against]:
-    medians = {name: found for name, runs in there.items() if (found := statistics.median(runs))}
-    answers = {name: result.arrays()["predictions"] for name, result in medians.items()}
-    pairs = {v.experiment: v.against for v in variants if v.experiment in answers and v.against in answers}
-    labels = comparison.labels()
-    p = [evaluation.mcnemar(answers[name], answers[against], labels) for name, against in pairs.items() if against]
-    return {name: Against(*both) for name, *both in zip(pairs, p, evaluation.holm(p), strict=True)}
 
 
 def size(experiment: str) -> Cost:
@@ -325,20 +315,13 @@ COLUMNS: Mapping[str, Callable[[Json], str]] = {
     "multiply-accumulates": lambda record: f"{record['multiply_accumulates']:,}",
     "passes": lambda record: str(record["passes"]),
     "seconds": lambda record: "" if record["seconds"] is None else f"{record['seconds']:.0f}",
-    "error, %": lambda record: tables.number(record["mean"]),
-    "sd": lambda record: tables.number(record["sd"]),
-    "n": lambda record: str(record["n"]) + (f" (+{record['diverged']} diverged)" if record["diverged"] else ""),
-    "95% interval": lambda record: "–".join(map(tables.number, record["interval"] or ())),
-    "change": lambda record: tables.number(record["change"], signed=True),
-    "95% interval of the change": lambda record: span(record["change_interval"]) if record["change_interval"] else "",
-    "p": lambda record: statistics.written_p(record["mcnemar_p_holm"]),
 }
-"""Heads of columns, and how a record is written below each."""
+"""Heads of columns before those of the error, and how a record is written below each."""
 
 REMARK = (
-    "Errors after the last pass. Changes are in percentage points, less than zero is better; their intervals are over "
-    "seeds, paired where seeds are shared, else Welch's, on these 10,000 patterns. p: exact McNemar test of the two "
-    "median runs, two-sided, Holm-corrected over the table. Multiply-accumulates are of one recognition; seconds "
+    f"Errors after the last pass. {tables.COVER} Changes are in percentage points, less than zero is better; over "
+    "seeds alone, on these patterns, they are paired where runs of one seed are the same network shown the same "
+    f"patterns in the same order, else Welch's. {tables.COMPARED} Multiply-accumulates are of one recognition; seconds "
     "are of one run on one thread with others beside it on the machine, median over the runs: no benchmark."
 )
 
@@ -377,12 +360,21 @@ def _table(
 ) -> Table:
     found = lines(load, variants)
     records = [_record(line, variants) for line in found]
-    header = [column for column in COLUMNS if column not in without]
-    body = [[COLUMNS[column](record) for column in header] for record in records]
+    shown = [column for column in COLUMNS if column not in without]
+    header = [*shown, "error, %", "sd", "n", *tables.INTERVALS, "change", "its 95%, seeds", tables.INTERVALS[1], "p"]
+    body = [
+        [*(COLUMNS[column](record) for column in shown), *tables.cells(line.row)[1:-1], *_change_cells(line.change)]
+        for line, record in zip(found, records, strict=True)
+    ]
     there = {line.variant.experiment for line in found}
     lacking = tables.lacking((variant.experiment for variant in variants), there)
     notes = tables.notes(name, [line.runs for line in found], remark, REMARK, *lacking)
     return Table(name, caption, header, body, records, notes)
+
+
+def _change_cells(change: Comparison | None) -> list[str]:
+    mean, interval, p = tables.compared_cells(change)
+    return [mean, tables.span(change.over_seeds) if change else "", interval, p]
 
 
 def status(load: Loader) -> str:
@@ -391,7 +383,7 @@ def status(load: Loader) -> str:
 
 
 def _record(line: Line, variants: Sequence[Variant]) -> Json:
-    variant, change, cost = line.variant, line.change, size(line.variant.experiment)
+    variant, cost = line.variant, size(line.variant.experiment)
     titles = {other.experiment: other.title for other in variants}
     return {
         **line.row.as_json(),
@@ -403,9 +395,5 @@ def _record(line: Line, variants: Sequence[Variant]) -> Json:
         "multiply_accumulates": cost.multiply_accumulates,
         "passes": cost.passes,
         "seconds": line.seconds,
-        "change": change.mean if change else None,
-        "change_interval": list(change.interval) if change and change.interval else None,
-        "change_method": change.method if change else None,
-        "mcnemar_p": line.test.p if line.test else None,
-        "mcnemar_p_holm": line.test.corrected if line.test else None,
+        **(line.change.as_json() if line.change else NO_COMPARISON),
     }

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from experiments.harness import tables
+from experiments.harness import statistics, tables
 from experiments.harness.identity import Json
 from experiments.harness.loader import Loader
 from experiments.harness.registry import Experiment, register
+from experiments.harness.statistics import NO_COMPARISON, Comparison
 from experiments.harness.store import Runs
 from experiments.harness.tables import Row, Table
 from experiments.modern.ladder import seconds
@@ -48,7 +49,7 @@ REMARK = (
     "Trained as the authors say, with their framework's defaults where they say nothing; `lenet98 compare` shows every "
     "network beside the paper's. Errors after the last pass. The intervals overlap if that of ours, over seeds, meets "
     "Wilson's 95% interval of the author's one run on 10,000 patterns. Seconds are of one run on one thread with "
-    "others beside it on the machine, median over the runs."
+    f"others beside it on the machine, median over the runs. {tables.COVER} {tables.COMPARED}"
 )
 
 
@@ -56,12 +57,16 @@ REMARK = (
 def popular_table(load: Loader) -> Table:
     """What is called LeNet-5, and LeNet-5."""
     used = load.there((paper.LENET5, *NETWORKS), needed=NETWORKS)
-    records = [_record(name, runs) for name, runs in used.items()]
+    standard = used.get(paper.LENET5)
+    pairs = {name: (runs, standard) for name, runs in used.items() if standard and runs is not standard}
+    found = statistics.compare_all(pairs)
+    rows = {name: _row(name, runs) for name, runs in used.items()}
+    records = [_record(name, runs, rows[name], found.get(name)) for name, runs in used.items()]
     header = [
-        "", "parameters", "connections", "passes", "seconds", "error, %", "sd", "n", "95% interval",
-        "author's, %", "overlap", "differs from 1998 in",
+        "", "parameters", "connections", "passes", "seconds", "error, %", "sd", "n", *tables.INTERVALS,
+        "less LeNet-5 (1998)", "its 95%", "p", "author's, %", "overlap", "differs from 1998 in",
     ]  # fmt: skip
-    body = [_line(record) for record in records]
+    body = [_line(record, row, found.get(name)) for record, (name, row) in zip(records, rows.items(), strict=True)]
     sources = [f"{name}: {_source(popular)}" for name, popular in NETWORKS.items() if name in used]
     notes = tables.notes("popular", list(used.values()), REMARK, *sources, *tables.lacking(NETWORKS, used))
     return Table("popular", "LeNet-5 as people write it, and as it was.", header, body, records, notes)
@@ -75,34 +80,39 @@ def overlap(row: Row, reported: float | None) -> bool | None:
     return row.interval[0] <= 100 * theirs.high and 100 * theirs.low <= row.interval[1]
 
 
-def _record(name: str, runs: Runs) -> Json:
+def _row(name: str, runs: Runs) -> Row:
     popular = NETWORKS.get(name)
-    network = popular.name if popular else PAPER
-    reported = popular.reported if popular else None
-    row = tables.test_row(runs, popular.title if popular else "LeNet-5 (1998)", reported)
+    return (
+        tables.test_row(runs, popular.title, popular.reported)
+        if popular
+        else tables.test_row(runs, "LeNet-5 (1998)", None)
+    )
+
+
+def _record(name: str, runs: Runs, row: Row, found: Comparison | None) -> Json:
+    network = NETWORKS[name].name if name in NETWORKS else PAPER
     stated = facts(network)
     return {
         **row.as_json(),
         "experiment": name,
         **{point: int(stated[point].replace(",", "")) for point in ("parameters", "connections", "passes")},
         "seconds": seconds(runs),
-        "overlap": overlap(row, reported),
+        **(found.as_json() if found else NO_COMPARISON),
+        "overlap": overlap(row, row.paper),
         "differences": differences(network),
     }
 
 
-def _line(record: Json) -> list[str]:
-    interval, took = record["interval"], record["seconds"]
+def _line(record: Json, row: Row, found: Comparison | None) -> list[str]:
+    took = record["seconds"]
     return [
         record["row"],
         f"{record['parameters']:,}",
         f"{record['connections']:,}",
         str(record["passes"]),
         "" if took is None else f"{took:.0f}",
-        tables.number(record["mean"]),
-        tables.number(record["sd"]),
-        str(record["n"]) + (f" (+{record['diverged']} diverged)" if record["diverged"] else ""),
-        "" if interval is None else f"{interval[0]:.2f}–{interval[1]:.2f}",
+        *tables.cells(row)[1:-1],
+        *tables.compared_cells(found),
         tables.number(record["paper"]),
         {None: "", True: "yes", False: "no"}[record["overlap"]],
         ", ".join(point for point in record["differences"] if point not in ("parameters", "connections")),

@@ -266,11 +266,11 @@ def choices(load: Loader) -> Table:
         for choice in there
     ]
     body = [
-        [paper.TITLES[choice.row] if choice is first[choice.row] else "", choice.title, cells[1], cells[4]]
+        [paper.TITLES[choice.row] if choice is first[choice.row] else "", choice.title, cells[1], cells[5]]
         for choice, cells in zip(there, map(tables.cells, rows), strict=True)
     ]
     remarks = [REMARK, *tables.lacking((choice.experiment for choice in CHOICES), used)]
-    header = ["", "choice", "held out, %", "95% interval"]
+    header = ["", "choice", "held out, %", "95%, patterns"]
     records = [row.as_json() for row in rows]
     caption = "Classical classifiers: choices on held-out training patterns."
     return Table("choices", caption, header, body, records, tables.notes("choices", list(used.values()), *remarks))

@@ -7,17 +7,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from itertools import pairwise
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from experiments.harness import provenance, registry, tables
+from experiments.harness import provenance, registry, statistics, tables
 from experiments.harness.identity import Json
 from experiments.harness.loader import Loader, NoResults
 from experiments.harness.registry import Experiment
-from experiments.harness.statistics import Against, median, written_p
+from experiments.harness.statistics import NO_COMPARISON, SIGNIFICANT, Comparison, median
 from experiments.harness.store import Result, Runs
 from experiments.harness.tables import Table
 from experiments.paper import numbers as paper
@@ -32,8 +33,6 @@ HEADLINE = (paper.LENET5, paper.DIST_LENET5)
 
 STANDARD = paper.LENET5
 """The classifier that the others are tested against."""
-
-SIGNIFICANT = 0.05
 
 FAMILIES: Mapping[str, tuple[str, ...]] = {
     "linear": ("linear", "pairwise_linear"),
@@ -52,11 +51,11 @@ FAMILIES: Mapping[str, tuple[str, ...]] = {
 Families that Fig. 9 tells apart by no more than its uncertainty of 0.1 are one.
 """
 
-MISSES = "†"
-"""Marks a row that is worse than the paper's by more than the tolerance."""
+WORSE, BETTER = "†", "‡"
+"""Mark a row that is worse or better than the paper's by more than the tolerance."""
 
 RELATIVE, ABSOLUTE = 0.2, 0.3
-"""Tolerance above the paper's error: the larger of a share of it and percentage points."""
+"""Tolerance about the paper's error: the larger of a share of it and percentage points."""
 
 DIAGNOSIS = "docs/deviations.md"
 
@@ -100,7 +99,7 @@ class Line:
     row: paper.Row
     runs: Runs | None
 
-    @property
+    @cached_property
     def test(self) -> tables.Row:
         """Test error after the last pass."""
         if self.runs is None:
@@ -154,14 +153,21 @@ def labels() -> NDArray[np.integer]:
 
 
 def misses(row: tables.Row) -> bool:
-    """Whether our mean is above the paper's by more than the tolerance."""
+    """Whether our mean is farther from the paper's than the tolerance, on either side."""
     if row.difference is None or row.paper is None:
         return False
-    return row.difference > max(RELATIVE * row.paper, ABSOLUTE)
+    return abs(row.difference) > max(RELATIVE * row.paper, ABSOLUTE)
 
 
-def against_lenet5(found: Sequence[Line]) -> dict[tuple[str, str], Against]:
-    """The tests, by experiment and source; a classifier is tested against LeNet-5's results of its own source."""
+def mark(row: tables.Row) -> str:
+    """`WORSE` or `BETTER` for a row that misses the paper's, else nothing."""
+    if not misses(row) or row.difference is None:
+        return ""
+    return WORSE if row.difference > 0 else BETTER
+
+
+def against_lenet5(found: Sequence[Line]) -> dict[tuple[str, str], Comparison]:
+    """By experiment and source; a classifier is compared with LeNet-5's results of its own source."""
     return {
         (experiment, source): against
         for source in _sources(found)
@@ -173,15 +179,10 @@ def _sources(found: Sequence[Line]) -> list[str]:
     return list(dict.fromkeys(line.runs.source for line in found if line.runs))
 
 
-def _tests(found: Sequence[Line], source: str) -> dict[str, Against]:
-    of_source = [line for line in found if line.runs and line.runs.source == source]
-    medians = {line.row.experiment: line.median for line in of_source if line.median}
-    if STANDARD not in medians or len(medians) == 1:
-        return {}
-    answers = {experiment: median.arrays()["predictions"] for experiment, median in medians.items()}
-    standard = answers.pop(STANDARD)
-    p = [evaluation.mcnemar(others, standard, labels()) for others in answers.values()]
-    return {name: Against(*both) for name, *both in zip(answers, p, evaluation.holm(p), strict=True)}
+def _tests(found: Sequence[Line], source: str) -> dict[str, Comparison]:
+    runs = {line.row.experiment: line.runs for line in found if line.runs and line.runs.source == source}
+    standard = runs.pop(STANDARD, None)
+    return statistics.compare_all({name: (its, standard) for name, its in runs.items()}) if standard else {}
 
 
 @tables.table("fig9")
@@ -189,12 +190,14 @@ def fig9(load: Loader) -> Table:
     """Fig. 9: test error of all classifiers."""
     found = lines(load)
     tests = against_lenet5(found)
-    header = ["", "paper, %", "ours, %", "sd", "n", "95% interval", "difference", "p, against LeNet-5"]
+    header = [
+        "", "paper, %", "ours, %", "sd", "n", *tables.INTERVALS, "difference", "less LeNet-5", "its 95%", "p",
+    ]  # fmt: skip
     body = [
         [
-            _title(line, found) + (f" {MISSES}" if misses(line.test) else ""),
-            *_cells(line.test),
-            _p(_test_of(line, tests)),
+            f"{_title(line, found)} {mark(line.test)}".strip(),
+            *tables.cells(line.test),
+            *tables.compared_cells(_test_of(line, tests)),
         ]
         for line in found
     ]
@@ -202,6 +205,7 @@ def fig9(load: Loader) -> Table:
     remarks = [
         "[dist]: trained with distortions; [deslant]: deslanted images; [16x16]: images reduced to 16x16. The paper's "
         "values are read off Fig. 9, whose uncertainty it gives as about 0.1.",
+        tables.COVER,
         *_missing_the_paper(found),
         *(remark for source in _sources(found) for remark in _remarks(found, source, tests)),
     ]
@@ -209,7 +213,7 @@ def fig9(load: Loader) -> Table:
     return _table("fig9", caption, header, body, records, found, *remarks)
 
 
-def _test_of(line: Line, tests: Mapping[tuple[str, str], Against]) -> Against | None:
+def _test_of(line: Line, tests: Mapping[tuple[str, str], Comparison]) -> Comparison | None:
     return tests.get((line.row.experiment, line.runs.source)) if line.runs else None
 
 
@@ -217,24 +221,13 @@ def _title(line: Line, found: Sequence[Line]) -> str:
     return f"{line.row.title} ({line.runs.source})" if line.runs and len(_sources(found)) > 1 else line.row.title
 
 
-def _cells(row: tables.Row) -> list[str]:
-    """`tables.cells`, with nothing but the paper's number where there are no runs."""
-    cells = tables.cells(row)
-    return cells if row.n or row.diverged else [cells[0], *[""] * (len(cells) - 1)]
-
-
-def _p(test: Against | None) -> str:
-    return written_p(test.corrected if test else None)
-
-
-def _record(line: Line, test: Against | None) -> Json:
+def _record(line: Line, test: Comparison | None) -> Json:
     return {
         "experiment": line.row.experiment,
         **line.test.as_json(),
         "misses": misses(line.test),
         "median_seed": line.median.seed if line.median else None,
-        "mcnemar_p": test.p if test else None,
-        "mcnemar_p_holm": test.corrected if test else None,
+        **(test.as_json() if test else NO_COMPARISON),
         **_made(line),
     }
 
@@ -251,31 +244,33 @@ def _made(line: Line) -> Json:
 
 
 def _missing_the_paper(found: Sequence[Line]) -> list[str]:
-    if not any(misses(line.test) for line in found):
-        return []
+    marks = {mark(line.test) for line in found}
     return [
-        f"{MISSES} Worse than the paper's by more than {RELATIVE:.0%} of it and by more than {ABSOLUTE} points: see "
-        f"`{DIAGNOSIS}`."
+        f"{sign} {word} than the paper's by more than {RELATIVE:.0%} of it and by more than {ABSOLUTE} points: "
+        f"`{DIAGNOSIS}` says why, row by row."
+        for sign, word in ((WORSE, "Worse"), (BETTER, "Better"))
+        if sign in marks
     ]
 
 
-def _remarks(found: Sequence[Line], source: str, tests: Mapping[tuple[str, str], Against]) -> list[str]:
+def _remarks(found: Sequence[Line], source: str, tests: Mapping[tuple[str, str], Comparison]) -> list[str]:
     """What follows from the results of one source."""
     of_source = [line for line in found if line.runs and line.runs.source == source]
     prefix = f"{source}: " if len(_sources(found)) > 1 else ""
     return [prefix + remark for remark in (_tested(of_source, tests), order(of_source)) if remark]
 
 
-def _tested(found: Sequence[Line], tests: Mapping[tuple[str, str], Against]) -> str:
-    tested = {line.row.title: test for line in found if (test := _test_of(line, tests))}
-    standard = next((line.median for line in found if line.row.experiment == STANDARD), None)
-    if not tested or standard is None:
+def _tested(found: Sequence[Line], tests: Mapping[tuple[str, str], Comparison]) -> str:
+    tested = {
+        line.row.title: test.corrected
+        for line in found
+        if (test := _test_of(line, tests)) and test.corrected is not None
+    }
+    if not tested:
         return ""
-    same = [title for title, test in tested.items() if test.corrected >= SIGNIFICANT]
-    return (
-        f"p: exact McNemar test of each classifier's median run against LeNet-5's (seed {standard.seed}), two-sided, "
-        f"Holm-corrected over the {len(tested)} of them. "
-        + (f"Not told apart from LeNet-5 at {SIGNIFICANT:.0%}: {', '.join(same)}." if same else "All differ from it.")
+    same = [title for title, p in tested.items() if p >= SIGNIFICANT]
+    return f"{tables.COMPARED} Compared with LeNet-5 are {len(tested)}. " + (
+        f"Not told apart from LeNet-5 at {SIGNIFICANT:.0%}: {', '.join(same)}." if same else "All differ from it."
     )
 
 
@@ -319,9 +314,9 @@ def fig10(load: Loader) -> Table:
     """Fig. 10: test patterns to be rejected for 0.5% error on the rest."""
     found = lines(load, REJECTION_ROWS)
     rows = [rejected(line) for line in found]
-    header = ["", "paper, % rejected", "ours, % rejected", "sd", "n", "95% interval", "difference"]
+    header = ["", "paper, % rejected", "ours, % rejected", "sd", "n", tables.INTERVALS[0], "difference"]
     body = [
-        [_title(line, found) + (f" ({NOT_SHOWN})" if line.row.rejected is None else ""), *_cells(row)]
+        [_title(line, found) + (f" ({NOT_SHOWN})" if line.row.rejected is None else ""), *tables.cells_over_seeds(row)]
         for line, row in zip(found, rows, strict=True)
     ]
     records = [
@@ -330,7 +325,7 @@ def fig10(load: Loader) -> Table:
     ]
     remark = (
         "A pattern is rejected when its two best outputs differ by too little; patterns of equal difference are "
-        "rejected together. A single run has no interval."
+        "rejected together. Intervals are over seeds, on these patterns (Student's); a single run has none."
     )
     return _table("fig10", "Fig. 10: rejection for 0.5% error on the rest.", header, body, records, found, remark)
 
@@ -345,7 +340,7 @@ def rejected(line: Line) -> tables.Row:
     diverged, source = (len(line.runs.diverged), line.runs.source) if line.runs else (0, "")
     row = tables.summarise(line.row.title, line.row.rejected, counts, patterns, diverged=diverged, source=source)
     # What is rejected of one test set is no binomial number, so Wilson's interval is not its.
-    return row if row.n > 1 else replace(row, interval=None)
+    return row if row.n > 1 else replace(row, interval=None, joint=None)
 
 
 def rejection_curve(line: Line) -> tuple[NDArray[np.float64], NDArray[np.float64]] | None:

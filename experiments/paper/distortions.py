@@ -7,11 +7,11 @@ from dataclasses import replace
 
 import numpy as np
 
-from experiments.harness import registry, tables
+from experiments.harness import registry, statistics, tables
 from experiments.harness.identity import Json
 from experiments.harness.loader import Loader
 from experiments.harness.registry import Experiment, register
-from experiments.harness.statistics import difference, span
+from experiments.harness.statistics import NO_COMPARISON
 from experiments.harness.store import Runs
 from experiments.harness.tables import Table
 from experiments.paper import fig7_registration
@@ -132,19 +132,22 @@ def dist(load: Loader) -> Table:
         f"registration; the text gives no magnitudes. With them the network is trained by {READINGS[CHOSEN][0]}, which "
         "was chosen on patterns held out of the training set; without, by DEFAULT. The other rows tell the two apart."
     ]
-    pairs = [(name, "LeNet-5", without) for name in used]
-    if CHOSEN_ALONE in used:  # what the distortions do, by one reading
-        pairs.append((paper.DIST_LENET5, TESTED[CHOSEN_ALONE][0], used[CHOSEN_ALONE]))
-    for name, other, runs in pairs:
-        if found := difference(used[name], runs):
-            remarks.append(
-                f"{TESTED[name][0]} less {other}: {tables.number(found.mean, signed=True)} percentage points "
-                f"(95% interval {span(found.interval)}; paired t test over {len(found.seeds)} seeds, "
-                f"p = {found.p:.2g})."
-            )
-    remarks.append("These intervals are of the seeds, on these 10,000 patterns.")
+    pairs = {(name, "LeNet-5"): (runs, without) for name, runs in used.items()}
+    if CHOSEN_ALONE in used and paper.DIST_LENET5 in used:  # what the distortions do, by one reading
+        pairs[paper.DIST_LENET5, TESTED[CHOSEN_ALONE][0]] = used[paper.DIST_LENET5], used[CHOSEN_ALONE]
+    found = statistics.compare_all(pairs)
+    remarks += [f"{TESTED[name][0]} less {other}: {_said(one)}." for (name, other), one in found.items()]
+    if found:
+        remarks.append(f"Differences are in percentage points. {tables.COMPARED}")
     caption = "LeNet-5 with and without distortions: test error after the last of 20 passes."
     return tables.comparison("dist", caption, rows, [without, *used.values()], *remarks)
+
+
+def _said(found: statistics.Comparison) -> str:
+    """A difference with both intervals."""
+    less, interval, p = tables.compared_cells(found)
+    seeds = f"; over seeds alone {tables.span(found.over_seeds)}, {found.method}" if found.over_seeds else ""
+    return f"{less} ({interval}, p {p if p.startswith('<') else f'= {p}'}{seeds})" if interval else "no interval"
 
 
 @tables.table("held-out")
@@ -174,34 +177,32 @@ def _held_out_table(
     used = load.there(titles, needed=(name for name in titles if name != base))
     rows = [tables.test_row(runs, titles[name], None) for name, runs in used.items()]
     training = [_training_error(runs) for runs in used.values()]
-    found = [None if name == base or base not in used else difference(used[name], used[base]) for name in used]
+    others = [name for name in used if name != base and base in used]
+    found = statistics.compare_all({name: (used[name], used[base]) for name in others})
     header = [
-        "", "training, %", "held-out error, %", "sd", "n", "95% interval", f"less that of {whose}", "95% interval",
+        "", "training, %", "held-out error, %", "sd", "n", *tables.INTERVALS, f"less {whose}", "its 95%", "p",
     ]  # fmt: skip
     body = [
         [
             row.row,
             tables.number(learnt),
             *tables.cells(row)[1:-1],
-            tables.number(one.mean, signed=True) if one else "",
-            span(one.interval) if one else "",
+            *tables.compared_cells(found.get(name)),
         ]
-        for row, learnt, one in zip(rows, training, found, strict=True)
+        for name, row, learnt in zip(used, rows, training, strict=True)
     ]
     records = [
         {
             **row.as_json(),
             "experiment": name,
             "train": learnt,
-            "less": one.mean if one else None,
-            "less_interval": list(one.interval) if one else None,
-            "less_p": one.p if one else None,
+            **(found[name].as_json() if name in found else NO_COMPARISON),
         }
-        for name, row, learnt, one in zip(used, rows, training, found, strict=True)
+        for name, row, learnt in zip(used, rows, training, strict=True)
     ]
     remark = (
-        "Trained on the first 54,000 training patterns, errors on the last 6,000. Differences are paired by seed. "
-        "Training error is measured on the fly in the last pass, on what is learnt, distorted or not."
+        "Trained on the first 54,000 training patterns, errors on the last 6,000. Training error is measured on "
+        f"the fly in the last pass, on what is learnt, distorted or not. {tables.COVER} {tables.COMPARED}"
     )
     notes = tables.notes(table, list(used.values()), remark, *remarks, *tables.lacking(titles, used))
     return Table(table, caption, header, body, records, notes)

@@ -113,7 +113,9 @@ NETWORKS = {row.experiment: row for row in paper.ROWS if "mlp_" in row.name}
 def mlps(load: Loader) -> Table:
     """The fully connected networks, and the pass in which they reach the paper's error."""
     used = load.there(NETWORKS)
-    header = ["", "paper, %", "ours, %", "sd", "n", "95% interval", "difference", "training, %", "reached in pass"]
+    header = [
+        "", "paper, %", "ours, %", "sd", "n", *tables.INTERVALS, "difference", "training, %", "reached in pass",
+    ]  # fmt: skip
     body, records = [], []
     for name, runs in used.items():
         theirs = NETWORKS[name].test_error
@@ -127,7 +129,7 @@ def mlps(load: Loader) -> Table:
         records.append({**row.as_json(), "training": training_error, "reached": reached})
     remark = (
         "Training error is on the fly, in the last pass. The last column is the first pass after which the mean test "
-        "error is the paper's or less."
+        f"error is the paper's or less. {tables.COVER}"
     )
     caption = "Fully connected networks: error after the last of 20 passes."
     notes = tables.notes("mlps", list(used.values()), remark, *tables.lacking(NETWORKS, used))

@@ -412,7 +412,7 @@ def lenet1_passes(load: Loader) -> Table:
     """LeNet-1 trained for longer, on the training patterns that it did not learn."""
     passes = [times * len(ETAS) for times in HELD_OUT_TIMES]
     used = [load.one(f"{ROOM}/lenet1-passes{number}") for number in passes]
-    header = ["passes", "training, %", "held-out error, %", "sd", "n", "95% interval"]
+    header = ["passes", "training, %", "held-out error, %", "sd", "n", *tables.INTERVALS]
     body, records = [], []
     for number, runs in zip(passes, used, strict=True):
         row = tables.test_row(runs, str(number), None)
@@ -422,7 +422,7 @@ def lenet1_passes(load: Loader) -> Table:
         records.append({**row.as_json(), "training": learnt})
     remark = (
         "Trained on the first 50,000 training patterns, errors on the last 10,000; training error is on the fly, in "
-        "the last pass. Each eta lasts for as many times more passes."
+        f"the last pass. Each eta lasts for as many times more passes. {tables.COVER}"
     )
     caption = "LeNet-1 trained for longer: error on patterns held out of the training set."
     return Table("lenet1-passes", caption, header, body, records, tables.notes("lenet1-passes", used, remark))
@@ -434,11 +434,12 @@ def last_layers(load: Loader) -> Table:
     runs = load.one(LAST_LAYERS)
     itself = tables.test_row(runs, "its own", None)
     rows = [itself, *(_setting(runs, i, itself) for i in range(len(runs.finished[0].extra["settings"])))]
-    header = ["last layer", "held-out error, %", "sd", "n", "95% interval"]
+    header = ["last layer", "held-out error, %", "sd", "n", *tables.INTERVALS]
     body = [[row.row, *tables.cells(row)[1:-1]] for row in rows]
     remark = (
         f"LeNet-4 trained on the first 50,000 training patterns, errors on the last 10,000. The experiments have "
         f"k = {NEIGHBOURS.neighbours}, and local learning with {LOCAL.neighbours} neighbours and decay {LOCAL.decay:g}."
+        f" {tables.COVER}"
     )
     caption = "LeNet-4's last layer replaced: error on patterns held out of the training set."
     notes = tables.notes("last-layers", [runs], remark)

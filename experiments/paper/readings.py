@@ -315,7 +315,7 @@ DISTANCE = (
 
 HEADER = (
     "reading", "point", "least rate", "greatest rate", "d rates", "d curve", "distance", "training, %",
-    "test, %", "sd", "n", "95% interval", "diverged",
+    "test, %", "sd", "n", *tables.INTERVALS, "diverged",
 )  # fmt: skip
 
 
@@ -326,12 +326,17 @@ def readings_table(load: Loader) -> Table:
     rows = [tables.test_row(one.runs, one.title, paper.TEST_ERROR["lenet5"]) for one in found]
     theirs = (
         "**the paper**", "", *map(scientific, PAPER_RATES), "", "", "",
-        tables.number(paper.FIG5_TRAIN[19]), tables.number(paper.TEST_ERROR["lenet5"]), *[""] * 4,
+        tables.number(paper.FIG5_TRAIN[19]), tables.number(paper.TEST_ERROR["lenet5"]), *[""] * 5,
     )  # fmt: skip
     body = [theirs, *(_line(one, row) for one, row in zip(found, rows, strict=True))]
     records = [_record(one, row) for one, row in zip(found, rows, strict=True)]
     names = {one.experiment for one in found}
-    remarks = [DISTANCE, *_against_default(found), *tables.lacking((v.experiment for v in VARIATIONS), names)]
+    remarks = [
+        DISTANCE,
+        tables.COVER,
+        *_against_default(found),
+        *tables.lacking((v.experiment for v in VARIATIONS), names),
+    ]
     return Table(
         "readings", "Readings of the open points, by their distance from the paper's training figures.",
         HEADER, body, records, tables.notes("readings", [one.runs for one in found], *remarks),
@@ -371,7 +376,7 @@ def _gain(one: Judged, default: Judged) -> str:
 
 def _line(one: Judged, row: Row) -> list[str]:
     rates = [_range(ends) for ends in first_rates(one.runs.results).T]
-    _, test, sd, n, interval, _ = tables.cells(row)
+    _, test, sd, n, *intervals, _ = tables.cells(row)
     return [
         one.title,
         f"`{one.point}`" if one.point else "",
@@ -380,7 +385,7 @@ def _line(one: Judged, row: Row) -> list[str]:
         tables.number(one.curve),
         tables.number(one.distance) + (f" ({one.error:.2f})" if one.error is not None else ""),
         tables.number(_last_training_error(one)),
-        *(test, sd, n.partition(" ")[0], interval),
+        *(test, sd, n.partition(" ")[0], *intervals),
         f"{len(one.runs.diverged)} of {len(one.runs.results)}",
     ]
 

@@ -235,14 +235,14 @@ def machines(load: Loader) -> Table:
             row = tables.summarise(CHOICES[name][0], None, [stage["test_errors"]], patterns, source=runs.source)
             vectors = sum(stage["vectors"])
             cells = tables.cells(row)
-            body.append(["" if number else row.row, STAGES[stage["stage"]], cells[1], cells[4], f"{vectors:,}"])
+            body.append(["" if number else row.row, STAGES[stage["stage"]], cells[1], cells[5], f"{vectors:,}"])
             records.append({**row.as_json(), "experiment": name, "stage": stage["stage"], "vectors": vectors})
     remark = (
         "Machines of the first 10,000 training patterns; errors are those on the last 10,000 training patterns. Where "
         "support vectors are shifted, or reduced, the errors before are on the lines above. Vectors are those of all "
         "ten machines."
     )
-    header = ["machine", "made of", "held out, %", "95% interval", "vectors"]
+    header = ["machine", "made of", "held out, %", "95%, patterns", "vectors"]
     caption = "Support vector machines: choices on held-out training patterns."
     notes = tables.notes("machines", list(there.values()), remark, *tables.lacking(CHOICES, there))
     return Table("machines", caption, header, body, records, notes)

@@ -105,7 +105,8 @@ def fig6(load: Loader) -> Table:
     """Fig. 6 in numbers: test and training error by the size of the training set."""
     found = measured(load, sorted((*POINTS, *UPDATES), key=lambda point: point.size))
     header = [
-        "", "test: paper", "ours", "sd", "n", "95% interval", "difference", "training: paper", "ours", "difference",
+        "", "test: paper", "ours", "sd", "n", *tables.INTERVALS, "difference", "training: paper", "ours",
+        "difference",
     ]  # fmt: skip
     body = [
         [
@@ -118,5 +119,5 @@ def fig6(load: Loader) -> Table:
         for one in found
     ]
     records = [row.as_json() for one in found for row in (one.test, one.train)]
-    notes = tables.notes("fig6", [one.runs for one in found], REMARK)
+    notes = tables.notes("fig6", [one.runs for one in found], REMARK, tables.COVER)
     return Table("fig6", "Fig. 6: error after the last pass, by training set.", header, body, records, notes)

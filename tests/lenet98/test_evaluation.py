@@ -140,7 +140,7 @@ def test_summary_of_one_run_is_wilsons():
     assert np.isnan(found.sd)
     assert found.interval == wilson(95, 10_000)
     assert summary([0.5], patterns=20).interval == wilson(10, 20)
-    assert summary([0.1, 0.9]).interval == (0, 1)  # no rate is beyond
+    assert summary([0.1, 0.9]).interval.low < 0  # not cut off: these two have no such interval
 
 
 @pytest.mark.parametrize("rates", [[], [0.95, 1.02], [float("nan")]])

@@ -3,14 +3,13 @@
 import json
 from dataclasses import replace
 
+import numpy as np
 import pytest
-from scipy import stats
 
 from experiments import trainers
 from experiments.harness import registry, tables
 from experiments.harness.loader import Loader, NoResults
 from experiments.harness.registry import Context
-from experiments.harness.statistics import difference
 from experiments.paper.distortions import CHOSEN, HELD_OUT, READINGS
 from lenet98.data.distortions import FIG7
 from lenet98.training import Config
@@ -59,30 +58,28 @@ def test_fresh_distortions_are_never_shown_twice(mnist, tmp_path, monkeypatch):
     assert sorted(seen[1][0]) == list(range(50))
 
 
-def test_dist_beside_the_paper_with_a_paired_test(load):
-    for seed, (plain, distorted) in enumerate(zip(PLAIN, DISTORTED, strict=True)):
-        publish(load.reference, "fig9/lenet5", seed, test=plain)
-        publish(load.reference, "fig9/dist_lenet5", seed, test=distorted)
-    publish(load.reference, "fig9/lenet5", 9, test=500)  # no partner
+def test_dist_beside_the_paper(load, mnist):
+    for seed, counts in enumerate(zip(PLAIN, DISTORTED, strict=True)):
+        for name, errors in zip(("fig9/lenet5", "fig9/dist_lenet5"), counts, strict=True):
+            predictions = np.where(np.arange(10_000) < errors, 255, mnist.test_labels)
+            publish(load.reference, name, seed, test=errors, predictions=predictions)
     made = tables.named("dist")(load)
     assert [(line[0], line[1]) for line in made.body] == [("LeNet-5", "0.95"), ("[dist] LeNet-5", "0.80")]
-    # Differences -20, -18, -10, -22 errors: mean -17.5, sd 5.26; t = -17.5 / (5.26 / 2) = -6.655, 3 degrees.
-    found = difference(load.one("fig9/dist_lenet5"), load.one("fig9/lenet5"))
-    assert found.seeds == (0, 1, 2, 3)
-    assert found.mean == pytest.approx(-0.175)
-    assert found.p == pytest.approx(2 * stats.t.sf(6.655, 3), rel=1e-3)
-    assert found.interval == pytest.approx((-0.2587, -0.0913), abs=1e-3)
-    assert "−0.17 percentage points" in made.notes[1] or "−0.18 percentage points" in made.notes[1]
+    (said,) = [note for note in made.notes if note.startswith("[dist] LeNet-5 less LeNet-5: ")]
+    assert said.startswith(("[dist] LeNet-5 less LeNet-5: −0.17 (", "[dist] LeNet-5 less LeNet-5: −0.18 ("))
+    # Differences -20, -18, -10, -22 errors: mean -17.5, sd 5.26; t = 3.182: 17.5 -+ 3.182 * 5.26 / 2.
+    assert "over seeds alone −0.26 to −0.09, paired" in said
+    assert any("Holm" in note for note in made.notes)
 
 
-def test_diverged_runs_and_single_seeds_have_no_difference(load):
-    publish(load.reference, "fig9/lenet5", 0)
-    publish(load.reference, "fig9/lenet5", 1)
-    publish(load.reference, "fig9/dist_lenet5", 0)
-    publish(load.reference, "fig9/dist_lenet5", 1, status="diverged", train=[90.0])
-    assert difference(load.one("fig9/dist_lenet5"), load.one("fig9/lenet5")) is None
+def test_single_seeds_have_no_interval_over_seeds(load, mnist):
+    for name, errors in (("fig9/lenet5", 100), ("fig9/dist_lenet5", 80)):
+        predictions = np.where(np.arange(10_000) < errors, 255, mnist.test_labels)
+        publish(load.reference, name, 0, test=errors, predictions=predictions)
+        publish(load.reference, name, 1, status="diverged", train=[90.0])
     made = tables.named("dist")(load)
-    assert "2 (+" not in made.body[1][4]
+    assert "over seeds alone" not in " ".join(made.notes)
+    assert "less LeNet-5: −0.20 (−0.29 to −0.11, p <0.001)" in " ".join(made.notes)
     assert made.records[1]["diverged"] == 1
 
 
@@ -95,14 +92,14 @@ def test_held_out_tables_compare_with_their_base(load):
     made = tables.named("magnitudes")(load)
     assert [line[:3] for line in made.body] == [["no distortions", "0.50", "1.05"], ["Fig. 7's", "1.50", "0.95"]]
     none, fig7 = json.loads(made.render("json"))
-    assert none["less"] == pytest.approx(0.1)
-    assert fig7["less"] is None
+    assert none["change"] == pytest.approx(0.1)
+    assert fig7["change"] is None
     assert none["patterns"] == 6_000
     assert f"{CHOSEN}-distort0.5, {CHOSEN}-distort0.75, {CHOSEN}-distort1.25" in made.notes[2]
     assert made.render("csv").count("\n") == 3
     readings = json.loads(tables.named("held-out")(load).render("json"))
     assert [row["experiment"] for row in readings] == ["distortions/held-out/default", CHOSEN]
-    assert readings[1]["less"] == pytest.approx(-100 * 6.5 / 6_000)
+    assert readings[1]["change"] == pytest.approx(-100 * 6.5 / 6_000)
 
 
 def test_magnitudes_need_something_to_compare(load):

@@ -136,5 +136,5 @@ def test_table_says_in_which_pass_the_paper_is_reached(tmp_path):
         entry["test_errors"] = errors
     store.write(made.path, made.record, {})
     table = tables.named("mlps")(Loader(("reference",), tmp_path / "results", tmp_path))
-    assert table.body == [["28x28-300-10", "4.70", "3.00", "", "1", "2.68–3.35", "−1.70", "2.00", "2"]]
+    assert table.body == [["28x28-300-10", "4.70", "3.00", "", "1", "", "2.68–3.35", "−1.70", "2.00", "2"]]
     assert "dist_mlp_300" in table.notes[1]
