@@ -135,7 +135,7 @@ def describe(chosen: argparse.Namespace) -> None:
     from tabulate import tabulate
 
     from lenet98 import accounting
-    from lenet98.networks import named
+    from lenet98.catalog import named
 
     spec = named(chosen.spec)
     printed = accounting.PAPER.get(spec.name, {})
@@ -207,7 +207,7 @@ def train(chosen: argparse.Namespace) -> None:
 def _config(chosen: argparse.Namespace) -> Config:
     from dataclasses import replace
 
-    from lenet98.networks import named
+    from lenet98.catalog import named
     from lenet98.readings import DEFAULT, LITERAL
     from lenet98.sdlm import CURVATURE_PATTERNS, ETAS
     from lenet98.training import Config

@@ -12,10 +12,11 @@ import pytest
 from PIL import Image
 
 from lenet98 import cli, training, weights
+from lenet98.catalog import named
 from lenet98.data import mnist as mnist_module
 from lenet98.evaluation import wilson
 from lenet98.loop import Trained
-from lenet98.networks import LENET5, named
+from lenet98.networks import LENET5
 from lenet98.readings import DEFAULT, LITERAL, initial_parameters
 from lenet98.training import Config
 

@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given
 
 from lenet98.accounting import connections
+from lenet98.catalog import from_json, named, resolved
 from lenet98.modern import ladder
-from lenet98.networks import LENET4, LENET5, SPECS, add, from_json, mlp, named, resolved
+from lenet98.networks import LENET4, LENET5, PAPER, mlp
 from lenet98.specs import RBF, Convolution, Full, Pooling, Softmax, Spec, Subsampling
 from tests.strategies import any_specs, few
 
@@ -122,14 +123,10 @@ def test_every_unit_is_squashed_but_those_that_pool_and_the_output():
     assert [geometry.name for geometry in spec.hidden] == ["C1", "P2", "C3", "S4", "F5"]
 
 
-def test_a_name_is_of_one_network(monkeypatch):
-    monkeypatch.setitem(SPECS, "own", Spec("own", (1, 6, 6), (Softmax("output", 2),)))
-    assert add(Spec("own", (1, 6, 6), (Softmax("output", 2),))) == named("own")
-    with pytest.raises(ValueError, match="two networks called 'own'"):
-        add(Spec("own", (1, 6, 6), (Softmax("output", 3),)))
-    with pytest.raises(ValueError, match="P1: 7x7 cannot be divided"):
-        add(Spec("odd", (1, 7, 7), (Pooling("P1", "max"), Softmax("output", 2))))
-    assert "odd" not in SPECS
+def test_a_name_is_of_one_network():
+    for spec in (*PAPER, *ladder.NETWORKS):
+        assert named(spec.name) == spec
+        assert spec.geometry
 
 
 def test_an_unknown_network_lists_those_that_exist():
