@@ -11,7 +11,7 @@ from experiments.harness.registry import Experiment, register
 from experiments.harness.store import Runs
 from experiments.harness.tables import Table
 from experiments.paper import numbers as paper
-from experiments.trainers import MEAN_SQUARED_ERROR, FormConfig, train_network, train_on_form, training
+from experiments.trainers import MEAN_SQUARED_ERROR, FormConfig, longer, train_network, train_on_form, training
 from lenet98.networks import mlp
 from lenet98.specs import Spec
 from lenet98.training import Config
@@ -104,6 +104,30 @@ for name, config in RANGES.items():
                 minutes=1,
             )
         )
+
+DISTORTED = (
+    ("28x28 field, 20 passes", "dist_mlp_300-passes20", mlp(300), 1),
+    ("28x28 field, 40 passes", "dist_mlp_300-passes40", mlp(300), 2),
+    ("28x28 field, 80 passes", "dist_mlp_300-passes80", mlp(300), 4),
+    ("32x32 field, 20 passes", "dist_mlp_300-field32-passes20", mlp(300, input_shape=(1, 32, 32)), 1),
+    ("32x32 field, 80 passes", "dist_mlp_300-field32-passes80", mlp(300, input_shape=(1, 32, 32)), 4),
+)
+"""Ways to train [dist] 28x28-300-10: title, end of the experiment's name, network, times the passes of III.B.
+
+A distorted pattern is made in a field of 32x32, of which a network of 28x28 inputs sees the middle.
+"""
+
+for title, name, spec, times in DISTORTED:
+    register(
+        Experiment(
+            f"{ROOM}/{name}",
+            f"[dist] 28x28-300-10 on 50,000 patterns, {title}",
+            training(Config, spec, distorted=True, etas=longer(times), train_size=50_000, held_out=10_000),
+            train_network,
+            minutes=1.5 * times,
+            seeds=(0, 1, 2),
+        )
+    )
 
 NETWORKS = {row.experiment: row for row in paper.ROWS if "mlp_" in row.name}
 """The networks of Fig. 9, by experiment."""
