@@ -110,7 +110,6 @@ DISTORTED = (
     ("28x28 field, 40 passes", "dist_mlp_300-passes40", mlp(300), 2),
     ("28x28 field, 80 passes", "dist_mlp_300-passes80", mlp(300), 4),
     ("32x32 field, 20 passes", "dist_mlp_300-field32-passes20", mlp(300, input_shape=(1, 32, 32)), 1),
-    ("32x32 field, 80 passes", "dist_mlp_300-field32-passes80", mlp(300, input_shape=(1, 32, 32)), 4),
 )
 """Ways to train [dist] 28x28-300-10: title, end of the experiment's name, network, times the passes of III.B.
 
