@@ -138,6 +138,8 @@ def test_table_of_choices(tmp_path):
     load = Loader(("reference",), tmp_path / "results", tmp_path)
     made = tables.named("choices")(load)
     assert [line[:3] for line in made.body] == [["K-NN Euclidean", "k = 3", "3.10"], ["", "k = 1", "3.43"]]
+    publish(tmp_path, classical.CORNER, 0, test=532)
+    assert "corner errs on 5.32%; the paper's K-NN on 5.00%." in tables.named("choices")(load).render("md")
     assert "Without results yet: classical/held-out/linear-least-squares-ridge1e-3," in made.render("md")
     with pytest.raises(NoResults, match="run classical/held-out/linear-least-squares-ridge1e-3"):
         classical.choices(Loader(("reference",), tmp_path, tmp_path / "nothing"))
