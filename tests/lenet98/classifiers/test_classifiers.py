@@ -188,6 +188,8 @@ def test_votes_and_ties_by_hand():
     rows = [[4, 7, 7], [4, 7, 9], [2, 2, 5], [1, 1, 1]]
     assert majority(np.array(rows)).tolist() == [7, 4, 2, 1]
     assert majority(np.array([[3, 8, 8, 3, 5]])).tolist() == [3]
+    assert majority(np.array([[9, 4, 7], [9, 1, 9]])).tolist() == [9, 9]  # the nearest's class, not the lowest
+    assert majority(np.array([[8, 3, 3, 8, 5]])).tolist() == [8]
 
 
 def test_the_score_is_the_lead_in_distance():
