@@ -38,20 +38,25 @@ class Question:
     tables: tuple[str, ...]
     text: str
     """Page of docs/ that says what the tables mean."""
-    figure: str = ""
-    """Name of a figure in docs/figures."""
+    figures: tuple[str, ...] = ()
+    """Names of figures in docs/figures."""
 
 
 QUESTIONS = {
-    "lenet5": Question("Does LeNet-5 reach the paper's error?", ("lenet5", "fig5"), "readings", "fig05_learning_curve"),
-    "training-size": Question("Do more patterns help?", ("fig6",), "distortions", "fig06_training_set_size"),
-    "readings": Question("Which reading meets the paper's training figures?", ("readings",), "readings", "readings"),
+    "lenet5": Question(
+        "Does LeNet-5 reach the paper's error?", ("lenet5", "fig5"), "readings", ("fig05_learning_curve",)
+    ),
+    "training-size": Question("Do more patterns help?", ("fig6",), "distortions", ("fig06_training_set_size",)),
+    "readings": Question("Which reading meets the paper's training figures?", ("readings",), "readings", ("readings",)),
     "failures": Question("Why do some readings fail?", ("curvature", "saturation"), "readings"),
-    "fig7": Question("Which distortions does Fig. 7 show?", ("fig7",), "distortions", "fig07_distortions"),
+    "fig7": Question("Which distortions does Fig. 7 show?", ("fig7",), "distortions", ("fig07_distortions",)),
     "distortions": Question("Do distortions help?", ("dist", "held-out", "magnitudes"), "distortions"),
-    "fig9": Question("How do the paper's classifiers compare?", ("fig9",), "deviations", "fig09_error_rates"),
+    "fig9": Question("How do the paper's classifiers compare?", ("fig9",), "deviations", ("fig09_error_rates",)),
     "costs": Question(
-        "What do the classifiers reject, compute and store?", ("fig10", "fig11", "fig12"), "deviations", "fig10_rejection"
+        "What do the classifiers reject, compute and store?",
+        ("fig10", "fig11", "fig12"),
+        "deviations",
+        ("fig10_rejection", "fig11_operations", "fig12_memory"),
     ),
     "classical": Question("How were the classical classifiers set?", ("choices",), "deviations"),
     "svm": Question("How were the support vector machines set?", ("machines",), "deviations"),
@@ -62,7 +67,7 @@ QUESTIONS = {
     "lenet1": Question("For how long does LeNet-1 train?", ("lenet1-passes",), "deviations"),
     "lenet4": Question("What replaces LeNet-4's last layer?", ("last-layers",), "deviations"),
     "boosting": Question("What does boosting add to LeNet-4?", ("boosting",), "deviations"),
-    "ladder": Question("Which changes lead from 1998 to today?", ("ladder",), "modern", "ladder"),
+    "ladder": Question("Which changes lead from 1998 to today?", ("ladder",), "modern", ("ladder", "costs_today")),
     "ideas-alone": Question("What is each modern idea worth alone?", ("alone",), "modern"),
     "reverse": Question("Is it the network or its training?", ("reverse",), "modern"),
     "rates": Question("How were today's rates chosen?", ("held-rates",), "modern"),
@@ -151,8 +156,7 @@ def _answer(question: Question) -> Callable[[Loader], str]:
         if not parts:
             raise NoResults(f"no results for {', '.join(question.tables)}")
         top = [f"# {question.words}", f"What this means: [{question.text}](../{question.text}.md). {GENERATED}"]
-        if question.figure:
-            top.append(f"![{question.words}](../figures/{question.figure}.png)")
+        top += [f"![{question.words}](../figures/{figure}.png)" for figure in question.figures]
         return "\n\n".join([*top, *parts]) + "\n"
 
     return made

@@ -298,7 +298,7 @@ def page(parts: Sequence[Part]) -> str:
         "Fig. 8 shows the 82 test patterns that the 1998 network, trained with distortions, misclassified. "
         "`lenet98.fig8()` gives their places in the MNIST test set."
     )
-    figure = "![The 82 errors of 1998, and those of one of our networks; framed are those that both make](../figures/fig08_errors.png)"
+    figure = "![The 82 errors of 1998, and one network's of ours; framed: in both](../figures/fig08_errors.png)"
     return "\n\n".join(["# The 82 errors of 1998 and ours", intro, figure, *map(_part, parts)]) + "\n"
 
 
