@@ -58,11 +58,12 @@ QUESTIONS = {
         "deviations",
         ("fig10_rejection", "fig11_operations", "fig12_memory"),
     ),
+    "linear": Question("How were the linear classifiers trained?", ("linear",), "deviations"),
     "classical": Question("How were the classical classifiers set?", ("choices",), "deviations"),
     "svm": Question("How were the support vector machines set?", ("machines",), "deviations"),
     "tangent-distance": Question("How was the tangent distance set?", ("tangents",), "deviations"),
     "fully-connected": Question(
-        "How were the fully connected networks trained?", ("mlps", "mlp-mu", "mlp-init"), "deviations"
+        "How were the fully connected networks trained?", ("mlps", "mlp-distorted", "mlp-mu", "mlp-init"), "deviations"
     ),
     "lenet1": Question("For how long does LeNet-1 train?", ("lenet1-passes",), "deviations"),
     "lenet4": Question("What replaces LeNet-4's last layer?", ("last-layers",), "deviations"),

@@ -86,7 +86,7 @@ def test_wrong_input_is_refused(fitted, mnist, name):
         (PairwiseLinear.fit, {"ridge": 1.0, "gain": 0}, "gain is 0"),
         (KNearest.fit, {"k": 0}, "k is 0; with 300 training patterns it must be 1 to 300"),
         (Quadratic.fit, {"components": 301, "ridge": 1.0}, "components is 301; 300 images of 784 pixels"),
-        (RBFNetwork.fit, {"per_class": 100, "spread": 1.0, "ridge": 1.0}, "per_class is 100; the smallest class has"),
+        (RBFNetwork.fit, {"spread": 1.0, "ridge": 1.0}, "per_class is 100; the smallest class has"),
         (RBFNetwork.fit, {"spread": 0.0, "ridge": 1.0, "per_class": 2}, "spread is 0.0"),
     ],
 )
