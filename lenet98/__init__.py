@@ -1,4 +1,4 @@
-"""LeNet-5 exactly as published in 1998 (LeCun, Bottou, Bengio, Haffner, Proc. IEEE 86(11))."""
+"""LeNet-5 as published in 1998 (LeCun, Bottou, Bengio, Haffner, Proc. IEEE 86(11)), with documented readings."""
 
 from importlib.metadata import version
 

@@ -126,7 +126,7 @@ class _Parser(argparse.ArgumentParser):
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = _Parser("lenet98", description="LeNet-5 exactly as published in 1998, trained by the paper's recipe.")
+    parser = _Parser("lenet98", description="LeNet-5 as published in 1998, with documented readings.")
     parser.add_argument("--version", action="version", version=f"lenet98 {metadata.version('lenet98')}")
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
 

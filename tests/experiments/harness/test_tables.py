@@ -246,7 +246,9 @@ def test_readme_is_rewritten_between_its_markers_and_only_there(reference, tmp_p
     assert main([*command, "--check"]) == 1
     assert capsys.readouterr().err.splitlines() == [
         "README.md is stale; `make tables` writes it anew",
-        "docs/results.md is stale; `make tables` writes it anew",
+        "docs/results/lenet5.md is stale; `make tables` writes it anew",
+        "docs/results/fig7.md is stale; `make tables` writes it anew",
+        "docs/results/README.md is stale; `make tables` writes it anew",
     ]
     assert main(command) == 0
     text = (tmp_path / "README.md").read_text()
@@ -254,7 +256,7 @@ def test_readme_is_rewritten_between_its_markers_and_only_there(reference, tmp_p
     assert text.endswith(after)
     assert "| LeNet-5 |" in text
     assert "old" not in text
-    page = (tmp_path / "docs/results.md").read_text()
+    page = (tmp_path / "docs/results/lenet5.md").read_text()
     assert "## Fig. 5, pass by pass." in page
     assert main([*command, "--check"]) == 0
     save(reference.reference / "fig9/lenet5", 0, 185)

@@ -342,17 +342,18 @@ def test_thousands_as_they_are_read():
 # --- in documents
 
 
-def test_documents_show_the_tables_once_there_is_a_comparison(load, mnist, monkeypatch):
-    wanted = {name: tables.named(name) for name in ("fig10", "fig12", "fig9", "fig11")}
-    monkeypatch.setattr(tables, "TABLES", wanted)
+def test_documents_show_the_tables_once_there_is_a_comparison(load, mnist):
+    pages = [documents.PAGES[documents.FOLDER / f"{name}.md"] for name in ("fig9", "costs")]
     result(load, mnist, "lenet5", 95)
     text = "# Results\n<!-- table fig9 -->\n<!-- end table -->\n"
-    assert "## Fig." not in documents.results_page(load)
+    for page in pages:
+        with pytest.raises(NoResults):
+            page.made(load)
     with pytest.raises(NoResults, match="no classifier but LeNet-5"):
         documents.with_block(text, "fig9", load)
     assert tables.named("fig9")(load).body  # it is there for who asks for it
     result(load, mnist, "deslant_knn", 240)
-    captions = [line for line in documents.results_page(load).splitlines() if line.startswith("## ")]
+    captions = [line for page in pages for line in page.made(load).splitlines() if line.startswith("## ")]
     assert [caption.partition(":")[0] for caption in captions] == [
         "## Fig. 9",
         "## Fig. 10",
