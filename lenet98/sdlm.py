@@ -30,23 +30,25 @@ def rates(h: Curvature, eta: float, mu: float) -> Curvature:
     ----------
     h
         Curvatures h_kk, any shape, not negative.
-    eta, mu
-        Global rate and regulariser, both positive.
+    eta
+        Global rate, positive, or 0 where a schedule ends.
+    mu
+        Regulariser, positive.
 
     Raises
     ------
     ValueError
-        If eta or mu is not positive and finite.
+        If eta is negative, mu is not positive, or either is not finite.
     """
-    check(eta, mu)
+    if eta != 0:
+        _positive("eta", eta)
+    _positive("mu", mu)
     return eta / (mu + h)
 
 
-def check(eta: float, mu: float) -> None:
-    """Raise ValueError unless eta and mu are positive and finite."""
-    for name, value in (("eta", eta), ("mu", mu)):
-        if not 0 < value < float("inf"):
-            raise ValueError(f"{name} is {value!r}; it must be positive and finite (III.B: 5e-4 .. 1e-5 and 0.02)")
+def _positive(name: str, value: float) -> None:
+    if not 0 < value < float("inf"):
+        raise ValueError(f"{name} is {value!r}; it must be positive and finite (III.B: 5e-4 .. 1e-5 and 0.02)")
 
 
 class SDLM(torch.optim.Optimizer):
@@ -89,7 +91,8 @@ class SDLM(torch.optim.Optimizer):
     """
 
     def __init__(self, net: nn.Module, eta: float, mu: float = MU, loss: Loss | None = None) -> None:
-        check(eta, mu)
+        _positive("eta", eta)
+        _positive("mu", mu)
         curvature.check(net, loss)
         super().__init__(net.parameters(), {"lr": eta, "mu": mu})
         self.net, self.loss = net, loss
@@ -111,7 +114,7 @@ class SDLM(torch.optim.Optimizer):
     def step(self, closure: Callable[[], float] | None = None) -> float | None:
         """w_k <- w_k - eps_k dE/dw_k (eq. 18), with the rates of eq. 21, for every parameter that has a gradient.
 
-        Raises RuntimeError if there is no curvature yet, and ValueError if a scheduler has made eta zero or negative.
+        Raises RuntimeError if there is no curvature yet, and ValueError if a scheduler has made eta negative.
         """
         value = None
         if closure is not None:

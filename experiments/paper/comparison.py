@@ -22,7 +22,7 @@ from experiments.harness.store import Result, Runs
 from experiments.harness.tables import Table
 from experiments.paper import numbers as paper
 from lenet98 import accounting, evaluation
-from lenet98.networks import from_json
+from lenet98.catalog import from_json
 
 GROUP = "fig9"
 """Name that stands for all classifiers of Fig. 9 where experiments are named."""

@@ -9,12 +9,13 @@ from textwrap import fill
 from tabulate import tabulate
 
 from lenet98 import accounting, training
+from lenet98.catalog import SPECS
 from lenet98.data.fields import BLACK, WHITE
 from lenet98.modern import ladder, lenet_from_scratch, lush, minibatch
 from lenet98.modern.minibatch import Optimizer
 from lenet98.modern.networks import ConvNet, Initial
 from lenet98.modern.popular import POPULAR
-from lenet98.networks import SPECS, TABLE_I
+from lenet98.networks import TABLE_I
 from lenet98.readings import Reading
 from lenet98.specs import A, Geometry, Spec
 

@@ -7,10 +7,11 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from lenet98 import training
 from lenet98.accounting import PAPER, connections, multiply_accumulates, stored, table
+from lenet98.catalog import named
 from lenet98.modern import lenet_from_scratch, lush, minibatch
 from lenet98.modern.networks import SpecNet
 from lenet98.modules import Net
-from lenet98.networks import LENET1, LENET4, LENET5, mlp, named
+from lenet98.networks import LENET1, LENET4, LENET5, mlp
 from tests.strategies import any_specs, few
 
 

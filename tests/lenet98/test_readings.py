@@ -4,6 +4,7 @@ import hashlib
 import os
 import subprocess
 import sys
+from dataclasses import asdict
 
 import numpy as np
 import pytest
@@ -11,6 +12,39 @@ import pytest
 from lenet98.networks import LENET5
 from lenet98.randomness import generator
 from lenet98.readings import DEFAULT, LITERAL, Reading, initial_parameters
+
+PUBLISHED = {
+    "init_gain": 1.7320508075688772,  # the square root of 3
+    "init_power": 0.5,
+    "fan_in_counts_bias": True,
+    "bias_init": "drawn",
+    "coefficient_init": 1.0,
+    "subsampling": "average",
+    "loss": "eq9",
+    "j": 1.0,
+    "loss_scale": 0.5,
+    "order": "constant",
+    "curvature_patterns": "random",
+    "output_curvature": "exact",
+    "coefficient_curvature": "unit",
+    "final_weights": "last",
+}
+TO_THE_LETTER = {
+    "init_gain": 2.4,
+    "init_power": 1.0,
+    "fan_in_counts_bias": True,
+    "bias_init": "drawn",
+    "coefficient_init": "drawn",
+    "subsampling": "sum",
+    "loss": "eq8",
+    "j": 1.0,
+    "loss_scale": 1.0,
+    "order": "constant",
+    "curvature_patterns": "random",
+    "output_curvature": "exact",
+    "coefficient_curvature": "unit",
+    "final_weights": "last",
+}
 
 LAYERS = {layer.name: layer for layer in LENET5.geometry}
 
@@ -25,6 +59,11 @@ print(hashlib.sha256(initial_parameters(LENET5, DEFAULT, generator(7, "init")).t
 
 def draw(reading, seed=0):
     return initial_parameters(LENET5, reading, generator(seed, "init"))
+
+
+@pytest.mark.parametrize(("reading", "values"), [(DEFAULT, PUBLISHED), (LITERAL, TO_THE_LETTER)])
+def test_both_readings_are_field_by_field_what_is_published(reading, values):
+    assert asdict(reading) == values
 
 
 @pytest.mark.parametrize(

@@ -37,6 +37,15 @@ def whole(digits):
     return train(SMALL, 7, digits)
 
 
+def test_the_defaults_are_the_recipe_of_section_iii_b():
+    config = Config()
+    assert config.spec == LENET5
+    assert config.reading == DEFAULT
+    assert config.etas == (5e-4,) * 2 + (2e-4,) * 3 + (1e-4,) * 3 + (5e-5,) * 4 + (1e-5,) * 8
+    assert (config.mu, config.curvature_patterns, config.train_size) == (0.02, 500, 60_000)
+    assert (config.distortions, config.held_out) == (None, 0)
+
+
 def test_it_learns(whole):
     first, *_, last = whole.history
     assert first.train_errors > 1.5 * last.train_errors

@@ -11,9 +11,9 @@ from experiments.harness.registry import Context
 from experiments.paper import numbers as paper
 from experiments.paper.fully_connected import HELD_OUT_MU, NETWORKS, RANGES
 from experiments.trainers import MEAN_SQUARED_ERROR, FormConfig, train_on_form, training
+from lenet98.catalog import named
 from lenet98.data.distortions import FIG7
 from lenet98.data.preprocessing import crop, deslant, in_form, middle, reduce
-from lenet98.networks import named
 from lenet98.readings import DEFAULT, LITERAL
 from lenet98.sdlm import ETAS, MU
 from lenet98.training import Config, inputs, train

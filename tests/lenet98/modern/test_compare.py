@@ -3,9 +3,9 @@
 import pytest
 
 from lenet98 import cli
+from lenet98.catalog import SPECS
 from lenet98.modern.compare import differences, facts, side_by_side
 from lenet98.modern.popular import POPULAR
-from lenet98.networks import SPECS
 
 
 def test_lenet5_is_lenet5():

@@ -5,7 +5,7 @@ import pytest
 from PIL import Image
 from scipy import ndimage
 
-from lenet98.data.preprocessing import normalise_digit, read_image
+from lenet98.data.images import normalise_digit, read_image
 
 
 def likeness(ours, theirs):
@@ -107,13 +107,18 @@ def test_image_files_of_every_kind_read_alike(tmp_path):
     [
         ("missing.png", None, "cannot be read"),
         ("text.png", b"not an image", "not an image of a known format"),
-        ("text.npy", b"not an array", "text.npy: "),
+        ("text.npy", b"not an array", "is no .npy file"),
+        ("empty.npy", b"", "is an empty file"),
+        ("empty.png", b"", "is an empty file"),
+        ("short.npy", b"\x93NUMPY\x01\x00v\x00{", "is damaged or cut short"),
+        ("broken.png", b"\x89PNG\r\n\x1a\n" + bytes(40), "broken.png: "),
+        ("nothing.npy", np.zeros((0, 28)), r"without a single pixel, of shape \(0, 28\); save"),
         ("three.npy", np.zeros((3, 28, 28)), r"shape \(3, 28, 28\); one image"),
         ("large.npy", np.full((28, 28), 300), "out of range"),
         ("nan.npy", np.full((28, 28), np.nan), "out of range"),
         ("levels.npy", np.full((28, 28), 200.0), "out of range"),
-        ("words.npy", np.array([["a"]]), "numbers are needed"),
-        ("objects.npy", np.array([[None]]), "objects.npy: "),
+        ("words.npy", np.array([["a"]]), "holds text where numbers are needed"),
+        ("objects.npy", np.array([[None]]), "holds Python objects; save"),
     ],
 )
 def test_unreadable_files_are_named(tmp_path, name, content, message):
