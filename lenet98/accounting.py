@@ -51,6 +51,12 @@ PAPER: dict[str, dict[str, dict[str, Printed]]] = {
         | _printed("Fig. 11", within=5_000, multiply_accumulates=260_000)
         | _printed("Fig. 12", within=500, stored=17_000),
     },
+    "28x28-10": {"total": _printed("III.C.1", parameters=7_850)},
+    "20x20-10": {
+        "total": _printed("III.C.1", parameters=4_010)
+        | _printed("Fig. 11", within=500, multiply_accumulates=4_000)
+        | _printed("Fig. 12", within=500, stored=4_000)
+    },
     "20x20-300-10": _figures(123),
     "28x28-1000-10": _figures(795),
     "28x28-300-100-10": _figures(267),

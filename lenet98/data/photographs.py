@@ -8,7 +8,7 @@ frames, other digits and dirt are left out, and the notes say so.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -185,6 +185,7 @@ def _at_edge(marks: NDArray[np.int32]) -> NDArray[np.int32]:
 
 def _isolated(ink: Ink) -> Digit:
     """The digit alone, out of all that is ink."""
+    ink, unframed = _unframed(ink)
     labels, n = _marks(ink > HALF)
     boxes = ndimage.find_objects(labels)
     areas = np.bincount(labels.ravel(), minlength=n + 1)
@@ -201,12 +202,45 @@ def _isolated(ink: Ink) -> Digit:
         raise ValueError(BLANK)
     digit = _grown(labels, max(candidates, key=lambda mark: mark.area), candidates)
     left_out = [mark for mark in inner if mark not in digit]
-    notes = _notes(digit, frames, left_out, edge)
+    notes = _notes(digit, unframed or bool(frames), left_out, edge)
     kept = [mark.label for mark in digit]
     if n > len(kept):
         ink = ink * _nearest(labels, kept)
     thick, thickened = _thickened(ink, np.isin(labels, kept))
     return Digit(in_field(thick), (*notes, *thickened))
+
+
+def _unframed(ink: Ink) -> tuple[Ink, bool]:
+    """Ink without the lines of frames, broken or touched by the digit, and whether there were any."""
+    near = max(1, round(max(ink.shape) / 100))
+    labels, _ = _marks(ndimage.binary_dilation(ink > HALF, np.ones((3, 3)), near))
+    bare, found = ink, False
+    for k, box in enumerate(ndimage.find_objects(labels), start=1):
+        extent = _extent(box)
+        if min(extent) < max(0.4 * max(extent), 0.5 * min(ink.shape)) or _covered(labels[box] == k) < 3:
+            continue
+        without = _without_lines(np.where(labels[box] == k, ink[box], 0), round(SIDES * max(extent)) + near)
+        rest = np.where(labels[box] == k, without, ink[box])
+        inside = [max(_extent(mark)) for mark in ndimage.find_objects(_marks(rest > HALF)[0])]
+        if 4 * max(inside, default=0) < min(extent):
+            continue  # no frame but a stroke, a 1 for example
+        bare, found = bare.copy(), True
+        bare[box] = rest
+    return bare, found
+
+
+def _without_lines(ink: Ink, depth: int) -> Ink:
+    """Ink without the line along each side of its box, where one begins within `depth` pixels."""
+    bare = ink.copy()
+    for inked, view in zip(_turned(ink > 0), _turned(bare), strict=True):
+        begins = np.where(inked.any(axis=0), inked.argmax(axis=0), len(inked))
+        beyond = np.arange(len(inked))[:, None] >= begins
+        ends = np.where((beyond & ~inked).any(axis=0), (beyond & ~inked).argmax(axis=0), len(inked))
+        line = begins < depth
+        if line.any():
+            width = np.median((ends - begins)[line])  # where the digit touches it, the line goes no deeper
+            view[(np.arange(len(inked))[:, None] <= begins + width) & line] = 0
+    return bare
 
 
 def _frames(labels: NDArray[np.int32], mark: _Mark, other: _Mark) -> bool:
@@ -217,19 +251,19 @@ def _frames(labels: NDArray[np.int32], mark: _Mark, other: _Mark) -> bool:
         out.start < within.start and within.stop < out.stop for out, within in zip(mark.box, other.box, strict=True)
     ):
         return False
-    shape = labels[mark.box] == mark.label
-    hole = ndimage.binary_fill_holes(shape)
-    place = labels[mark.box] == other.label
-    return bool(hole[place].all()) or _covered(shape) >= 3
+    hole = ndimage.binary_fill_holes(labels[mark.box] == mark.label)
+    return bool(hole[labels[mark.box] == other.label].all())
 
 
 def _covered(shape: Mask) -> int:
     """Sides of its box along which a mark runs."""
-    count = 0
-    for turned in (shape, shape[::-1], shape.T, shape.T[::-1]):
-        strip = turned[: max(1, round(SIDES * max(shape.shape)))]
-        count += bool(strip.any(axis=0).mean() >= 0.8)
-    return count
+    depth = max(1, round(SIDES * max(shape.shape)))
+    return sum(bool(turned[:depth].any(axis=0).mean() >= 0.8) for turned in _turned(shape))
+
+
+def _turned(image: NDArray[Any]) -> tuple[NDArray[Any], ...]:
+    """Views of an image with each of its sides at the top."""
+    return image, image[::-1], image.T, image.T[::-1]
 
 
 def _grown(labels: NDArray[np.int32], first: _Mark, marks: list[_Mark]) -> list[_Mark]:
@@ -288,12 +322,12 @@ def _thickened(ink: Ink, mask: Mask) -> tuple[Ink, tuple[str, ...]]:
 # --- words ------------------------------------------------------------------------------------------------------------
 
 
-def _notes(digit: list[_Mark], frames: list[_Mark], left_out: list[_Mark], edge: set[int]) -> tuple[str, ...]:
+def _notes(digit: list[_Mark], framed: bool, left_out: list[_Mark], edge: set[int]) -> tuple[str, ...]:
     box = _around(digit)
     height, width = _extent(box)
     area = sum(mark.area for mark in digit)
     notes = []
-    if frames:
+    if framed:
         notes.append("a frame around the digit was left out")
     rest = []
     for mark in left_out:

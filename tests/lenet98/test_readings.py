@@ -5,12 +5,13 @@ import os
 import subprocess
 import sys
 from dataclasses import asdict
+from typing import get_args
 
 import numpy as np
 import pytest
 
 from lenet98.networks import LENET5
-from lenet98.randomness import generator
+from lenet98.randomness import Purpose, generator
 from lenet98.readings import DEFAULT, LITERAL, Reading, initial_parameters
 
 PUBLISHED = {
@@ -117,6 +118,17 @@ def test_same_seed_same_bytes_in_another_process():
 
     here = hashlib.sha256(draw(DEFAULT, seed=7).tobytes()).hexdigest()
     assert digest("1") == digest("2") == here
+
+
+def test_published_seeds_are_these_streams():
+    """A seed names the same run for as long as its purposes keep their places."""
+    assert get_args(Purpose) == ("init", "order", "hessian", "distortion")
+    for place, purpose in enumerate(get_args(Purpose)):
+        for counters in ((), (2,), (2, 5)):
+            sequence = np.random.SeedSequence(7, spawn_key=(place, *counters))
+            drawn = generator(7, purpose, *counters).bit_generator.random_raw()
+            assert drawn == np.random.PCG64(sequence).random_raw()
+    assert generator(0, "init").bit_generator.random_raw() == 17_394_127_715_520_444_142
 
 
 def test_seeds_purposes_and_passes_have_streams_of_their_own():
