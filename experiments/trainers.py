@@ -127,6 +127,12 @@ def train_in_batches(config: minibatch.Config, seed: int, context: Context) -> O
     )
 
 
+@family("mini-batches, SDLM")
+def train_module(config: minibatch.Config, seed: int, context: Context) -> Outcome:
+    """One training run on MNIST by `minibatch.BySDLM`."""
+    return train_in_batches(config, seed, context)
+
+
 @family("lush")
 def train_by_stages(config: lush.Config, seed: int, context: Context) -> Outcome:
     """One training run of Lush's LeNet-5 on MNIST."""

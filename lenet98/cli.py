@@ -21,14 +21,6 @@ if TYPE_CHECKING:
     from lenet98.loop import Progress, Trained
     from lenet98.training import Config
 
-QUANTITIES = {
-    "parameters": "parameters",
-    "connections": "connections",
-    "multiply_accumulates": "multiply-\naccumulates",
-    "stored": "stored\nvariables",
-}
-"""Columns of `accounting.table` and their headings."""
-
 
 class Failure(Exception):
     """The command did what it could and has said why that is not all; ends with this exit status."""
@@ -207,34 +199,14 @@ _count.__name__ = _positive.__name__ = "whole number"  # for argparse's message 
 
 
 def describe(chosen: argparse.Namespace) -> None:
-    from tabulate import tabulate
-
     from lenet98 import accounting
-    from lenet98.catalog import named
     from lenet98.modern.popular import POPULAR
 
     if chosen.list:
         print("\n".join([*_names(), "", "for lenet98 compare alone:", *POPULAR]))
         return
     _known(chosen.spec, _names())
-    spec = named(chosen.spec)
-    printed = accounting.PAPER.get(spec.name, {})
-    with_paper = {quantity for numbers in printed.values() for quantity in numbers}
-    headings = ["layer", "maps", "size"]
-    for quantity, heading in QUANTITIES.items():
-        headings += [heading, "paper"] if quantity in with_paper else [heading]
-    rows = []
-    for row in accounting.table(spec):
-        cells = [row["layer"], row["maps"], row["size"]]
-        for quantity in QUANTITIES:
-            cells.append(row[quantity])
-            if quantity in with_paper:
-                paper = printed.get(row["layer"], {}).get(quantity)
-                cells.append(None if paper is None else paper.value)
-        rows.append(cells)
-    print(tabulate(rows, headings, intfmt=",", missingval=""))
-    if spec.name in accounting.NOTES:
-        print(f"\n{accounting.NOTES[spec.name]}")
+    print(accounting.describe(chosen.spec))
 
 
 def _names() -> list[str]:
