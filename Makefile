@@ -56,7 +56,7 @@ figures: $(READY)  ## figures in docs/figures from reference/
 	$(RUN) -m paper_figures --all --source reference --output docs/figures
 
 test: $(READY)  ## the tests
-	$(RUN) -m pytest
+	$(RUN) -m pytest -n auto
 
 lint: $(READY)  ## ruff and mypy
 	.venv/bin/ruff check .

@@ -14,7 +14,7 @@ from pathlib import Path
 from textwrap import fill
 from typing import Any, NoReturn, get_args
 
-from experiments.harness import documents, golden, plan, registry, runner, store, tables, verify
+from experiments.harness import documents, files, golden, plan, registry, runner, store, tables, verify
 from experiments.harness.identity import Json
 from experiments.harness.loader import Loader, NoResults, sources
 from experiments.modern import ladder
@@ -37,6 +37,8 @@ def main(arguments: list[str] | None = None) -> int:
     """The command line; returns the exit status."""
     chosen = _parser().parse_args(arguments)
     try:
+        for path in chosen.module:
+            files.load(path)
         status = int(chosen.command(chosen))
         sys.stdout.flush()
         return status
@@ -59,6 +61,9 @@ def _parser() -> argparse.ArgumentParser:
         sub.set_defaults(command=function)
         sub.add_argument("--results", type=Path, default=Path("results"), help="folder of results")
         sub.add_argument("--reference", type=Path, default=Path("reference"), help="folder of published results")
+        sub.add_argument(
+            "--module", type=Path, action="append", default=[], metavar="FILE", help="file of experiments of your own"
+        )
         return sub
 
     def device(sub: argparse.ArgumentParser) -> None:

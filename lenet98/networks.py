@@ -1,9 +1,8 @@
-"""The paper's networks (Section II.B, Fig. 2, Table I; Section III.C), and every network by its name."""
+"""The paper's networks (Section II.B, Fig. 2, Table I; Section III.C)."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from typing import Any
+from collections.abc import Iterable
 
 from lenet98.specs import RBF, Convolution, Full, Shape, Spec, Subsampling
 
@@ -31,9 +30,14 @@ LENET5 = Spec(
 
 
 def mlp(*hidden: int, input_shape: Shape = (1, 28, 28), classes: int = 10) -> Spec:
-    """A fully connected net with place-coded targets (Section III.C.5-6), for example `mlp(300, 100)`."""
-    if not hidden or min(hidden) < 1:
-        raise ValueError(f"mlp needs at least one positive layer size, got {hidden}")
+    """A fully connected net with place-coded targets (Section III.C.5-6), for example `mlp(300, 100)`.
+
+    `mlp()` has no hidden layer: a sigmoid unit a class on the pixels, one of the linear classifiers of III.C.1.
+
+    Raises ValueError for a layer without units.
+    """
+    if any(units < 1 for units in hidden):
+        raise ValueError(f"a layer of mlp needs at least one unit, got {hidden}")
     names = "-".join(map(str, (*hidden, classes)))
     layers = [Full(f"F{i}", units) for i, units in enumerate((*hidden, classes), start=1)]
     return Spec(f"{input_shape[1]}x{input_shape[2]}-{names}", input_shape, (*layers, RBF("output", "places", classes)))
@@ -103,56 +107,16 @@ LENET4 = Spec(
 )
 """16,998 parameters and 258,306 connections."""
 
-SPECS: dict[str, Spec] = {}
-"""Every network that has a name, the paper's and those of other modules."""
-
-
-def add(spec: Spec) -> Spec:
-    """Let `named` find `spec`; ValueError if its name is that of another network or its layers do not fit together."""
-    _ = spec.geometry
-    if SPECS.setdefault(spec.name, spec) != spec:
-        raise ValueError(f"there are two networks called {spec.name!r}; give one another name")
-    return spec
-
-
-for _spec in (
+PAPER = (
     LENET5,
     LENET1,
     LENET4,
+    mlp(),
+    mlp(input_shape=(1, 20, 20)),
     mlp(300),
     mlp(300, input_shape=(1, 20, 20)),
     mlp(1000),
     mlp(300, 100),
     mlp(500, 150),
-):
-    add(_spec)
-
-
-def named(name: str) -> Spec:
-    """The spec of that name, the paper's or one of `modern.ladder`; ValueError lists what exists."""
-    if name not in SPECS:
-        import lenet98.modern.ladder  # noqa: F401, it adds its own
-    try:
-        return SPECS[name]
-    except KeyError:
-        raise ValueError(f"no network called {name!r}; there are {', '.join(SPECS)}") from None
-
-
-def resolved(spec: Spec | str) -> Spec:
-    """The spec, or the one that has that name; ValueError if there is none or its layers do not fit together."""
-    found = named(spec) if isinstance(spec, str) else spec
-    _ = found.geometry
-    return found
-
-
-def from_json(content: Mapping[str, Any] | str) -> Spec:
-    """The spec that a record or a file of weights holds: by value (`Spec.as_json`), or by name as older ones do.
-
-    A known network comes under its own name.  Raises ValueError, KeyError or TypeError if it holds none.
-    """
-    if isinstance(content, str):
-        return named(content)
-    import lenet98.modern.ladder  # noqa: F401, it adds its own
-
-    found = Spec.from_json(content)
-    return next((spec for spec in SPECS.values() if spec == found), found)
+)
+"""The networks that the paper compares."""

@@ -18,13 +18,14 @@ from numpy.typing import NDArray
 
 from lenet98 import accounting, loop
 from lenet98.accounting import Cost
+from lenet98.catalog import resolved
 from lenet98.curvature import diagonal
 from lenet98.data.distortions import FIELD, Magnitudes, Pool, Sample, distort
 from lenet98.data.fields import pad_and_scale
 from lenet98.data.mnist import MNIST
 from lenet98.data.splits import split
 from lenet98.loop import Progress, SDLMPass, State, Trained
-from lenet98.networks import LENET5, resolved
+from lenet98.networks import LENET5
 from lenet98.online.engine import Engine
 from lenet98.randomness import generator
 from lenet98.readings import DEFAULT, Reading, initial_parameters
@@ -44,7 +45,7 @@ class Config:
     """
 
     spec: Spec = LENET5
-    """A name of `lenet98.networks.SPECS` stands for that network."""
+    """A name of `lenet98.catalog.SPECS` stands for that network."""
     reading: Reading = DEFAULT
     etas: tuple[float, ...] = ETAS
     """eta of each pass; its length is the number of passes."""

@@ -14,9 +14,9 @@ from zipfile import BadZipFile
 import numpy as np
 from numpy.typing import NDArray
 
+from lenet98.catalog import from_json
 from lenet98.data.distortions import Magnitudes
 from lenet98.files import atomic
-from lenet98.networks import from_json
 from lenet98.readings import Reading
 from lenet98.training import Config
 

@@ -63,7 +63,7 @@ def modules():
 
 
 def imports(path, known):
-    """Modules of this project that a module imports when it is imported itself."""
+    """Modules of this project that a module imports, at its top or in a function."""
     tree = ast.parse(path.read_text())
     waiting, found = list(tree.body), set()
     while waiting:

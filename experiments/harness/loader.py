@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from experiments.harness import registry, store
+from experiments.harness import files, registry, store
 from experiments.harness.store import Runs, Source
 
 
@@ -31,9 +31,9 @@ class Loader:
             if self.sources == ("reference",):
                 raise NoResults(
                     f"nothing is published of {experiment} in {self.reference}; run "
-                    f"`python -m experiments run {experiment}` and ask for --source results"
+                    f"`{files.run_command(experiment)}` and ask for --source results"
                 )
-            raise NoResults(f"no results of {experiment} yet; `python -m experiments run {experiment}` makes them")
+            raise NoResults(f"no results of {experiment} yet; `{files.run_command(experiment)}` makes them")
         return found
 
     def one(self, experiment: str) -> Runs:

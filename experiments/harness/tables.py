@@ -283,13 +283,14 @@ INTERVALS = ("95%, seeds", "95%, seeds and patterns")
 """Heads of the columns of a row's intervals; `COVER` says what they are."""
 
 COVER = (
-    "Intervals are of the mean: over seeds, on these patterns (Student's); over seeds and patterns, both resampled. A "
-    "single run has Wilson's, over patterns."
+    "95% intervals of the mean. Seeds: what other seeds would give on these patterns (Student's t). Seeds and patterns: "
+    "other seeds on other patterns, both resampled. A single run has Wilson's interval, over patterns."
 )
 
 COMPARED = (
-    "Intervals of differences and p are over seeds and patterns, both resampled (of two single runs p is McNemar's); p "
-    "is two-sided and Holm-corrected over the table, each interval is by itself."
+    "Differences are in percentage points. Their 95% intervals and p cover seeds and patterns, both resampled; p of two "
+    "single runs is McNemar's exact one. p is two-sided, with Holm's correction over the table. Each interval stands by "
+    "itself."
 )
 
 

@@ -25,9 +25,10 @@ from experiments.modern.ladder import (
     with_network,
 )
 from lenet98 import training
+from lenet98.catalog import named
 from lenet98.modern import ladder, minibatch
 from lenet98.modern.elastic import Elastic
-from lenet98.networks import LENET5, named
+from lenet98.networks import LENET5
 from lenet98.specs import Spec
 
 TRIED: Mapping[tuple[str, str], tuple[float, ...]] = {

@@ -319,9 +319,9 @@ COLUMNS: Mapping[str, Callable[[Json], str]] = {
 """Heads of columns before those of the error, and how a record is written below each."""
 
 REMARK = (
-    f"Errors after the last pass. {tables.COVER} Changes are in percentage points, less than zero is better; over "
-    "seeds alone, on these patterns, they are paired where runs of one seed are the same network shown the same "
-    f"patterns in the same order, else Welch's. {tables.COMPARED} Multiply-accumulates are of one recognition; seconds "
+    f"Errors after the last pass. {tables.COVER} A change below zero is for the better. Over seeds alone, "
+    "on these patterns, changes are paired where runs of one seed are the same network shown the same patterns in the "
+    f"same order, else they are Welch's. {tables.COMPARED} Multiply-accumulates are of one recognition; seconds "
     "are of one run on one thread with others beside it on the machine, median over the runs: no benchmark."
 )
 

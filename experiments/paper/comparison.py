@@ -23,7 +23,7 @@ from experiments.harness.store import Result, Runs
 from experiments.harness.tables import Table
 from experiments.paper import numbers as paper
 from lenet98 import accounting, evaluation
-from lenet98.networks import from_json
+from lenet98.catalog import from_json
 
 GROUP = "fig9"
 """Name that stands for all classifiers of Fig. 9 where experiments are named."""
@@ -257,7 +257,8 @@ def _remarks(found: Sequence[Line], source: str, tests: Mapping[tuple[str, str],
     """What follows from the results of one source."""
     of_source = [line for line in found if line.runs and line.runs.source == source]
     prefix = f"{source}: " if len(_sources(found)) > 1 else ""
-    return [prefix + remark for remark in (_tested(of_source, tests), order(of_source)) if remark]
+    remarks = (_tested(of_source, tests), order(of_source), harmed(of_source))
+    return [prefix + remark for remark in remarks if remark]
 
 
 def _tested(found: Sequence[Line], tests: Mapping[tuple[str, str], Comparison]) -> str:
@@ -269,7 +270,7 @@ def _tested(found: Sequence[Line], tests: Mapping[tuple[str, str], Comparison]) 
     if not tested:
         return ""
     same = [title for title, p in tested.items() if p >= SIGNIFICANT]
-    return f"{tables.COMPARED} Compared with LeNet-5 are {len(tested)}. " + (
+    return f"{tables.COMPARED} Classifiers compared with LeNet-5: {len(tested)}. " + (
         f"Not told apart from LeNet-5 at {SIGNIFICANT:.0%}: {', '.join(same)}." if same else "All differ from it."
     )
 
@@ -296,6 +297,21 @@ def order(found: Sequence[Line]) -> str:
         f"Families without distortions and deslanting, mean error in percent, in the paper's order: {paper_order}. "
         f"{verdict}"
     )
+
+
+def harmed(found: Sequence[Line]) -> str:
+    """Which classifiers err more with distortions, although the paper's err less, in words; nothing if none does."""
+    errors = {line.row.name: line.test for line in found}
+    worse = []
+    for name, distorted in errors.items():
+        plain = errors.get(name.removeprefix("dist_"))
+        if name.startswith("dist_") and plain and plain.mean is not None and distorted.mean is not None:
+            theirs = paper.TEST_ERROR[name] - paper.TEST_ERROR[name.removeprefix("dist_")]
+            if theirs < 0 < distorted.mean - plain.mean:
+                worse.append(f"{plain.row} ({tables.number(plain.mean)} to {tables.number(distorted.mean)})")
+    if not worse:
+        return ""
+    return f"Against the paper, distortions raise the error of {' and '.join(worse)}: see `{DIAGNOSIS}`."
 
 
 # --- Fig. 10: rejection -----------------------------------------------------------------------------------------------

@@ -138,7 +138,7 @@ def dist(load: Loader) -> Table:
     found = statistics.compare_all(pairs)
     remarks += [f"{TESTED[name][0]} less {other}: {_said(one)}." for (name, other), one in found.items()]
     if found:
-        remarks.append(f"Differences are in percentage points. {tables.COMPARED}")
+        remarks.append(tables.COMPARED)
     caption = "LeNet-5 with and without distortions: test error after the last of 20 passes."
     return tables.comparison("dist", caption, rows, [without, *used.values()], *remarks)
 

@@ -9,12 +9,13 @@ from textwrap import fill
 from tabulate import tabulate
 
 from lenet98 import accounting, training
+from lenet98.catalog import SPECS
 from lenet98.data.fields import BLACK, WHITE
 from lenet98.modern import ladder, lenet_from_scratch, lush, minibatch
 from lenet98.modern.minibatch import Optimizer
 from lenet98.modern.networks import ConvNet, Initial
 from lenet98.modern.popular import POPULAR
-from lenet98.networks import SPECS, TABLE_I
+from lenet98.networks import TABLE_I
 from lenet98.readings import Reading
 from lenet98.specs import A, Geometry, Spec
 
@@ -195,7 +196,9 @@ def _convolution(layer: Geometry) -> str:
 @_facts.register
 def _of_today(config: minibatch.Config) -> Facts:
     network = config.network
-    assert isinstance(network, ConvNet)  # as all networks of `lenet98.modern.popular` are
+    # As all networks of `lenet98.modern.popular` are.
+    assert isinstance(network, ConvNet)
+    assert isinstance(config.optimizer, Optimizer)
     return _in_order(
         size=network.size,
         preprocessing=_levels(*config.levels),

@@ -3,7 +3,7 @@
 What is called LeNet-5 today differs from Section II.B in every part: C3 reads all maps, plain pooling stands where
 subsampling had coefficients, biases and a squashing function, a softmax where the RBF units were, rectified units where
 f was a tanh.  Each change is a function from spec to spec; `LADDER` makes them one after the other, `ALONE` makes each
-to the paper's network.  A network's name lists its changes, and `networks.named` knows them all.  At the end of the
+to the paper's network.  A network's name lists its changes, and `catalog.named` knows them all.  At the end of the
 ladder stands `TODAY`, another network.
 """
 
@@ -14,7 +14,7 @@ from dataclasses import replace
 from math import sqrt
 from typing import Literal
 
-from lenet98.networks import LENET5, add
+from lenet98.networks import LENET5
 from lenet98.readings import DEFAULT, Reading
 from lenet98.specs import RBF, Convolution, Full, Layer, Pooling, Softmax, Spec, Subsampling
 
@@ -88,8 +88,8 @@ WIDER = replace(
 )
 """As wide and deep as `TODAY`, the rest as in 1998: subsampling, A tanh(S a), RBF units; no table."""
 
-for _spec in (*LADDER, *ALONE, TODAY, WIDER):
-    add(_spec)
+NETWORKS = (*LADDER, *ALONE, TODAY, WIDER)
+"""All of them; some stand on the ladder and alone."""
 
 HE = replace(DEFAULT, init_gain=sqrt(6), init_power=0.5, fan_in_counts_bias=False, bias_init="zero")
 """Weights of variance 2 / F_i and biases of 0, as rectified units need (He, Zhang, Ren, Sun, ICCV 2015): uniform."""

@@ -26,8 +26,9 @@ from scipy.stats import truncnorm
 from torch import Tensor, nn
 
 from lenet98 import accounting, losses, modules
+from lenet98.catalog import resolved
 from lenet98.modules import Net
-from lenet98.networks import LENET5, resolved
+from lenet98.networks import LENET5
 from lenet98.randomness import generator
 from lenet98.readings import DEFAULT, Reading
 from lenet98.specs import Geometry, Spec
@@ -302,7 +303,7 @@ class SpecNet:
     """
 
     spec: Spec = LENET5
-    """A name of `lenet98.networks.SPECS` stands for that network."""
+    """A name of `lenet98.catalog.SPECS` stands for that network."""
     reading: Reading = DEFAULT
     """Decides the initial weights, the subsampling and the loss."""
     batch_norm: bool = False

@@ -7,10 +7,11 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from lenet98 import training
 from lenet98.accounting import PAPER, connections, multiply_accumulates, stored, table
+from lenet98.catalog import named
 from lenet98.modern import lenet_from_scratch, lush, minibatch
 from lenet98.modern.networks import SpecNet
 from lenet98.modules import Net
-from lenet98.networks import LENET1, LENET4, LENET5, mlp, named
+from lenet98.networks import LENET1, LENET4, LENET5, mlp
 from tests.strategies import any_specs, few
 
 
@@ -90,6 +91,13 @@ def test_figures_11_and_12_print_the_full_nets_to_a_thousand(spec):
     assert round(total["stored"], -3) == printed["stored"].value
     assert total["multiply_accumulates"] == pytest.approx(printed["multiply_accumulates"].value, abs=1_000)
     assert total["paper_parameters"] is None
+
+
+@pytest.mark.parametrize("spec", [mlp(), mlp(input_shape=(1, 20, 20))], ids=lambda spec: spec.name)
+def test_linear_classifiers_have_the_parameters_of_section_iii_c(spec):
+    total, printed = table(spec)[-1], PAPER[spec.name]["total"]
+    assert total["parameters"] == total["stored"] == total["paper_parameters"] == printed["parameters"].value
+    assert total["multiply_accumulates"] == total["parameters"] - 10
 
 
 def test_figure_11_of_lenet5_is_the_sum_of_connections_and_parameters():

@@ -8,9 +8,9 @@ from hypothesis import strategies as st
 from torch import nn
 
 from lenet98 import accounting
+from lenet98.catalog import named
 from lenet98.data.fields import BLACK, WHITE, pad_and_scale
 from lenet98.modern.networks import KERAS, PLAIN, ConvNet, Initial, field
-from lenet98.networks import named
 from tests.strategies import few
 
 
