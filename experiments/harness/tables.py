@@ -283,14 +283,14 @@ INTERVALS = ("95%, seeds", "95%, seeds and patterns")
 """Heads of the columns of a row's intervals; `COVER` says what they are."""
 
 COVER = (
-    "95% intervals of the mean. Seeds: what other seeds would give on these patterns (Student's t). Seeds and patterns: "
-    "other seeds on other patterns, both resampled. A single run has Wilson's interval, over patterns."
+    "95% intervals of the mean. Seeds: what other seeds would give on these patterns (Student's t). Seeds and "
+    "patterns: other seeds on other patterns, both resampled. A single run has Wilson's interval, over patterns."
 )
 
 COMPARED = (
-    "Differences are in percentage points. Their 95% intervals and p cover seeds and patterns, both resampled; p of two "
-    "single runs is McNemar's exact one. p is two-sided, with Holm's correction over the table. Each interval stands by "
-    "itself."
+    "Differences are in percentage points. Their 95% intervals and p cover seeds and patterns, both resampled; p of "
+    "two single runs is McNemar's exact one. p is two-sided, with Holm's correction over the table. Each interval "
+    "stands by itself."
 )
 
 

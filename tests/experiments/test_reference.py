@@ -1,6 +1,7 @@
 """The published results hold what the paper's reader may expect of them, and the documents show them."""
 
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -49,10 +50,18 @@ def test_rates_of_the_first_pass_are_of_the_papers_size(runs):
     assert max(p["rate_max"] for p in first) <= 2.5e-2
 
 
-@pytest.mark.parametrize("row", paper.ROWS, ids=lambda row: row.name)
-def test_every_classifier_of_fig_9_is_near_the_paper_or_errs_less(row):
-    runs = store.published(row.experiment, REFERENCE).finished
-    assert np.mean([run.last["test_error_percent"] for run in runs]) <= row.test_error + max(0.3, 0.2 * row.test_error)
+def test_every_classifier_of_fig_9_is_near_the_paper_or_its_distance_is_explained():
+    """On either side; what docs/deviations.md explains by name are these rows and no others."""
+    text = (ROOT / "docs/deviations.md").read_text(encoding="utf-8")
+    explained = text.partition("## Rows of Fig. 9 far from the paper's\n")[2].partition("\n## ")[0]
+    far = set()
+    for row in paper.ROWS:
+        runs = store.published(row.experiment, REFERENCE).finished
+        distance = np.mean([run.last["test_error_percent"] for run in runs]) - row.test_error
+        if abs(distance) > max(0.3, 0.2 * row.test_error):
+            far.add(row.title)
+            assert distance < 0, f"{row.title} errs more than the paper's, and the text says that none does"
+    assert set(re.findall("`([^`]+)`", explained)) == far
 
 
 def test_settings_of_the_modern_networks_have_the_fewest_held_out_errors():
