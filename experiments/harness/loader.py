@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from experiments.harness import registry, store
@@ -23,6 +23,8 @@ class Loader:
     reference: Path = Path("reference")
     device: str = "cpu"
     """Where experiments that know devices were computed: results of two are never read together."""
+    read: list[Runs] = field(default_factory=list, compare=False, repr=False)
+    """What was read so far, in that order."""
 
     def __call__(self, experiment: str) -> list[Runs]:
         """The runs of an experiment, one item per source that has any; NoResults, with the remedy, if none has."""
@@ -56,6 +58,7 @@ class Loader:
         """The runs of an experiment, one item per source that has any, perhaps none."""
         for source in self.sources:
             if (runs := self._from(experiment, source)).results:
+                self.read.append(runs)
                 yield runs
 
     def _from(self, experiment: str, source: Source) -> Runs:
