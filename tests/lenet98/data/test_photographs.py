@@ -6,10 +6,10 @@ from PIL import Image
 from scipy import ndimage
 
 from lenet98 import weights
+from lenet98.catalog import named
 from lenet98.data.fields import pad_and_scale
 from lenet98.data.images import normalise_digit
 from lenet98.data.photographs import find_digit
-from lenet98.networks import named
 from lenet98.online.engine import Engine
 
 DIGITS = 40
