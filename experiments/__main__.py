@@ -37,8 +37,6 @@ def main(arguments: list[str] | None = None) -> int:
     """The command line; returns the exit status."""
     chosen = _parser().parse_args(arguments)
     try:
-        for path in chosen.module:
-            files.load(path)
         status = int(chosen.command(chosen))
         sys.stdout.flush()
         return status
@@ -62,7 +60,7 @@ def _parser() -> argparse.ArgumentParser:
         sub.add_argument("--results", type=Path, default=Path("results"), help="folder of results")
         sub.add_argument("--reference", type=Path, default=Path("reference"), help="folder of published results")
         sub.add_argument(
-            "--module", type=Path, action="append", default=[], metavar="FILE", help="file of experiments of your own"
+            "--module", type=_argument(files.load), action="append", metavar="FILE", help="experiments of your own"
         )
         return sub
 

@@ -97,8 +97,8 @@ HEAD = "from torch import nn\nfrom experiments.variant import variant\nfrom lene
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        (None, r"--module own.py: no such file; give a Python file"),
-        ("x = 1", r"--module own.py: registers no experiment; see docs/your-own-variant.md"),
+        (None, r"own.py: no such file; give a Python file"),
+        ("x = 1", r"own.py: registers no experiment; see docs/your-own-variant.md"),
         ("\nvariant('own', 1)", r"own.py:2: NameError: name 'variant' is not defined"),
         ("a b", r"own.py:1: SyntaxError: invalid syntax"),
         (
@@ -128,7 +128,7 @@ def test_what_is_wrong_with_a_file_is_said_in_one_line_with_its_place(tmp_path, 
     if text is not None:
         (tmp_path / "own.py").write_text(text)
     said = run("-m", "experiments", "plan", "--module", "own.py", "own", status=2)
-    assert re.fullmatch(f"experiments: {message}.*\n", said), said
+    assert re.fullmatch(f"experiments: argument --module: {message}.*\n", said), said
 
 
 def test_a_file_with_the_name_of_another_module_is_refused(tmp_path, run):
@@ -136,7 +136,7 @@ def test_a_file_with_the_name_of_another_module_is_refused(tmp_path, run):
     (tmp_path / "own" / "random.py").write_text(f"{HEAD}variant('own', LENET5)")
     said = run("-m", "experiments", "plan", "--module", "own/random.py", "own", status=2)
     assert said == (
-        "experiments: --module own/random.py: there is another module called 'random'; give the file another name\n"
+        "experiments: argument --module: own/random.py: there is another module called 'random'; give the file another name\n"
     )
 
 
