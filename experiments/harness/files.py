@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
-import shlex
 import sys
 import traceback
+from dataclasses import replace
 from pathlib import Path
 
 from experiments.harness import registry
-
-_files: dict[str, Path] = {}
-"""The file of each experiment that came from one."""
 
 
 def load(file: str) -> Path:
@@ -21,7 +18,7 @@ def load(file: str) -> Path:
     Raises ValueError, with file and line, if it cannot be imported or registers none.
     """
     path = Path(file)
-    known = set(registry.load())  # those of the project first: it is the file's name that is taken
+    known = set(registry.load())  # those of the project first: it is the file's experiment whose name is then taken
     if path.suffix != ".py" or not path.is_file():
         raise ValueError(f"{path}: no such file; give a Python file")
     folder, name = str(path.resolve().parent), path.stem
@@ -36,8 +33,9 @@ def load(file: str) -> Path:
         importlib.import_module(name)
     except Exception as error:
         raise ValueError(f"{_place(path, error)}: {type(error).__name__}: {error}") from error
-    _files.update(dict.fromkeys(set(registry.load()) - known, path))
-    if path not in _files.values():
+    experiments = registry.load()
+    experiments.update({name: replace(experiments[name], file=path) for name in experiments.keys() - known})
+    if not any(experiment.file == path for experiment in experiments.values()):
         raise ValueError(f"{path}: registers no experiment; see docs/your-own-variant.md")
     return path
 
@@ -51,10 +49,3 @@ def _place(path: Path, error: Exception) -> str:
     ]
     line = lines[-1] if lines else getattr(error, "lineno", None)
     return f"{path}:{line}" if line else str(path)
-
-
-def run_command(experiment: str) -> str:
-    """The command that runs an experiment, with the file that it comes from."""
-    path = _files.get(experiment)
-    module = "" if path is None else f" --module {shlex.quote(str(path))}"
-    return f"python -m experiments run{module} {experiment}"
