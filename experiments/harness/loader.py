@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from experiments.harness import files, registry, store
+from experiments.harness import registry, store
 from experiments.harness.store import Runs, Source
 
 
@@ -31,9 +31,9 @@ class Loader:
             if self.sources == ("reference",):
                 raise NoResults(
                     f"nothing is published of {experiment} in {self.reference}; run "
-                    f"`{files.run_command(experiment)}` and ask for --source results"
+                    f"`{_command(experiment)}` and ask for --source results"
                 )
-            raise NoResults(f"no results of {experiment} yet; `{files.run_command(experiment)}` makes them")
+            raise NoResults(f"no results of {experiment} yet; `{_command(experiment)}` makes them")
         return found
 
     def one(self, experiment: str) -> Runs:
@@ -63,6 +63,12 @@ class Loader:
             return store.published(experiment, self.reference)
         identity = registry.on_device(registry.named(experiment), self.device).identity()
         return store.latest(experiment, identity, self.results)
+
+
+def _command(name: str) -> str:
+    """What runs the experiment of that name."""
+    experiment = registry.load().get(name)
+    return experiment.command if experiment else f"python -m experiments run {name}"
 
 
 def sources(choice: str) -> tuple[Source, ...]:

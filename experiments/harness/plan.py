@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
 
-from experiments.harness import files, store
+from experiments.harness import store
 from experiments.harness.identity import Identity, Json, differences, of_record
 from experiments.harness.registry import Experiment
 
@@ -51,7 +51,7 @@ class Job:
         """What makes this very run anew."""
         device = getattr(self.experiment.config, "device", "cpu")
         elsewhere = "" if device == "cpu" else f" --device {device}"
-        return f"{files.run_command(self.experiment.name)} --seeds {self.seed}{elsewhere}"
+        return f"{self.experiment.command} --seeds {self.seed}{elsewhere}"
 
 
 @dataclass(frozen=True)
