@@ -18,6 +18,7 @@ from textwrap import fill
 from typing import Any, NoReturn, get_args
 
 from experiments.harness import documents, golden, plan, registry, rows, runner, store, tables, verify
+from experiments.harness.files import load as load_file
 from experiments.harness.identity import Json
 from experiments.harness.loader import Loader, NoResults, sources
 from experiments.modern import ladder
@@ -80,6 +81,9 @@ def _parser() -> argparse.ArgumentParser:
         sub.set_defaults(command=function)
         sub.add_argument("--results", type=Path, default=Path("results"), help="folder of results")
         sub.add_argument("--reference", type=Path, default=Path("reference"), help="folder of published results")
+        sub.add_argument(
+            "--module", type=_argument(load_file), action="append", metavar="FILE", help="experiments of your own"
+        )
         return sub
 
     def device(sub: argparse.ArgumentParser) -> None:

@@ -33,9 +33,9 @@ class Loader:
             if self.sources == ("reference",):
                 raise NoResults(
                     f"nothing is published of {experiment} in {self.reference}; run "
-                    f"`python -m experiments run {experiment}` and ask for --source results"
+                    f"`{_command(experiment)}` and ask for --source results"
                 )
-            raise NoResults(f"no results of {experiment} yet; `python -m experiments run {experiment}` makes them")
+            raise NoResults(f"no results of {experiment} yet; `{_command(experiment)}` makes them")
         return found
 
     def one(self, experiment: str) -> Runs:
@@ -66,6 +66,12 @@ class Loader:
             return store.published(experiment, self.reference)
         identity = registry.on_device(registry.named(experiment), self.device).identity()
         return store.latest(experiment, identity, self.results)
+
+
+def _command(name: str) -> str:
+    """What runs the experiment of that name."""
+    experiment = registry.load().get(name)
+    return experiment.command if experiment else f"python -m experiments run {name}"
 
 
 def sources(choice: str) -> tuple[Source, ...]:

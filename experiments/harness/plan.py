@@ -53,7 +53,7 @@ class Job:
         """What makes this very run anew."""
         device = getattr(self.experiment.config, "device", "cpu")
         elsewhere = "" if device == "cpu" else f" --device {device}"
-        return f"python -m experiments run {self.experiment.name} --seeds {self.seed}{elsewhere}"
+        return f"{self.experiment.command} --seeds {self.seed}{elsewhere}"
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,7 @@ import importlib
 import logging
 import pkgutil
 import re
+import shlex
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
@@ -130,6 +131,8 @@ class Experiment:
     """The data that it needs, a name of `DATA`."""
     paper_error: float | None = None
     """Test error of the paper, percent, where it has this row."""
+    file: Path | None = None
+    """One of one's own that registers it."""
 
     def __post_init__(self) -> None:
         if not NAME.fullmatch(self.name):
@@ -145,6 +148,12 @@ class Experiment:
     def family(self) -> str:
         """The way in which it is computed, a name of `experiments.numerics`."""
         return numerics.family_of(self.run)
+
+    @property
+    def command(self) -> str:
+        """What runs it."""
+        module = "" if self.file is None else f" --module {shlex.quote(str(self.file))}"
+        return f"python -m experiments run{module} {self.name}"
 
     def identity(self) -> Identity:
         """What its results are found by."""

@@ -261,7 +261,8 @@ def _remarks(found: Sequence[Line], source: str, tests: Mapping[tuple[str, str],
     """What follows from the results of one source."""
     of_source = [line for line in found if line.runs and line.runs.source == source]
     prefix = f"{source}: " if len(_sources(found)) > 1 else ""
-    return [prefix + remark for remark in (_tested(of_source, tests), order(of_source)) if remark]
+    remarks = (_tested(of_source, tests), order(of_source), harmed(of_source))
+    return [prefix + remark for remark in remarks if remark]
 
 
 def _tested(found: Sequence[Line], tests: Mapping[tuple[str, str], Against]) -> str:
@@ -299,6 +300,21 @@ def order(found: Sequence[Line]) -> str:
         f"Families without distortions and deslanting, mean error in percent, in the paper's order: {paper_order}. "
         f"{verdict}"
     )
+
+
+def harmed(found: Sequence[Line]) -> str:
+    """Which classifiers err more with distortions, although the paper's err less, in words; nothing if none does."""
+    errors = {line.row.name: line.test for line in found}
+    worse = []
+    for name, distorted in errors.items():
+        plain = errors.get(name.removeprefix("dist_"))
+        if name.startswith("dist_") and plain and plain.mean is not None and distorted.mean is not None:
+            theirs = paper.TEST_ERROR[name] - paper.TEST_ERROR[name.removeprefix("dist_")]
+            if theirs < 0 < distorted.mean - plain.mean:
+                worse.append(f"{plain.row} ({tables.number(plain.mean)} to {tables.number(distorted.mean)})")
+    if not worse:
+        return ""
+    return f"Against the paper, distortions raise the error of {' and '.join(worse)}: see `{DIAGNOSIS}`."
 
 
 # --- Fig. 10: rejection -----------------------------------------------------------------------------------------------

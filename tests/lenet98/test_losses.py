@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from torch.nn import functional as F
 
 from lenet98.losses import cross_entropy, eq8, eq9, loss
-from lenet98.readings import Reading
+from lenet98.readings import DEFAULT, LITERAL, Reading
 from tests.strategies import few
 
 DISTANCES = torch.tensor([[1.0, 2.0], [4.0, 3.0]], dtype=torch.float64)
@@ -77,6 +77,13 @@ def test_the_reading_chooses_the_loss_and_its_scale(scale):
     assert loss(DISTANCES, LABELS, Reading(loss="eq8", loss_scale=scale)).item() == scale * 2.5
     reading = Reading(loss="eq9", j=7.0, loss_scale=scale)
     assert loss(DISTANCES, LABELS, reading).item() == scale * eq9(DISTANCES, LABELS, 7.0).item()
+
+
+def test_the_published_loss_is_half_of_eq9_with_j_one_and_the_literal_one_eq8():
+    first = 1 + math.log(math.exp(-1) + math.exp(-1) + math.exp(-2))
+    second = 4 + math.log(math.exp(-1) + math.exp(-4) + math.exp(-3))
+    assert loss(DISTANCES, LABELS, DEFAULT).item() == pytest.approx((first + second) / 2 / 2, abs=1e-12)
+    assert loss(DISTANCES, LABELS, LITERAL).item() == 2.5
 
 
 def test_labels_may_be_the_bytes_of_the_data():

@@ -4,13 +4,48 @@ import hashlib
 import os
 import subprocess
 import sys
+from dataclasses import asdict
+from typing import get_args
 
 import numpy as np
 import pytest
 
 from lenet98.networks import LENET5
-from lenet98.randomness import generator
+from lenet98.randomness import Purpose, generator
 from lenet98.readings import DEFAULT, LITERAL, Reading, initial_parameters
+
+PUBLISHED = {
+    "init_gain": 1.7320508075688772,  # the square root of 3
+    "init_power": 0.5,
+    "fan_in_counts_bias": True,
+    "bias_init": "drawn",
+    "coefficient_init": 1.0,
+    "subsampling": "average",
+    "loss": "eq9",
+    "j": 1.0,
+    "loss_scale": 0.5,
+    "order": "constant",
+    "curvature_patterns": "random",
+    "output_curvature": "exact",
+    "coefficient_curvature": "unit",
+    "final_weights": "last",
+}
+TO_THE_LETTER = {
+    "init_gain": 2.4,
+    "init_power": 1.0,
+    "fan_in_counts_bias": True,
+    "bias_init": "drawn",
+    "coefficient_init": "drawn",
+    "subsampling": "sum",
+    "loss": "eq8",
+    "j": 1.0,
+    "loss_scale": 1.0,
+    "order": "constant",
+    "curvature_patterns": "random",
+    "output_curvature": "exact",
+    "coefficient_curvature": "unit",
+    "final_weights": "last",
+}
 
 LAYERS = {layer.name: layer for layer in LENET5.geometry}
 
@@ -25,6 +60,11 @@ print(hashlib.sha256(initial_parameters(LENET5, DEFAULT, generator(7, "init")).t
 
 def draw(reading, seed=0):
     return initial_parameters(LENET5, reading, generator(seed, "init"))
+
+
+@pytest.mark.parametrize(("reading", "values"), [(DEFAULT, PUBLISHED), (LITERAL, TO_THE_LETTER)])
+def test_both_readings_are_field_by_field_what_is_published(reading, values):
+    assert asdict(reading) == values
 
 
 @pytest.mark.parametrize(
@@ -78,6 +118,17 @@ def test_same_seed_same_bytes_in_another_process():
 
     here = hashlib.sha256(draw(DEFAULT, seed=7).tobytes()).hexdigest()
     assert digest("1") == digest("2") == here
+
+
+def test_published_seeds_are_these_streams():
+    """A seed names the same run for as long as its purposes keep their places."""
+    assert get_args(Purpose) == ("init", "order", "hessian", "distortion")
+    for place, purpose in enumerate(get_args(Purpose)):
+        for counters in ((), (2,), (2, 5)):
+            sequence = np.random.SeedSequence(7, spawn_key=(place, *counters))
+            drawn = generator(7, purpose, *counters).bit_generator.random_raw()
+            assert drawn == np.random.PCG64(sequence).random_raw()
+    assert generator(0, "init").bit_generator.random_raw() == 17_394_127_715_520_444_142
 
 
 def test_seeds_purposes_and_passes_have_streams_of_their_own():

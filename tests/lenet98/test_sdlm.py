@@ -36,9 +36,10 @@ def gradients(net):
 
 
 def test_schedule_of_the_paper():
-    assert len(ETAS) == 20
-    assert [ETAS.count(eta) for eta in (0.0005, 0.0002, 0.0001, 0.00005, 0.00001)] == [2, 3, 3, 4, 8]
-    assert list(ETAS) == sorted(ETAS, reverse=True)
+    assert ETAS == (
+        0.0005, 0.0005, 0.0002, 0.0002, 0.0002, 0.0001, 0.0001, 0.0001, 0.00005, 0.00005, 0.00005, 0.00005,
+        0.00001, 0.00001, 0.00001, 0.00001, 0.00001, 0.00001, 0.00001, 0.00001,
+    )  # fmt: skip
     assert (MU, CURVATURE_PATTERNS) == (0.02, 500)
 
 
@@ -48,13 +49,22 @@ def test_rates_by_hand():
 
 
 @pytest.mark.parametrize(
-    ("eta", "mu", "name"), [(0, 0.02, "eta"), (-1, 0.02, "eta"), (0.1, 0, "mu"), (0.1, float("nan"), "mu")]
+    ("eta", "mu", "name"),
+    [(-1, 0.02, "eta"), (float("nan"), 0.02, "eta"), (0.1, 0, "mu"), (0.1, float("nan"), "mu")],
 )
 def test_rates_and_optimizer_refuse_what_is_not_positive(eta, mu, name):
     with pytest.raises(ValueError, match=f"{name} is .*; it must be positive"):
         rates(np.zeros(1), eta, mu)
     with pytest.raises(ValueError, match=f"{name} is .*; it must be positive"):
         SDLM(Net(SPEC), eta, mu)
+
+
+def test_eta_may_end_at_zero_but_not_begin_there():
+    assert (rates(np.array([0, 0.03]), eta=0.0, mu=0.02) == 0).all()
+    with pytest.raises(ValueError, match="mu is 0; it must be positive"):
+        rates(np.zeros(1), eta=0.0, mu=0)
+    with pytest.raises(ValueError, match="eta is 0; it must be positive"):
+        SDLM(Net(SPEC), eta=0)
 
 
 def test_step_by_hand():
@@ -119,6 +129,30 @@ def test_torch_schedulers_set_eta():
     for _ in range(2):
         scheduler.step()
     assert optimizer.param_groups[0]["lr"] == pytest.approx(0.01 * 0.0002 / 0.0005)
+
+
+def test_a_cosine_schedule_ends_at_a_step_that_changes_nothing():
+    net, optimizer = estimated(eta=0.01)
+    scheduler = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, T_max=2)
+    backward(net)
+    moved = []
+    for eta in (0.01, 0.005, 0):
+        assert optimizer.param_groups[0]["lr"] == pytest.approx(eta, abs=1e-12)
+        before = net.flat()
+        optimizer.step()
+        moved.append(before - net.flat())
+        scheduler.step()
+    np.testing.assert_allclose(moved[1], moved[0] / 2, rtol=1e-3, atol=1e-7)
+    assert moved[0].any()
+    assert not moved[2].any()
+
+
+def test_a_scheduler_that_makes_eta_negative_is_stopped():
+    net, optimizer = estimated()
+    backward(net)
+    optimizer.param_groups[0]["lr"] = -1e-4
+    with pytest.raises(ValueError, match=r"eta is -0\.0001; it must be positive"):
+        optimizer.step()
 
 
 def test_parameters_without_a_gradient_stay():

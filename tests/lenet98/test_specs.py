@@ -14,9 +14,6 @@ from lenet98.networks import LENET4, LENET5, PAPER, mlp
 from lenet98.specs import RBF, Convolution, Full, Pooling, Softmax, Spec, Subsampling
 from tests.strategies import any_specs, few
 
-# Table I column by column: the S2 maps that feed C3 maps 0 to 15, transcribed apart from the module.
-TABLE_I = "012 123 234 345 045 015 0123 1234 2345 0345 0145 0125 0134 1245 0235 012345"
-
 PLACES = RBF("RBF", "places", 2)
 
 
@@ -39,11 +36,6 @@ def test_lenet5_has_the_maps_and_sizes_of_fig_2():
 def test_lenet5_has_the_parameters_of_section_ii_b():
     assert [geometry.parameters for geometry in LENET5.geometry] == [156, 12, 1_516, 32, 48_120, 10_164, 0]
     assert LENET5.parameters == 60_000
-
-
-def test_table_i_is_the_papers():
-    assert " ".join("".join(map(str, sources)) for sources in layer("C3").table) == TABLE_I
-    assert layer("C3").kernels == 60
 
 
 def test_table_i_breaks_the_symmetry_as_the_paper_describes():
@@ -78,6 +70,14 @@ def test_weights_and_biases_tile_the_flat_vector(spec):
 def test_mlp_has_one_rbf_component_per_class():
     assert mlp(300).parameters == 784 * 300 + 300 + 300 * 10 + 10
     assert named("28x28-300-10") == mlp(300)
+
+
+def test_mlp_without_a_hidden_layer_is_a_squashed_unit_a_class_on_the_pixels():
+    units, output = mlp().geometry
+    assert (units.kind, units.squashing, units.in_shape, units.out_shape) == ("full", "tanh", (1, 28, 28), (10, 1, 1))
+    assert output.prototypes == "places"
+    assert named("28x28-10") == mlp()
+    assert named("20x20-10") == mlp(input_shape=(1, 20, 20))
 
 
 @pytest.mark.parametrize(
@@ -134,8 +134,8 @@ def test_an_unknown_network_lists_those_that_exist():
         named("lenet6")
 
 
-def test_mlp_needs_hidden_units():
-    with pytest.raises(ValueError, match="positive layer size"):
+def test_mlp_needs_units_in_every_layer():
+    with pytest.raises(ValueError, match=r"a layer of mlp needs at least one unit, got \(300, 0\)"):
         mlp(300, 0)
 
 

@@ -1,5 +1,7 @@
 """One compute thread, and afterwards as many as before."""
 
+import re
+
 import numpy as np
 import pytest
 import torch
@@ -9,8 +11,9 @@ from lenet98.threads import one_thread
 
 
 def counts():
-    """Threads of PyTorch and of every library that threadpoolctl knows."""
-    return {torch.get_num_threads(), *(library["num_threads"] for library in threadpool_info())}
+    """Threads of PyTorch, of its own MKL if it has one, and of every library that threadpoolctl knows."""
+    mkl = re.findall(r"mkl_get_max_threads\(\) : (\d+)", torch.__config__.parallel_info())
+    return {torch.get_num_threads(), *map(int, mkl), *(library["num_threads"] for library in threadpool_info())}
 
 
 @pytest.fixture

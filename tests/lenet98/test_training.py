@@ -37,6 +37,15 @@ def whole(digits):
     return train(SMALL, 7, digits)
 
 
+def test_the_defaults_are_the_recipe_of_section_iii_b():
+    config = Config()
+    assert config.spec == LENET5
+    assert config.reading == DEFAULT
+    assert config.etas == (5e-4,) * 2 + (2e-4,) * 3 + (1e-4,) * 3 + (5e-5,) * 4 + (1e-5,) * 8
+    assert (config.mu, config.curvature_patterns, config.train_size) == (0.02, 500, 60_000)
+    assert (config.distortions, config.held_out) == (None, 0)
+
+
 def test_it_learns(whole):
     first, *_, last = whole.history
     assert first.train_errors > 1.5 * last.train_errors
@@ -124,6 +133,23 @@ def test_final_weights_can_be_the_average_of_the_last_pass(digits, whole):
         Engine(LENET5, DEFAULT).sweep(parameters, eps, images, digits.train_labels[half])
         after.append(parameters.copy())
     np.testing.assert_allclose(train(config, 0, digits).parameters, np.mean(after, axis=0), atol=1e-7)
+
+
+def test_only_the_last_pass_is_averaged_and_every_pass_has_its_own_eta(digits):
+    """Two passes put together by hand, each with the rates of its eta; the second begins where the first ended."""
+    config = replace(SMALL, train_size=1500, etas=(5e-4, 2e-4), reading=replace(DEFAULT, final_weights="average"))
+    parameters = initial_parameters(LENET5, DEFAULT, generator(0, "init"))
+    patterns = pass_sample(config, 0, 1).index
+    images, labels = pad_and_scale(digits.train_images[patterns]), digits.train_labels[patterns]
+    for number, eta in enumerate(config.etas, start=1):
+        h, eps = effective_rates(config, 0, number, parameters, digits)
+        np.testing.assert_allclose(eps, eta / (0.02 + h), rtol=1e-6)
+        Engine(LENET5, DEFAULT).sweep(parameters, eps, images[:1000], labels[:1000])
+        after_1000 = parameters.copy()
+        Engine(LENET5, DEFAULT).sweep(parameters, eps, images[1000:], labels[1000:])
+    run = train(config, 0, digits)
+    assert [entry.eta for entry in run.history] == [5e-4, 2e-4]
+    np.testing.assert_allclose(run.parameters, (2 * after_1000 + parameters) / 3, atol=1e-7)
 
 
 def test_held_out_patterns_are_not_learnt_and_are_what_is_evaluated(digits):

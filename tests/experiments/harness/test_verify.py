@@ -38,7 +38,7 @@ def test_the_published_records_are_small():
 
 @pytest.fixture
 def copy(tmp_path):
-    shutil.copytree(REFERENCE / "fig9" / "linear", tmp_path / "fig9" / "linear")
+    shutil.copytree(REFERENCE / "fig9" / "pairwise_linear", tmp_path / "fig9" / "pairwise_linear")
     assert verify(tmp_path).lines == ["1 records of 1 experiments, 0 not as they should be, 0 orphans"]
     return tmp_path
 
@@ -66,21 +66,21 @@ PASS = {"number": 1, "test_errors": 5, "test_patterns": 10_000, "test_error_perc
     ],
 )
 def test_a_contradicting_record_is_named(copy, changes, line):
-    edit(copy / "fig9" / "linear" / "seed-0000.json", **changes)
+    edit(copy / "fig9" / "pairwise_linear" / "seed-0000.json", **changes)
     found = verify(copy)
     assert any(line in problem for problem in found.problems)
     assert main(["verify", "--reference", str(copy)]) == 1
 
 
 def test_a_changed_configuration_is_named(copy):
-    path = copy / "fig9" / "linear" / "seed-0000.json"
+    path = copy / "fig9" / "pairwise_linear" / "seed-0000.json"
     config = json.loads(path.read_text())["config"]
     edit(path, config={**config, "train_size": 1000})
     assert any("config train_size changed from 1000 to 60000" in problem for problem in verify(copy).problems)
 
 
 def test_files_of_nothing_are_orphans(copy):
-    linear = copy / "fig9" / "linear"
+    linear = copy / "fig9" / "pairwise_linear"
     shutil.copytree(linear, copy / "fig9" / "no_such")
     (linear / "notes.txt").touch()
     shutil.copy(linear / "seed-0000.npz", linear / "seed-0001.npz")
@@ -89,7 +89,7 @@ def test_files_of_nothing_are_orphans(copy):
 
 
 def test_a_damaged_file_is_a_problem(copy):
-    (copy / "fig9" / "linear" / "seed-0000.npz").write_bytes(b"half")
+    (copy / "fig9" / "pairwise_linear" / "seed-0000.npz").write_bytes(b"half")
     assert "is missing or not the file" in verify(copy).problems[0]
 
 

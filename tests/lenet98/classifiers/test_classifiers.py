@@ -86,7 +86,7 @@ def test_wrong_input_is_refused(fitted, mnist, name):
         (PairwiseLinear.fit, {"ridge": 1.0, "gain": 0}, "gain is 0"),
         (KNearest.fit, {"k": 0}, "k is 0; with 300 training patterns it must be 1 to 300"),
         (Quadratic.fit, {"components": 301, "ridge": 1.0}, "components is 301; 300 images of 784 pixels"),
-        (RBFNetwork.fit, {"per_class": 100, "spread": 1.0, "ridge": 1.0}, "per_class is 100; the smallest class has"),
+        (RBFNetwork.fit, {"spread": 1.0, "ridge": 1.0}, "per_class is 100; the smallest class has"),
         (RBFNetwork.fit, {"spread": 0.0, "ridge": 1.0, "per_class": 2}, "spread is 0.0"),
     ],
 )
@@ -188,6 +188,8 @@ def test_votes_and_ties_by_hand():
     rows = [[4, 7, 7], [4, 7, 9], [2, 2, 5], [1, 1, 1]]
     assert majority(np.array(rows)).tolist() == [7, 4, 2, 1]
     assert majority(np.array([[3, 8, 8, 3, 5]])).tolist() == [3]
+    assert majority(np.array([[9, 4, 7], [9, 1, 9]])).tolist() == [9, 9]  # the nearest's class, not the lowest
+    assert majority(np.array([[8, 3, 3, 8, 5]])).tolist() == [8]
 
 
 def test_the_score_is_the_lead_in_distance():

@@ -173,6 +173,16 @@ def test_distances_losses_and_errors_without_learning(reading):
     assert losses == pytest.approx(autograd(net, images, labels)[0], rel=1e-5)
 
 
+def test_of_equal_distances_the_lowest_class_is_the_answer():
+    """As `evaluation.predict`: units of no weight are as far from one place code as from any other."""
+    spec = mlp(2, input_shape=(1, 2, 2), classes=3)
+    engine, parameters = Engine(spec, DEFAULT), np.zeros(spec.parameters, np.float32)
+    images, labels = np.ones((3, *spec.input_shape), np.float32), np.array([0, 1, 2])
+    assert len(np.unique(engine.distances(parameters, images))) == 1
+    errors = [engine.sweep(parameters, 0 * parameters, images[:1], labels[c : c + 1])[0] for c in labels]
+    assert errors == [0, 1, 1]
+
+
 def test_eq9_where_every_exponential_vanishes():
     """300 saturated units are about 1,200 from every centre: e^-y is zero even in float64, and so is e^-j."""
     spec, reading = mlp(5, input_shape=(1, 2, 2), classes=300), Reading(loss="eq9", j=3000.0)
