@@ -1,6 +1,6 @@
 """LeNet-5 as published in 1998 (LeCun, Bottou, Bengio, Haffner, Proc. IEEE 86(11)), with documented readings.
 
-The paper's network, trained by the paper's recipe, in five lines (two minutes on one core):
+The published run in five lines (two minutes on one core):
 
     import lenet98
     data = lenet98.load_mnist()

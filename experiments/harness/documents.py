@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from experiments.harness import registry, tables
@@ -121,11 +121,11 @@ def block(name: str, load: Loader) -> str:
 
 
 def for_documents(name: str, load: Loader) -> Table:
-    """The table of that name; NoResults if it is not to be shown in documents yet."""
+    """The table of that name, without the remark of what has no results; NoResults if it is not to be shown yet."""
     made = tables.named(name)(load)
     if made.pending:
         raise NoResults(made.pending)
-    return made
+    return replace(made, notes=[note for note in made.notes if not note.startswith(tables.LACKING)])
 
 
 def with_block(document: str, name: str, load: Loader) -> str:

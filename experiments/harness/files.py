@@ -4,25 +4,23 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
-import shlex
 import sys
 import traceback
+from dataclasses import replace
 from pathlib import Path
 
 from experiments.harness import registry
 
-_files: dict[str, Path] = {}
-"""The file of each experiment that came from one."""
 
-
-def load(path: Path) -> None:
-    """Import a file that registers experiments, so that their names are known here and in worker processes.
+def load(file: str) -> Path:
+    """Import a file that registers experiments, so that their names are known here and in worker processes; its path.
 
     Raises ValueError, with file and line, if it cannot be imported or registers none.
     """
-    known = set(registry.load())  # those of the project first: it is the file's name that is taken
+    path = Path(file)
+    known = set(registry.load())  # those of the project first: it is the file's experiment whose name is then taken
     if path.suffix != ".py" or not path.is_file():
-        raise ValueError(f"--module {path}: no such file; give a Python file")
+        raise ValueError(f"{path}: no such file; give a Python file")
     folder, name = str(path.resolve().parent), path.stem
     # Workers have the same sys.path, and find there what their runs were pickled with.  At its end nothing is hidden.
     if folder not in sys.path:
@@ -30,14 +28,16 @@ def load(path: Path) -> None:
     importlib.invalidate_caches()
     found = importlib.util.find_spec(name)
     if found is None or found.origin is None or Path(found.origin).resolve() != path.resolve():
-        raise ValueError(f"--module {path}: there is another module called {name!r}; give the file another name")
+        raise ValueError(f"{path}: there is another module called {name!r}; give the file another name")
     try:
         importlib.import_module(name)
     except Exception as error:
         raise ValueError(f"{_place(path, error)}: {type(error).__name__}: {error}") from error
-    _files.update(dict.fromkeys(set(registry.load()) - known, path))
-    if path not in _files.values():
-        raise ValueError(f"--module {path}: registers no experiment; see docs/your-own-variant.md")
+    experiments = registry.load()
+    experiments.update({name: replace(experiments[name], file=path) for name in experiments.keys() - known})
+    if not any(experiment.file == path for experiment in experiments.values()):
+        raise ValueError(f"{path}: registers no experiment; see docs/your-own-variant.md")
+    return path
 
 
 def _place(path: Path, error: Exception) -> str:
@@ -49,10 +49,3 @@ def _place(path: Path, error: Exception) -> str:
     ]
     line = lines[-1] if lines else getattr(error, "lineno", None)
     return f"{path}:{line}" if line else str(path)
-
-
-def run_command(experiment: str) -> str:
-    """The command that runs an experiment, with the file that it comes from."""
-    path = _files.get(experiment)
-    module = "" if path is None else f" --module {shlex.quote(str(path))}"
-    return f"python -m experiments run{module} {experiment}"

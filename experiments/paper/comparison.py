@@ -67,20 +67,18 @@ Quantity = Literal["multiply_accumulates", "stored"]
 
 def registered() -> list[Experiment]:
     """The classifiers of Fig. 9 that can be run, in the paper's order."""
-    known = registry.load()
-    return [known[row.experiment] for row in paper.ROWS if row.experiment in known]
+    return registry.members(GROUP)
+
+
+registry.register_group(GROUP, (row.experiment for row in paper.ROWS))
 
 
 def experiments(names: Sequence[str]) -> list[Experiment]:
-    """The experiments of those names in the order in which they are run; `GROUP` stands for all of Fig. 9,
-    and other groups' names for theirs.
+    """The experiments of those names, globs and groups in the order in which they are run.
 
     The headline comes first, then the quickest, the slowest last.  ValueError for a name that does not exist.
     """
-    chosen: dict[str, Experiment] = {}
-    for name in names:
-        found = registered() if name == GROUP else registry.members(name)
-        chosen |= {experiment.name: experiment for experiment in found}
+    chosen = {experiment.name: experiment for name in names for experiment in registry.members(name)}
     return sorted(chosen.values(), key=_turn)
 
 

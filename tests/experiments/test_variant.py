@@ -10,6 +10,14 @@ from pathlib import Path
 
 import pytest
 
+from experiments.__main__ import main
+from experiments.harness import files, registry
+from experiments.harness.loader import Loader, NoResults
+from lenet98.data.fields import BLACK, WHITE
+from lenet98.modern.minibatch import BySDLM
+from lenet98.sdlm import ETAS, MU
+from lenet98.training import Config
+
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "your-own-variant.md").read_text()
 FILE = "examples/my_variant.py"
@@ -20,19 +28,21 @@ def blocks(language):
 
 
 @pytest.fixture
-def run(tmp_path):
-    """Runs a command of the page as in a checkout, in a folder of its own."""
-    (tmp_path / "reference").symlink_to(ROOT / "reference")
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+def own(tmp_path, monkeypatch):
+    """Writes a file and loads it as `--module` does; afterwards nothing of it is left."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(registry, "_experiments", dict(registry.load()))
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    modules = dict(sys.modules)
 
-    def command(*arguments, status=0):
-        done = subprocess.run(
-            [sys.executable, *arguments], cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=300
-        )
-        assert done.returncode == status, done.stdout + done.stderr
-        return done.stdout if status == 0 else done.stderr
+    def load(text, name="own.py"):
+        if text is not None:
+            Path(name).write_text(text)
+        return files.load(name)
 
-    return command
+    yield load
+    for name in sys.modules.keys() - modules.keys():
+        del sys.modules[name]
 
 
 def shortened(text):
@@ -47,48 +57,62 @@ def test_the_file_of_the_page_is_the_example():
     assert text.partition('"""\n\n')[2] == blocks("python")[0]
 
 
-def test_the_three_steps(tmp_path, run):
+def test_the_three_steps(tmp_path):
+    """With one seed."""
+    (tmp_path / "reference").symlink_to(ROOT / "reference")
     (tmp_path / "examples").mkdir()
     (tmp_path / FILE).write_text(shortened(blocks("python")[0]))
-    for block in blocks("sh"):
-        _, *arguments = shlex.split(block)
-        assert f"--module {FILE}" in block
-        out = run(*(argument.replace("0-4", "0-1") for argument in arguments))
+
+    def python(*arguments):
+        done = subprocess.run(
+            [sys.executable, *arguments],
+            cwd=tmp_path,
+            env={**os.environ, "PYTHONPATH": str(ROOT)},
+            capture_output=True,
+            text=True,
+            timeout=500,
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout
+
+    commands = [shlex.split(block.replace("--seeds 0-4", "--seeds 0"))[1:] for block in blocks("sh")]
+    _, table = (python(*command) for command in commands)
     records = [json.loads(path.read_text()) for path in (tmp_path / "results").rglob("seed-*.json")]
-    found = {(record["experiment"], record["seed"]): record for record in records}
-    assert set(found) == {(name, seed) for name in ("mine/full-c3", "mine/today") for seed in (0, 1)}
-    for (name, seed), record in found.items():
-        assert record["command"] == f"python -m experiments run --module {FILE} {name} --seeds {seed}"
-        assert 300 < record["passes"][-1]["test_errors"] < 6000
-    assert found["mine/today", 0]["family"] == "mini-batches, SDLM"
-    assert set(found["mine/today", 0]["numerics"]) == {"mini-batches, SDLM", "mini-batches", "engine"}
-    (short,) = (line for line in out.splitlines() if line.startswith("| LeNet-5"))
-    assert "0.95" in short
-    rows = [line.split("|")[1].strip() for line in out.splitlines() if line.startswith("| ")]
+    found = {record["experiment"]: record for record in records}
+    assert set(found) == {"mine/full-c3", "mine/today"}
+    for name, record in found.items():
+        assert record["command"] == f"python -m experiments run --module {FILE} {name} --seeds 0"
+        assert 300 < record["passes"][-1]["test_errors"] < 7000
+    assert found["mine/today"]["family"] == "mini-batches, SDLM"
+    assert set(found["mine/today"]["numerics"]) == {"mini-batches, SDLM", "mini-batches", "engine"}
+    rows = {line.split("|")[1].strip(): line for line in table.splitlines() if line.startswith("| ")}
     assert [row.partition(" (")[0] for row in rows if row] == ["LeNet-5", "full C3", "today, by SDLM"]
+    assert "0.95" in table.partition("full C3")[0]
     # Once more, and nothing is run; after an edit of the file the module is, the spec is not.
-    plan = ("-m", "experiments", "plan", "--module", FILE, "mine/*", "--seeds", "0-1")
-    assert "0 runs" in run(*plan)
     (tmp_path / FILE).write_text((tmp_path / FILE).read_text() + "\n# edited\n")
-    planned = run(*plan)
-    assert "mine/full-c3 seeds 0-1: there already" in planned
-    assert "mine/today seeds 0-1: run again: config network.source changed" in planned
+    planned = python("-m", "experiments", "plan", *commands[0][3:])
+    assert "mine/full-c3 seeds 0: there already" in planned
+    assert "mine/today seeds 0: run again: config network.source changed" in planned
 
 
-def test_further_settings_of_the_page(tmp_path, run):
-    (tmp_path / "my_variant.py").write_text(blocks("python")[0])
-    (tmp_path / "more.py").write_text(blocks("python")[1])
+def test_further_settings_of_the_page(own):
+    Path("my_variant.py").write_text(blocks("python")[0])
+    own(blocks("python")[1])
+    short, adam, batches = (registry.named(f"mine/{name}").config for name in ("short", "adam", "batches"))
+    assert short.etas == ETAS[:5]
+    assert (adam.optimizer.method, adam.batch, adam.passes, adam.factors) == ("adam", 32, 10, ())
+    assert (batches.batch, batches.optimizer.rate, len(batches.factors)) == (10, 10 * ETAS[0], 20)
+    assert registry.named("mine/short").file == registry.named("mine/today").file == Path("own.py")
 
-    def shown(name):
-        return json.loads(run("-m", "experiments", "show", "--module", "more.py", name))["config"]
 
-    assert shown("mine/short")["etas"] == [0.0005, 0.0005, 0.0002, 0.0002, 0.0002]
-    assert shown("mine/adam")["optimizer"]["method"] == "adam"
-    assert (shown("mine/batches")["batch"], shown("mine/batches")["optimizer"]["rate"]) == (10, 0.005)
-    assert len(shown("mine/batches")["factors"]) == 20
-    listed = run("-m", "experiments", "list", "--module", "more.py", "mine/*")
-    assert "full-c3" in listed
-    assert "batches" in listed
+def test_a_module_is_trained_by_the_papers_recipe(own):
+    own(blocks("python")[0])
+    experiment = registry.named("today")
+    config = experiment.config
+    assert (config.optimizer, config.batch, config.levels) == (BySDLM(ETAS[0], MU, 500), 1, (WHITE, BLACK))
+    assert [factor * ETAS[0] for factor in config.factors] == pytest.approx(ETAS)
+    assert registry.named("mine/full-c3").config == Config(spec=registry.named("mine/full-c3").config.spec)
+    assert [layer.kernels for layer in registry.named("mine/full-c3").config.spec.geometry][2] == 96
 
 
 HEAD = "from torch import nn\nfrom experiments.variant import variant\nfrom lenet98 import LENET5\n"
@@ -97,8 +121,8 @@ HEAD = "from torch import nn\nfrom experiments.variant import variant\nfrom lene
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        (None, r"--module own.py: no such file; give a Python file"),
-        ("x = 1", r"--module own.py: registers no experiment; see docs/your-own-variant.md"),
+        (None, r"own.py: no such file; give a Python file"),
+        ("x = 1", r"own.py: registers no experiment; see docs/your-own-variant.md"),
         ("\nvariant('own', 1)", r"own.py:2: NameError: name 'variant' is not defined"),
         ("a b", r"own.py:1: SyntaxError: invalid syntax"),
         (
@@ -124,23 +148,30 @@ HEAD = "from torch import nn\nfrom experiments.variant import variant\nfrom lene
         ),
     ],
 )
-def test_what_is_wrong_with_a_file_is_said_in_one_line_with_its_place(tmp_path, run, text, message):
-    if text is not None:
-        (tmp_path / "own.py").write_text(text)
-    said = run("-m", "experiments", "plan", "--module", "own.py", "own", status=2)
-    assert re.fullmatch(f"experiments: {message}.*\n", said), said
+def test_what_is_wrong_with_a_file_is_said_in_one_line_with_its_place(own, text, message):
+    with pytest.raises(ValueError, match=f"^{message}"):
+        own(text)
 
 
-def test_a_file_with_the_name_of_another_module_is_refused(tmp_path, run):
-    (tmp_path / "own").mkdir()
-    (tmp_path / "own" / "random.py").write_text(f"{HEAD}variant('own', LENET5)")
-    said = run("-m", "experiments", "plan", "--module", "own/random.py", "own", status=2)
-    assert said == (
-        "experiments: --module own/random.py: there is another module called 'random'; give the file another name\n"
-    )
+def test_the_command_says_it_in_one_line(own, capsys):
+    Path("own.py").write_text("1 / 0")
+    with pytest.raises(SystemExit) as end:
+        main(["plan", "--module", "own.py", "own"])
+    assert end.value.code == 2
+    assert capsys.readouterr().err == "experiments: argument --module: own.py:1: ZeroDivisionError: division by zero\n"
 
 
-def test_without_results_the_command_that_makes_them_names_the_file(tmp_path, run):
-    (tmp_path / "own file.py").write_text(f"{HEAD}variant('own', LENET5)")
-    said = run("-m", "experiments", "table", "--module", "own file.py", "own", "--source", "results", status=2)
-    assert "`python -m experiments run --module 'own file.py' own`" in said
+def test_a_file_with_the_name_of_another_module_is_refused(own):
+    with pytest.raises(ValueError, match=r"random.py: there is another module called 'random'; give the file another"):
+        own(f"{HEAD}variant('own', LENET5)", "random.py")
+
+
+def test_a_file_may_be_loaded_twice(own):
+    own(f"{HEAD}variant('own', LENET5)")
+    assert own(None) == Path("own.py")
+
+
+def test_without_results_the_command_that_makes_them_names_the_file(own):
+    own(f"{HEAD}variant('own', LENET5)", "own file.py")
+    with pytest.raises(NoResults, match=re.escape("run --module 'own file.py' own` makes them")):
+        Loader(("results",))("own")

@@ -6,6 +6,7 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from experiments.__main__ import main
@@ -34,7 +35,8 @@ def save(folder, seed, errors, *, status="finished", passes=20, train=21):
     for entry in entries:
         for part in ("test", "train"):
             entry[f"{part}_error_percent"] = 100 * entry[f"{part}_errors"] / entry[f"{part}_patterns"]
-    store.write(store.result_path(folder, seed), record("fig9/lenet5", seed, entries, status), {})
+    arrays = {"predictions": np.zeros(10_000, np.uint8)}
+    store.write(store.result_path(folder, seed), record("fig9/lenet5", seed, entries, status), arrays)
 
 
 @pytest.fixture
@@ -114,8 +116,8 @@ def test_headline_is_the_last_pass_and_not_the_best(load):
     save(load.reference / "fig9/lenet5", 0, 95)
     path = load.reference / "fig9/lenet5" / "seed-0000.json"
     record = json.loads(path.read_text())
-    record["passes"][3]["test_errors"] = 1
-    path.write_text(json.dumps(record))
+    record["passes"][3] |= {"test_errors": 1, "test_error_percent": 0.01}
+    store.write(path, record, store.read(path).arrays())
     assert tables.named("lenet5")(load).records[0]["errors"] == [95]
 
 

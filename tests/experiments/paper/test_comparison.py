@@ -1,13 +1,14 @@
 """Figs. 9 to 12 as tables and figures, from results made by hand."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from experiments.__main__ import main
-from experiments.harness import documents, registry, tables
+from experiments.harness import documents, registry, store, tables
 from experiments.harness.loader import Loader, NoResults
 from experiments.harness.registry import Experiment, Outcome
 from experiments.paper import comparison
@@ -17,7 +18,7 @@ from lenet98.loop import Progress
 from paper_figures import fig09_error_rates, fig10_rejection, fig11_operations, fig12_memory
 from paper_figures._bars import Bar, Scale, draw_bars
 from tests.experiments.harness.test_runner import finish
-from tests.fakes import publish
+from tests.fakes import IDENTITY, publish, stated
 
 NAMES = [row.experiment for row in paper.ROWS]
 MISSING = [name for name in NAMES if name not in registry.load()]
@@ -327,7 +328,8 @@ def test_costs_are_those_recorded_or_those_of_the_network(load, monkeypatch):
         extra = {"multiply_accumulates": mean, "stored": 51_000}
         publish(load.reference, "fig9/dist_boosted_lenet4", seed, extra=extra)
     written = publish(load.reference, "fig9/lenet5", 0)
-    written.path.write_text(json.dumps({**written.record, "config": {"spec": "lenet5"}}))
+    identity = replace(IDENTITY, config={"spec": "lenet5"})
+    store.write(written.path, {**written.record, **stated(identity)}, written.arrays())
     operations, memory = (by_name(tables.named(name)(load)) for name in ("fig11", "fig12"))
     assert (operations["linear"]["ours_thousands"], memory["linear"]["ours_thousands"]) == (4, 4.01)
     assert operations["dist_boosted_lenet4"]["ours_thousands"] == 460  # the mean over the runs

@@ -9,7 +9,6 @@ from lenet98 import weights
 from lenet98.data.fields import pad_and_scale
 from lenet98.data.images import normalise_digit
 from lenet98.data.photographs import find_digit
-from lenet98.networks import named
 from lenet98.online.engine import Engine
 
 DIGITS = 40
@@ -20,7 +19,7 @@ SIZES = (140, 200, 300)
 def read():
     """Classes that the published network gives to images of shape (n, 28, 28)."""
     parameters, config = weights.load(weights.default())
-    engine = Engine(named(config.spec), config.reading)
+    engine = Engine(config.spec, config.reading)
     return lambda images: engine.distances(parameters, pad_and_scale(np.stack(images))).argmin(axis=1)
 
 
