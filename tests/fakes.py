@@ -1,14 +1,17 @@
 """Results of runs that never were, for the tests of tables and figures."""
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 import numpy as np
 
-from experiments.harness import store
+from experiments.harness import registry, store
 from experiments.harness.identity import Identity
 from experiments.paper import numbers as paper
 
 IDENTITY = Identity({}, "mnist-1", "online", {"online": 1})
+JUDGED = replace(IDENTITY, data=registry.DATA["mnist"]())
+"""Of runs whose predictions are judged: their errors must be those of the test set."""
+
 LAYERS = ("C1", "S2", "C3", "S4", "C5", "F6")
 
 
@@ -28,6 +31,7 @@ def publish(
     status="finished",
     extra=None,
     seconds=120.0,
+    identity=IDENTITY,
 ):
     """Publish a run with that training error by pass, percent, and `test` errors after the last.
 
@@ -51,7 +55,7 @@ def publish(
     arrays = {"predictions": np.asarray(np.zeros(test_patterns) if predictions is None else predictions, np.uint8)}
     if scores is not None:
         arrays["scores"] = np.asarray(scores, np.float32)
-    made = {**record(experiment, seed, passes, status, extra), "seconds": seconds}
+    made = {**record(experiment, seed, passes, status, extra), **stated(identity), "seconds": seconds}
     return store.write(store.result_path(reference / experiment, seed), made, arrays)
 
 

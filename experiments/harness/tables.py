@@ -93,7 +93,7 @@ class Row:
 
     @property
     def drawn(self) -> tuple[float, float] | None:
-        """What figures draw: `joint`, or `interval` where there are no predictions."""
+        """What figures draw: `joint`, or `interval` where the classes of the patterns are not known."""
         return self.joint or self.interval
 
     @property

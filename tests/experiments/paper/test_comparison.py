@@ -18,7 +18,7 @@ from lenet98.loop import Progress
 from paper_figures import fig09_error_rates, fig10_rejection, fig11_operations, fig12_memory
 from paper_figures._bars import Bar, Scale, draw_bars
 from tests.experiments.harness.test_runner import finish
-from tests.fakes import IDENTITY, publish, stated
+from tests.fakes import IDENTITY, JUDGED, publish, stated
 
 NAMES = [row.experiment for row in paper.ROWS]
 MISSING = [name for name in NAMES if name not in registry.load()]
@@ -85,7 +85,7 @@ def result(load, mnist, name, errors, *, seed=0, first=0, late=0, **options):
     scores[wrong[errors - late :]] += 1e6
     publish(
         load.reference, f"fig9/{name}", seed, test=errors, train=[1.0], predictions=answers(mnist.test_labels, wrong),
-        scores=scores, **options,
+        scores=scores, identity=JUDGED, **options,
     )  # fmt: skip
 
 

@@ -13,7 +13,7 @@ from experiments.harness.registry import Context
 from experiments.paper.distortions import CHOSEN, HELD_OUT, READINGS
 from lenet98.data.distortions import FIG7
 from lenet98.training import Config
-from tests.fakes import publish
+from tests.fakes import JUDGED, publish
 
 PLAIN, DISTORTED = (100, 110, 95, 105), (80, 92, 85, 83)
 
@@ -62,7 +62,7 @@ def test_dist_beside_the_paper(load, mnist):
     for seed, counts in enumerate(zip(PLAIN, DISTORTED, strict=True)):
         for name, errors in zip(("fig9/lenet5", "fig9/dist_lenet5"), counts, strict=True):
             predictions = np.where(np.arange(10_000) < errors, 255, mnist.test_labels)
-            publish(load.reference, name, seed, test=errors, predictions=predictions)
+            publish(load.reference, name, seed, test=errors, predictions=predictions, identity=JUDGED)
     made = tables.named("dist")(load)
     assert [(line[0], line[1]) for line in made.body] == [("LeNet-5", "0.95"), ("[dist] LeNet-5", "0.80")]
     (said,) = [note for note in made.notes if note.startswith("[dist] LeNet-5 less LeNet-5: ")]
@@ -75,7 +75,7 @@ def test_dist_beside_the_paper(load, mnist):
 def test_single_seeds_have_no_interval_over_seeds(load, mnist):
     for name, errors in (("fig9/lenet5", 100), ("fig9/dist_lenet5", 80)):
         predictions = np.where(np.arange(10_000) < errors, 255, mnist.test_labels)
-        publish(load.reference, name, 0, test=errors, predictions=predictions)
+        publish(load.reference, name, 0, test=errors, predictions=predictions, identity=JUDGED)
         publish(load.reference, name, 1, status="diverged", train=[90.0])
     made = tables.named("dist")(load)
     assert "over seeds alone" not in " ".join(made.notes)
