@@ -284,6 +284,20 @@ def test_a_paired_difference_is_over_the_seeds_of_both(tmp_path):
     assert found.p_over_seeds == pytest.approx(stats.ttest_1samp(differences, 0).pvalue)
 
 
+def test_pairs_are_resampled_together(tmp_path):
+    """Seeds that make both err more do not part them."""
+    rng = np.random.default_rng(19)
+    chance, factors = rng.random((5, PATTERNS)), np.exp(0.4 * rng.normal(size=(5, 1)))
+    difficulty = rng.beta(0.3, 6, PATTERNS)
+    one, other = (chance < share * difficulty * factors for share in (1.0, 1.2))
+    first = some(tmp_path, "first", one)
+    pairs = compare(first, some(tmp_path, "second", other))
+    strangers = compare(first, some(tmp_path, "third", other, family="other"))
+    assert (pairs.method, strangers.method) == ("paired", "Welch")
+    widths = [found.interval[1] - found.interval[0] for found in (pairs, strangers)]
+    assert widths[0] < 0.6 * widths[1]
+
+
 def test_else_the_difference_is_welchs_over_all_seeds(tmp_path):
     rng = np.random.default_rng(11)
     one, other = draw(rng, 4), draw(rng, 7)
