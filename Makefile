@@ -18,6 +18,7 @@ READY := .venv/.ready
 help:  ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## */\1\t/' | expand -t 18
 	@echo "Settings: SEEDS=$(SEEDS) JOBS=$(JOBS) ROWS=$(ROWS) PYTHON=$(PYTHON)"
+	@echo 'All else: `make setup`, then, once a shell, `. .venv/bin/activate`; and `lenet98 --help`, `python -m experiments --help`'
 
 $(READY): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \

@@ -1,12 +1,15 @@
 """`python -m experiments`: run experiments, show what there is, make tables, publish.
 
-Exit status: 0 done, 1 a run failed or a page is stale, 2 wrong arguments or nothing to show, 130 interrupted.
+Exit status: 0 done, 1 a run failed or a page is stale, 2 wrong arguments or nothing to show, interrupted: 128
+and the number of the signal.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import os
+import signal
 import sys
 from collections.abc import Callable
 from itertools import groupby
@@ -14,13 +17,18 @@ from pathlib import Path
 from textwrap import fill
 from typing import Any, NoReturn, get_args
 
-from experiments.harness import documents, golden, plan, registry, runner, store, tables, verify
+from experiments.harness import documents, golden, plan, registry, rows, runner, store, tables, verify
+from experiments.harness.files import load as load_file
 from experiments.harness.identity import Json
 from experiments.harness.loader import Loader, NoResults, sources
 from experiments.modern import ladder
 from experiments.paper import comparison
+from experiments.paper import numbers as paper
 from lenet98.cli import mute
+from lenet98.data import mnist
 from lenet98.modern import minibatch
+
+NAMES = "an experiment, a glob such as 'readings/*', or a group: fig9 or modern"
 
 WIDTH = 100
 """Columns of a list of experiments."""
@@ -35,19 +43,33 @@ class _Parser(argparse.ArgumentParser):
 
 def main(arguments: list[str] | None = None) -> int:
     """The command line; returns the exit status."""
+    _open_streams()
     chosen = _parser().parse_args(arguments)
+    if getattr(chosen, "data_dir", None):
+        os.environ[mnist.ENVIRONMENT] = str(chosen.data_dir)  # for all that looks at digits, here and in workers
     try:
-        status = int(chosen.command(chosen))
-        sys.stdout.flush()
-        return status
+        with runner.terminable():
+            status = int(chosen.command(chosen))
+            sys.stdout.flush()
+            return status
     except BrokenPipeError:
         mute()
         return 0
     except (ValueError, OSError) as error:
         print(f"experiments: {error}", file=sys.stderr)
         return 2
+    except runner.Terminated as end:
+        print(f"experiments: ended by {end.signal.name}", file=sys.stderr)
+        return 128 + end.signal
     except KeyboardInterrupt:
-        return 130
+        return 128 + signal.SIGINT
+
+
+def _open_streams() -> None:
+    """Let output that was closed (`>&-`) go nowhere."""
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, "w"))  # noqa: SIM115 - for as long as the process lives
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -59,6 +81,9 @@ def _parser() -> argparse.ArgumentParser:
         sub.set_defaults(command=function)
         sub.add_argument("--results", type=Path, default=Path("results"), help="folder of results")
         sub.add_argument("--reference", type=Path, default=Path("reference"), help="folder of published results")
+        sub.add_argument(
+            "--module", type=_argument(load_file), action="append", metavar="FILE", help="experiments of your own"
+        )
         return sub
 
     def device(sub: argparse.ArgumentParser) -> None:
@@ -72,17 +97,17 @@ def _parser() -> argparse.ArgumentParser:
         ("reproduce", _reproduce, "run, with the main table written anew after every run and the tables at the end"),
     ):
         sub = command(name, function, help)
-        sub.add_argument("names", nargs="+", metavar="NAME", help="an experiment, a glob, or a group: fig9 or modern")
+        sub.add_argument("names", nargs="+", metavar="NAME", help=NAMES)
         sub.add_argument("--seeds", type=_argument(plan.parse_seeds), help="0-9, 0,3,5 or 4; else each one's own")
         sub.add_argument("--jobs", type=_argument(_jobs), default=1, help="runs side by side, one core each")
         sub.add_argument("--force", action="store_true", help="run again what is there")
         sub.add_argument("--data-dir", type=Path, help="folder of MNIST's files")
         device(sub)
     sub = command("list", _list, "list the experiments and tables")
-    sub.add_argument("names", nargs="*", metavar="NAME", help="an experiment, a glob such as 'readings/*', or a group")
+    sub.add_argument("names", nargs="*", metavar="NAME", help=NAMES)
     command("show", _show, "print an experiment's configuration and where its results are").add_argument("name")
-    sub = command("table", _table, "print a table")
-    sub.add_argument("name")
+    sub = command("table", _table, "print a table, or the rows of any experiments")
+    sub.add_argument("names", nargs="+", metavar="NAME", help=f"a table; or experiments: each {NAMES}")
     sub.add_argument("--format", choices=tables.FORMATS, default="md")
     sub.add_argument("--source", choices=("reference", "results", "both"), default="reference")
     sub.add_argument("--output", type=Path, help="file to write instead")
@@ -147,39 +172,55 @@ def _run(chosen: argparse.Namespace, after: Callable[[], str] | None = None) -> 
         return 0
     summary = runner.execute(made.jobs, chosen.jobs, chosen.data_dir, after=after)
     if summary.interrupted:
-        print("interrupted; the same command resumes each run after its last finished pass", file=sys.stderr)
-        return 130
+        how = "interrupted" if summary.interrupted == signal.SIGINT else f"ended by {summary.interrupted.name}"
+        print(f"{how}; the same command resumes each run from its last completed pass", file=sys.stderr)
+        return 128 + summary.interrupted
     return 1 if summary.failed else 0
 
 
 def _reproduce(chosen: argparse.Namespace) -> int:
     status = _run(chosen, lambda: _refresh(chosen))
-    if status == 130:
+    if status > 1:
         return status
     print(_refresh(chosen))
-    for name, source in _reproduced(chosen):
+    for names, source in _reproduced(chosen):
         try:
-            print(f"\n{tables.named(name)(_loader(chosen, source)).render('md')}", end="")
+            print(f"\n{_made(names, _loader(chosen, source)).render('md')}", end="")
         except NoResults as error:
-            print(f"\n{name}: {error}", file=sys.stderr)
+            print(f"\n{' '.join(names)}: {error}", file=sys.stderr)
     return status
 
 
-def _reproduced(chosen: argparse.Namespace) -> list[tuple[str, str]]:
+def _reproduced(chosen: argparse.Namespace) -> list[tuple[list[str], str]]:
     """The tables of what is reproduced, and their sources; the first is written anew after every run."""
     if chosen.names == [ladder.GROUP]:
-        return [(name, "results") for name in ladder.TABLES]
-    return [("fig9", "results"), ("fig5", "results"), ("lenet5", "both")]
+        return [([name], "results") for name in ladder.TABLES]
+    shown: list[tuple[list[str], str]] = []
+    rest = {experiment.name for experiment in comparison.experiments(chosen.names)}
+    if not rest.isdisjoint(row.experiment for row in paper.ROWS):
+        shown += [(["fig9"], "results"), (["fig5"], "results"), (["lenet5"], "both")]
+    if not rest <= {row.experiment for row in paper.ROWS}:
+        shown.append((chosen.names, "both"))
+    return shown
+
+
+def _made(names: list[str], load: Loader) -> tables.Table:
+    """The table of that name, or that of the experiments of those names."""
+    registry.load()  # modules of experiments may bring tables
+    is_table = len(names) == 1 and names[0] in tables.TABLES
+    return rows.with_spread(tables.TABLES[names[0]](load) if is_table else rows.table(names, load), load)
 
 
 def _refresh(chosen: argparse.Namespace) -> str:
     """Write the first table of the results that there are; a line that says so, or why not."""
-    name, source = _reproduced(chosen)[0]
+    names, source = _reproduced(chosen)[0]
+    known = {"fig9": comparison.status, ladder.TABLES[0]: ladder.status}
+    name = names[0] if names[0] in known else "rows"
     path = chosen.results / "tables" / f"{name}.md"
     loader = _loader(chosen, source)
     try:
-        store.write_text(path, tables.named(name)(loader).render("md"))
-        return f"{comparison.status(loader) if name == 'fig9' else ladder.status(loader)} in {path}"
+        store.write_text(path, _made(names, loader).render("md"))
+        return f"{known[name](loader) if name in known else 'The rows'} in {path}"
     except (ValueError, OSError) as error:  # the runs go on
         return f"{path} is not written: {error}"
 
@@ -241,7 +282,7 @@ def _loader(chosen: argparse.Namespace, source: str) -> Loader:
 def _table(chosen: argparse.Namespace) -> int:
     if chosen.device != "cpu" and chosen.source != "results":
         raise ValueError(f"published results are of the cpu; --device {chosen.device} needs --source results")
-    text = tables.named(chosen.name)(_loader(chosen, chosen.source)).render(chosen.format)
+    text = _made(chosen.names, _loader(chosen, chosen.source)).render(chosen.format)
     if chosen.output:
         store.write_text(chosen.output, text)
     else:

@@ -24,6 +24,7 @@ NUMERICS = {
     "support vectors": 1,  # III.C.10
     "tangent distance": 1,  # III.C.9
     "mini-batches": 1,  # training as it is done today
+    "mini-batches, SDLM": 1,  # the same with rates from the curvature
     "lush": 1,  # the authors' later protocol
     "lenet-from-scratch": 1,  # one rate a layer, momentum, batches
 }
@@ -37,6 +38,7 @@ BUILDS_ON = {
     "local learning": ("online",),
     "last layers": ("online",),
     "boosting": ("online",),
+    "mini-batches, SDLM": ("engine", "mini-batches"),
     "lush": ("engine",),
     "lenet-from-scratch": ("engine",),
 }

@@ -19,6 +19,7 @@ from lenet98.loop import Trained
 from lenet98.modern import lenet_from_scratch, lush, minibatch
 from lenet98.randomness import generator
 from lenet98.readings import DEFAULT
+from lenet98.sdlm import ETAS
 from lenet98.specs import Spec
 from lenet98.training import Config, train
 
@@ -126,6 +127,12 @@ def train_in_batches(config: minibatch.Config, seed: int, context: Context) -> O
     )
 
 
+@family("mini-batches, SDLM")
+def train_module(config: minibatch.Config, seed: int, context: Context) -> Outcome:
+    """One training run on MNIST by `minibatch.BySDLM`."""
+    return train_in_batches(config, seed, context)
+
+
 @family("lush")
 def train_by_stages(config: lush.Config, seed: int, context: Context) -> Outcome:
     """One training run of Lush's LeNet-5 on MNIST."""
@@ -157,6 +164,11 @@ MEAN_SQUARED_ERROR = replace(DEFAULT, loss="eq8")
 """Eq. 8 on the place codes: the mean squared error of the ten outputs.  All else is read as for LeNet-5."""
 
 C = TypeVar("C", bound=Config)
+
+
+def longer(times: int) -> tuple[float, ...]:
+    """The schedule of III.B with each eta for as many times more passes."""
+    return tuple(eta for eta in ETAS for _ in range(times))
 
 
 def training(kind: type[C], spec: Spec, *, distorted: bool = False, **more: Any) -> C:

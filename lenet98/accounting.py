@@ -51,6 +51,12 @@ PAPER: dict[str, dict[str, dict[str, Printed]]] = {
         | _printed("Fig. 11", within=5_000, multiply_accumulates=260_000)
         | _printed("Fig. 12", within=500, stored=17_000),
     },
+    "28x28-10": {"total": _printed("III.C.1", parameters=7_850)},
+    "20x20-10": {
+        "total": _printed("III.C.1", parameters=4_010)
+        | _printed("Fig. 11", within=500, multiply_accumulates=4_000)
+        | _printed("Fig. 12", within=500, stored=4_000)
+    },
     "20x20-300-10": _figures(123),
     "28x28-1000-10": _figures(795),
     "28x28-300-100-10": _figures(267),
@@ -153,3 +159,40 @@ def table(spec: Spec) -> list[dict[str, Any]]:
         for quantity in ("parameters", "connections"):
             row[f"paper_{quantity}"] = numbers[quantity].value if quantity in numbers else None
     return rows
+
+
+QUANTITIES = {
+    "parameters": "parameters",
+    "connections": "connections",
+    "multiply_accumulates": "multiply-\naccumulates",
+    "stored": "stored\nvariables",
+}
+"""Columns of `table` that are counts, and their headings in `describe`."""
+
+
+def describe(spec: Spec | str) -> str:
+    """A network, or the one of that name, layer by layer: maps, sizes and counts, beside the paper's.
+
+    Raises ValueError for a name that no network has.
+    """
+    from tabulate import tabulate
+
+    from lenet98.catalog import resolved
+
+    spec = resolved(spec)
+    printed = PAPER.get(spec.name, {})
+    with_paper = {quantity for numbers in printed.values() for quantity in numbers}
+    headings = ["layer", "maps", "size"]
+    for quantity, heading in QUANTITIES.items():
+        headings += [heading, "paper"] if quantity in with_paper else [heading]
+    rows = []
+    for row in table(spec):
+        cells = [row["layer"], row["maps"], row["size"]]
+        for quantity in QUANTITIES:
+            cells.append(row[quantity])
+            if quantity in with_paper:
+                paper = printed.get(row["layer"], {}).get(quantity)
+                cells.append(None if paper is None else paper.value)
+        rows.append(cells)
+    text = tabulate(rows, headings, intfmt=",", missingval="")
+    return f"{text}\n\n{NOTES[spec.name]}" if spec.name in NOTES else text

@@ -20,7 +20,7 @@ PAPER = """\
 _SOFTWARE = """\
 @software{{lenet98,
   author  = {{{{The lenet98 developers}}}},
-  title   = {{lenet98: LeNet-5 exactly as published in 1998}},
+  title   = {{lenet98: LeNet-5 as published in 1998}},
   version = {{{version}}},
   year    = {{2026}}
 }}

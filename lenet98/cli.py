@@ -4,26 +4,22 @@ from __future__ import annotations
 
 import argparse
 import os
+import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from importlib import metadata
 from pathlib import Path
+from types import FrameType
 from typing import TYPE_CHECKING, Any, NoReturn
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from lenet98.data.photographs import Digit
     from lenet98.loop import Progress, Trained
     from lenet98.training import Config
-
-QUANTITIES = {
-    "parameters": "parameters",
-    "connections": "connections",
-    "multiply_accumulates": "multiply-\naccumulates",
-    "stored": "stored\nvariables",
-}
-"""Columns of `accounting.table` and their headings."""
 
 
 class Failure(Exception):
@@ -34,32 +30,84 @@ class Failure(Exception):
         self.status = status
 
 
+class Stopped(KeyboardInterrupt):
+    """Ctrl-C, or a request to end."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__()
+        self.status = 128 + number
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command.
 
-    Returns its exit status: 0, 1 for a run that diverged, 2 for bad arguments or files, 130 if stopped by Ctrl-C.
+    Returns its exit status: 0, 1 for a run that diverged, 2 for bad arguments or files, 130 if stopped by Ctrl-C, or
+    143 by SIGTERM.
     """
-    chosen = _parser().parse_args(arguments)
-    try:
-        chosen.run(chosen)
-        sys.stdout.flush()
-    except Failure as failure:
-        print(f"lenet98: {failure}", file=sys.stderr)
-        return failure.status
-    except BrokenPipeError:
-        mute()
-    except (ValueError, OSError) as error:
-        print(f"lenet98: {error}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print("lenet98: stopped", file=sys.stderr)
-        return 130
+    _open_outputs()
+    with _stoppable():
+        try:
+            chosen = _parser().parse_args(arguments)
+            chosen.run(chosen)
+            sys.stdout.flush()
+        except Failure as failure:
+            print(f"lenet98: {failure}", file=sys.stderr)
+            return failure.status
+        except BrokenPipeError:
+            mute()
+        except (ValueError, OSError) as error:
+            print(f"lenet98: {error}", file=sys.stderr)
+            return 2
+        except KeyboardInterrupt as stopped:
+            print("lenet98: stopped", file=sys.stderr)
+            return _status(stopped)
     return 0
 
 
 def mute() -> None:
     """Print no more: the reader of our output, `head` say, has seen enough."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _open_outputs() -> None:
+    """Print to nowhere what was started with a closed output, `>&-`."""
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, "w"))  # noqa: SIM115, it stays open as long as the command runs
+
+
+def _status(stopped: KeyboardInterrupt) -> int:
+    return stopped.status if isinstance(stopped, Stopped) else 130
+
+
+@contextmanager
+def _stoppable() -> Iterator[None]:
+    """Ctrl-C and SIGTERM raise `Stopped`, but end the command at once while it imports.
+
+    An exception in the middle of an import comes out of torch or numpy as something else.
+    """
+    before: dict[signal.Signals, Any] = {}
+    try:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            if signal.getsignal(number) not in (signal.SIG_IGN, None):  # as under nohup
+                before[number] = signal.signal(number, _stop)
+    except ValueError:
+        pass  # only the main thread hears signals
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _stop(number: int, frame: FrameType | None) -> None:
+    while frame is not None:
+        if frame.f_code.co_filename.startswith("<frozen importlib"):
+            with suppress(OSError):
+                os.write(2, b"lenet98: stopped\n")
+            os._exit(128 + number)
+        frame = frame.f_back
+    raise Stopped(number)
 
 
 class _Parser(argparse.ArgumentParser):
@@ -70,7 +118,7 @@ class _Parser(argparse.ArgumentParser):
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = _Parser("lenet98", description="LeNet-5 exactly as published in 1998, trained by the paper's recipe.")
+    parser = _Parser("lenet98", description="LeNet-5 as published in 1998, with documented readings.")
     parser.add_argument("--version", action="version", version=f"lenet98 {metadata.version('lenet98')}")
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
 
@@ -84,6 +132,7 @@ def _parser() -> argparse.ArgumentParser:
 
     sub = command("describe", describe, "print a network layer by layer, beside the paper's numbers")
     sub.add_argument("spec", nargs="?", default="lenet5", metavar="SPEC", help="its name (default: %(default)s)")
+    sub.add_argument("--list", action="store_true", help="print the names of all networks instead")
 
     sub = command("compare", compare, "print networks and their training beside the paper's LeNet-5: is this LeNet-5?")
     sub.add_argument("names", nargs="+", metavar="NAME", help="a network, or a popular one such as alake-padded")
@@ -93,14 +142,17 @@ def _parser() -> argparse.ArgumentParser:
     sub = command("train", train, "train a network as Section III.B describes")
     sub.add_argument("--spec", default="lenet5", help="network (default: %(default)s)")
     sub.add_argument(
-        "--reading", choices=("default", "literal"), default="default", help="of the points that the paper leaves open"
+        "--reading",
+        choices=("published", "default", "literal"),
+        default="published",
+        help="of the points that the paper leaves open (default: that of the network's published run)",
     )
     sub.add_argument("--loss", choices=("eq8", "eq9"), help="instead of the reading's own")
     sub.add_argument("--seed", type=_count, default=0, help="of the run (default: %(default)s)")
     sub.add_argument("--passes", type=_positive, help="only the first so many of the paper's 20")
     sub.add_argument("--train-size", type=_positive, default=60_000, help="the first so many patterns (default: all)")
     data_dir(sub)
-    sub.add_argument("--out", type=Path, help="file of the weights (default: SPEC-seed-SEED.npz)")
+    sub.add_argument("--out", type=_file, help="file of the weights (default: SPEC-seed-SEED.npz)")
 
     sub = command("evaluate", evaluate, "count the errors of trained weights on the test set")
     sub.add_argument("weights", nargs="?", type=Path, metavar="WEIGHTS", help=".npz file (default: the published ones)")
@@ -109,6 +161,7 @@ def _parser() -> argparse.ArgumentParser:
     sub = command("predict", predict, "classify images of one digit each")
     sub.add_argument("images", nargs="+", type=Path, metavar="IMAGE", help="image file, or .npy (height, width)")
     sub.add_argument("--weights", type=Path, help=".npz file (default: the published ones)")
+    sub.add_argument("--reject", type=_score, metavar="SCORE", help="give no class where the score is below this")
 
     command("cite", cite, "print BibTeX entries of the paper and of this software")
     return parser
@@ -128,38 +181,58 @@ def _positive(text: str) -> int:
     return number
 
 
+def _score(text: str) -> float:
+    score = float(text)
+    if not 0 <= score < float("inf"):
+        raise argparse.ArgumentTypeError(f"{text} is not a number from 0 up")
+    return score
+
+
+def _file(text: str) -> Path:
+    if not text:
+        raise argparse.ArgumentTypeError("it is empty; give the name of a file, or leave it out")
+    return Path(text)
+
+
+_score.__name__ = "number"
 _count.__name__ = _positive.__name__ = "whole number"  # for argparse's message on what is no number at all
 
 
 def describe(chosen: argparse.Namespace) -> None:
-    from tabulate import tabulate
-
     from lenet98 import accounting
-    from lenet98.catalog import named
+    from lenet98.modern.popular import POPULAR
 
-    spec = named(chosen.spec)
-    printed = accounting.PAPER.get(spec.name, {})
-    with_paper = {quantity for numbers in printed.values() for quantity in numbers}
-    headings = ["layer", "maps", "size"]
-    for quantity, heading in QUANTITIES.items():
-        headings += [heading, "paper"] if quantity in with_paper else [heading]
-    rows = []
-    for row in accounting.table(spec):
-        cells = [row["layer"], row["maps"], row["size"]]
-        for quantity in QUANTITIES:
-            cells.append(row[quantity])
-            if quantity in with_paper:
-                paper = printed.get(row["layer"], {}).get(quantity)
-                cells.append(None if paper is None else paper.value)
-        rows.append(cells)
-    print(tabulate(rows, headings, intfmt=",", missingval=""))
-    if spec.name in accounting.NOTES:
-        print(f"\n{accounting.NOTES[spec.name]}")
+    if chosen.list:
+        print("\n".join([*_names(), "", "for lenet98 compare alone:", *POPULAR]))
+        return
+    _known(chosen.spec, _names())
+    print(accounting.describe(chosen.spec))
+
+
+def _names() -> list[str]:
+    """Every network that can be described and trained."""
+    from lenet98.catalog import SPECS
+
+    return list(SPECS)
+
+
+def _known(name: str, names: Iterable[str]) -> None:
+    """ValueError unless `name` is one of `names`."""
+    from difflib import get_close_matches
+
+    names = list(names)
+    if name not in names:
+        nearest = ", ".join(get_close_matches(name, names, n=3, cutoff=0))
+        raise ValueError(f"no network called {name!r}; the nearest are {nearest}; see lenet98 describe --list for all")
 
 
 def compare(chosen: argparse.Namespace) -> None:
     from lenet98.modern.compare import side_by_side
+    from lenet98.modern.popular import POPULAR
 
+    names = [*_names(), *POPULAR]
+    for name in chosen.names:
+        _known(name, names)
     print(side_by_side(chosen.names))
 
 
@@ -179,20 +252,19 @@ def train(chosen: argparse.Namespace) -> None:
     from lenet98 import training, weights
     from lenet98.data import mnist
 
+    _known(chosen.spec, _names())
     config = _config(chosen)
     out = chosen.out or Path(f"{config.spec.name}-seed-{chosen.seed:04d}.npz")
+    _check_writable(out)
     checkpoint = out.with_name(f"{out.name}.checkpoint")
-    if out.exists():
-        raise ValueError(f"{out}: is there already; delete it or give another --out")
-    if not out.parent.is_dir():
-        raise ValueError(f"{out.parent}: no such folder; make it or give another --out")
     loaded = mnist.load(chosen.data_dir)
+    print(_told(config), flush=True)
     try:
         with _Bar() as bar:
             trained = training.train(config, chosen.seed, loaded, progress=bar.show, checkpoint=checkpoint)
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as stopped:
         kept = "goes on after the last finished pass" if checkpoint.exists() else "begins anew: no pass was finished"
-        raise Failure(130, f"stopped; the same command {kept}") from None
+        raise Failure(_status(stopped), f"stopped; the same command {kept}") from None
     if trained.history:
         _print_history(trained)
     if trained.diverged:
@@ -204,15 +276,54 @@ def train(chosen: argparse.Namespace) -> None:
     print(f"test error {_rate(last.test_errors, last.test_patterns)}\nweights in {out}; see lenet98 evaluate {out}")
 
 
+def _check_writable(out: Path) -> None:
+    """ValueError unless the weights, and the checkpoint beside them, can be written when they are there."""
+    if out.is_dir():
+        raise ValueError(f"{out}: is a folder; give --out a file in it")
+    if out.exists():
+        raise ValueError(f"{out}: is there already; delete it or give another --out")
+    if out.parent.exists() and not out.parent.is_dir():
+        raise ValueError(f"{out.parent}: is a file, not a folder; give another --out")
+    if not out.parent.is_dir():
+        raise ValueError(f"{out.parent}: no such folder; make it or give another --out")
+    trial = out.with_name(f".{out.name}.checkpoint.{os.getpid()}")
+    try:
+        trial.touch()
+        trial.unlink()
+    except OSError as error:
+        raise ValueError(f"{out}: cannot be written ({error.strerror}); give another --out") from error
+
+
+def _told(config: Config) -> str:
+    """By which reading the network is trained, and whether its published run is."""
+    from dataclasses import replace
+
+    from lenet98.modern import ladder
+    from lenet98.readings import DEFAULT, LITERAL
+
+    published = ladder.reading(config.spec)
+    names = {
+        DEFAULT: "default (docs/readings.md)",
+        LITERAL: "literal (Appendix A to the letter)",
+        ladder.HE: "default but for He's initial weights, which rectified units need (lenet98.modern.ladder.HE)",
+    }
+    name = next(names[known] for known in names if replace(known, loss=config.reading.loss) == config.reading)
+    same = "as" if config.reading == published else "not as"
+    loss = "cross-entropy" if config.spec.output.kind == "softmax" else config.reading.loss
+    return f"{config.spec.name}, reading: {name}, loss: {loss}; {same} in its published run"
+
+
 def _config(chosen: argparse.Namespace) -> Config:
     from dataclasses import replace
 
     from lenet98.catalog import named
+    from lenet98.modern import ladder
     from lenet98.readings import DEFAULT, LITERAL
     from lenet98.sdlm import CURVATURE_PATTERNS, ETAS
     from lenet98.training import Config
 
-    reading = {"default": DEFAULT, "literal": LITERAL}[chosen.reading]
+    published = ladder.reading(named(chosen.spec))
+    reading = {"published": published, "default": DEFAULT, "literal": LITERAL}[chosen.reading]
     if chosen.passes is not None and chosen.passes > len(ETAS):
         raise ValueError(
             f"--passes is {chosen.passes}; the paper gives eta for {len(ETAS)} passes, so at most that many"
@@ -269,6 +380,7 @@ def _print_history(trained: Trained) -> None:
 
 
 def evaluate(chosen: argparse.Namespace) -> None:
+    import numpy as np
     from tabulate import tabulate
 
     from lenet98 import evaluation, weights
@@ -281,7 +393,9 @@ def evaluate(chosen: argparse.Namespace) -> None:
     predictions = evaluation.predict(distances)
     wrong = evaluation.errors(predictions, labels)
     print(f"{path}: {config.spec.name}\ntest error {_rate(wrong, len(labels))}")
-    print(f"rejected for 0.5% error on the rest: {evaluation.rejection_at(distances, labels):.2%}\n")
+    rejected = evaluation.rejection_at(distances, labels)
+    least = np.append(np.sort(evaluation.rejection_score(distances)), np.inf)[round(rejected * len(labels))]
+    print(f"rejected for 0.5% error on the rest: {rejected:.2%}, those of a score below {least:.2f}\n")
     rows = evaluation.confusion(predictions, labels).tolist()
     print(tabulate(rows, ["true \\ given", *range(10)], showindex=True, tablefmt="simple"))
 
@@ -291,30 +405,72 @@ def predict(chosen: argparse.Namespace) -> None:
     from tabulate import tabulate
 
     from lenet98 import evaluation, weights
-    from lenet98.data.preprocessing import normalise_digit, read_image
 
-    parameters, config = weights.load(chosen.weights or weights.default())
-    paths, digits, bad = [], [], 0
-    for path in chosen.images:
+    path = chosen.weights or weights.default()
+    parameters, config = weights.load(path)
+    paths, digits = [], []
+    for image in chosen.images:
         try:
-            image = read_image(path)
-            try:
-                digits.append(normalise_digit(image))
-            except ValueError as error:
-                raise ValueError(f"{path}: {error}") from None
-            paths.append(path)
+            digits.append(_digit(image))
+            paths.append(image)
         except ValueError as error:
             print(f"lenet98: {error}", file=sys.stderr)
-            bad += 1
     if digits:
-        distances = _distances(parameters, config, np.stack(digits))
-        columns = zip(
-            paths, evaluation.predict(distances), distances, evaluation.rejection_score(distances), strict=True
-        )
-        rows = [[path, int(digit), *map(float, row), float(score)] for path, digit, row, score in columns]
+        distances = _distances(parameters, config, np.stack([digit.image for digit in digits]))
+        scores = evaluation.rejection_score(distances).tolist()
+        classes = evaluation.predict(distances).tolist()
+        least = chosen.reject or 0
+        rows = [
+            [name, "-" if score < least else digit, *row, score]
+            for name, digit, row, score in zip(paths, classes, distances.tolist(), scores, strict=True)
+        ]
         print(tabulate(rows, ["image", "class", *(f"y{i}" for i in range(10)), "score"], floatfmt=".2f"))
-    if bad:
+        print(f"\n{EXPLANATION}\n")
+        for name, digit, row, score, found in zip(paths, classes, distances, scores, digits, strict=True):
+            second = int(np.argsort(row, kind="stable")[1])
+            print(f"{name}: {_verdict(digit, second, score, chosen.reject, published=chosen.weights is None)}")
+            for note in found.notes:
+                print(f"{name}: note: {note}")
+    if len(digits) < len(chosen.images):
+        bad = len(chosen.images) - len(digits)
         raise Failure(2, f"{bad} of {len(chosen.images)} images could not be classified")
+
+
+EXPLANATION = """\
+y0 to y9 say how far the image is from each digit, as the network sees it; the least is the class.
+score is how much further the second nearest is: the smaller, the more doubtful.  It sees digits only:
+whatever the image shows is given a class."""
+
+UNCERTAIN = 28.3
+"""Score below which the published network's test digits are rejected for 0.5% error on the rest (Fig. 10)."""
+UNCERTAIN_SHARE = 0.0156
+"""Of the test digits, those of a lower score."""
+UNCERTAIN_WRONG = 0.36
+"""Of those, the ones misclassified."""
+
+
+def _digit(path: Path) -> Digit:
+    """The digit of a file; an array holds it as it is, an image may be a photograph."""
+    from lenet98.data.images import normalise_digit, read_image
+    from lenet98.data.photographs import Digit, find_digit
+
+    image = read_image(path)
+    try:
+        return Digit(normalise_digit(image), ()) if path.suffix == ".npy" else find_digit(image)
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from None
+
+
+def _verdict(digit: int, second: int, score: float, reject: float | None, *, published: bool) -> str:
+    if reject is not None and score < reject:
+        return f"rejected: its score {score:.2f} is below {reject:g}; {digit} is nearest, {second} next"
+    text = f"a {digit}; {second} is next, {score:.2f} further away"
+    if published and score < UNCERTAIN:
+        text += (
+            f"\n{'':4}uncertain: {UNCERTAIN_SHARE:.2%} of the test digits score below {UNCERTAIN:g}, "
+            f"and {UNCERTAIN_WRONG:.0%} of those are misread"
+        )
+    return text
 
 
 def _distances(parameters: NDArray[np.float32], config: Config, images: NDArray[np.uint8]) -> NDArray[np.float32]:

@@ -5,25 +5,41 @@ d2E/da_i^2 = f'(a_i)^2 sum_k u_ki^2 d2E/da_k^2 (eq. 27), that of a connection d2
 and that of a parameter the sum over the connections that share it (eq. 23), averaged over the patterns (eq. 24).
 
 Below, `x` are the states that a layer reads, `d2a` is d2E/da^2 of its units, and `d2x` is d2E/dx^2, the sum of eq. 27.
-Each layer kind has one function that takes (x, d2a) to the second derivatives of its weights, its biases and x.
+Each layer kind has one function that takes (layer, x, d2a) to the second derivatives of its weights, its biases and x;
+`RULES` has them, for the layers of `Net` and for those of PyTorch.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any, Literal
 
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
-from torch.nn.grad import conv2d_weight
 
-from lenet98.modules import Convolution, Full, Net, Pooling, Softmax, Subsampling
+from lenet98.modules import Convolution, Full, Net, Pooling, Softmax, Squash, Subsampling
 from lenet98.readings import Reading
 from lenet98.specs import A, S, Spec, Squashing
 
 CHUNK = 100
 """Patterns that are propagated at once, which bounds the memory."""
+
+Rule = Callable[[Any, Tensor, Tensor], tuple[Tensor, Tensor, Tensor]]
+"""From a layer, x and d2a to d2E of its weights and its biases, summed over the patterns, and d2x.
+
+What a layer lacks, weights or biases, is empty or not to be used.
+"""
+
+Loss = Literal["cross_entropy", "mse"] | Callable[[Tensor], Tensor]
+"""The loss of a module's outputs, the mean over the patterns of that of each.
+
+"cross_entropy" is that of the softmax of linear outputs, `torch.nn.functional.cross_entropy`; "mse" the mean over the
+outputs of the squared error, `torch.nn.functional.mse_loss`.  Any other loss is given as a function from the outputs,
+shape (patterns, ...), to its second derivatives d2E/dy^2, of the same shape and not negative.
+"""
 
 
 def diagonal(spec: Spec, reading: Reading, parameters: NDArray[Any], images: NDArray[Any]) -> NDArray[Any]:
@@ -56,18 +72,63 @@ def diagonal(spec: Spec, reading: Reading, parameters: NDArray[Any], images: NDA
 
 
 @torch.no_grad()
-def diagonal_of(net: Net, images: Tensor) -> Tensor:
-    """The curvature h_kk of the parameters of `net`, flat; `diagonal` for a network that is already there."""
-    if tuple(images.shape[1:]) != net.spec.input_shape or len(images) == 0:
+def diagonal_of(module: nn.Module, inputs: Tensor, loss: Loss | None = None) -> Tensor:
+    """The curvature h_kk of the parameters of a network that is already there, the mean over the patterns.
+
+    Parameters
+    ----------
+    module
+        A `Net`, or a module of PyTorch made of what `chain` knows.  It is looked at in evaluation mode, without
+        dropout, and is left in the mode in which it was.
+    inputs
+        Patterns, shape (patterns, ...).
+    loss
+        Of the outputs of a module; None for a `Net`, whose reading names its loss.
+
+    Returns
+    -------
+    h_kk, flat, in the order of `module.parameters()`; never negative.
+
+    Raises
+    ------
+    ValueError
+        If the inputs do not fit, there are none, a part of the module has no rule, or `loss` is not one.
+    """
+    check(module, loss)
+    name, shape = type(module).__name__, tuple(inputs.shape[1:])
+    if isinstance(module, Net):
+        name, shape = module.spec.name, module.spec.input_shape
+    if tuple(inputs.shape[1:]) != shape or len(inputs) == 0:
         raise ValueError(
-            f"images have shape {tuple(images.shape)}; the curvature of {net.spec.name} needs at least one pattern of "
-            f"shape {net.spec.input_shape}"
+            f"images have shape {tuple(inputs.shape)}; the curvature of {name} needs at least one pattern of shape "
+            f"{shape}"
         )
-    like = next(net.parameters())
-    total = torch.zeros(net.spec.parameters, dtype=like.dtype, device=like.device)
-    for chunk in images.split(CHUNK):
-        total += _summed(net, chunk.to(like))
-    return total / len(images)
+    parameters = list(module.parameters())
+    like = parameters[0]
+    total = torch.zeros(sum(p.numel() for p in parameters), dtype=like.dtype, device=like.device)
+    with _evaluating(module):
+        for chunk in inputs.split(CHUNK):
+            x = chunk.to(like)
+            total += _summed(module, x) if isinstance(module, Net) else _summed_along(module, x, loss)
+    return total / len(inputs)
+
+
+def check(module: nn.Module, loss: Loss | None) -> None:
+    """Raise ValueError unless there is a curvature of that loss of that module."""
+    if isinstance(module, Net):
+        if loss is not None:
+            raise ValueError(f"loss is {loss!r}, but the reading of {module.spec.name} names its loss; leave it out")
+        return
+    if not (callable(loss) or loss in ("cross_entropy", "mse")):
+        raise ValueError(
+            f"loss is {loss!r}; it must be 'cross_entropy', 'mse', or a function from the outputs to d2E/dy^2"
+        )
+    chain(module)
+    if not any(True for _ in module.parameters()):
+        raise ValueError(f"{type(module).__name__} has no parameters")
+
+
+# --- where the back-propagation starts --------------------------------------------------------------------------------
 
 
 def output_curvature(prototypes: Tensor, x: Tensor, reading: Reading) -> Tensor:
@@ -106,11 +167,38 @@ def output_curvature(prototypes: Tensor, x: Tensor, reading: Reading) -> Tensor:
 
 
 def softmax_output_curvature(y: Tensor, reading: Reading) -> Tensor:
-    """d2E/da_i^2 = p_i (1 - p_i) of the cross-entropy at the linear units of a softmax output, from y = -log p.
+    """`cross_entropy_curvature` times `reading.loss_scale`."""
+    return reading.loss_scale * cross_entropy_curvature(y)
 
-    Returns the shape of `y`, times `reading.loss_scale`.
+
+def cross_entropy_curvature(y: Tensor) -> Tensor:
+    """d2E/da_i^2 = p_i (1 - p_i) of the cross-entropy at the linear units of a softmax, from y = -log p; like `y`."""
+    return torch.exp(-y) * -torch.expm1(-y)
+
+
+def loss_curvature(outputs: Tensor, loss: Loss | None) -> Tensor:
+    """d2E/dy^2 of a loss at the outputs of a module, one value each.
+
+    Raises ValueError if the outputs are not those of classes where they must be, or a function gives something else
+    than a value of at least 0 for each output.
     """
-    return reading.loss_scale * torch.exp(-y) * -torch.expm1(-y)
+    if loss == "cross_entropy":
+        if outputs.ndim != 2:
+            raise ValueError(f"outputs have shape {tuple(outputs.shape)}; the cross-entropy needs (patterns, classes)")
+        return cross_entropy_curvature(-torch.log_softmax(outputs, 1))
+    if loss == "mse":
+        return torch.full_like(outputs, 2 / outputs[0].numel())
+    assert callable(loss)
+    d2y = loss(outputs)
+    if d2y.shape != outputs.shape or not (d2y >= 0).all():
+        raise ValueError(
+            f"the loss gave second derivatives of shape {tuple(d2y.shape)}, least {d2y.min():g}, for outputs of shape "
+            f"{tuple(outputs.shape)}; it must give one of at least 0 for each output"
+        )
+    return d2y
+
+
+# --- from the outputs back --------------------------------------------------------------------------------------------
 
 
 def _summed(net: Net, images: Tensor) -> Tensor:
@@ -119,7 +207,7 @@ def _summed(net: Net, images: Tensor) -> Tensor:
     parts: list[Tensor] = []
     if isinstance(net.output, Softmax):
         d2a = softmax_output_curvature(net.output(states[-1]), net.reading)
-        d2weight, d2bias, d2x = through(net.output, states[-1], d2a)
+        d2weight, d2bias, d2x = through_full(net.output, states[-1], d2a)
         parts = [d2weight.flatten(), d2bias]
     else:
         d2x = output_curvature(net.rbf.prototypes, states[-1].flatten(1), net.reading).view_as(states[-1])
@@ -129,6 +217,140 @@ def _summed(net: Net, images: Tensor) -> Tensor:
         d2weight, d2bias, d2x = through(layer, x, d2a)
         parts = [d2weight.flatten(), d2bias, *parts]
     return torch.cat(parts)
+
+
+def _summed_along(module: nn.Module, inputs: Tensor, loss: Loss | None) -> Tensor:
+    """h_kk of all parameters of a chain of layers, flat, summed over the patterns."""
+    layers = [layer for _, layer in chain(module)]
+    states = [inputs]
+    for layer in layers:
+        states.append(_apart(layer, states[-1]))
+    d2x = loss_curvature(states[-1], loss)
+    # A parameter that several layers share has the sum of its curvatures (eq. 23).
+    found = {parameter: torch.zeros_like(parameter) for parameter in module.parameters()}
+    for layer, x in zip(reversed(layers), reversed(states[:-1]), strict=True):
+        d2weight, d2bias, d2x = through(layer, x, d2x)
+        for parameter, d2 in zip(layer.parameters(), (d2weight, d2bias), strict=False):
+            found[parameter] += d2
+    return torch.cat([h.flatten() for h in found.values()])
+
+
+def chain(module: nn.Module) -> list[tuple[str, nn.Module]]:
+    """The layers of a module in the order in which they act, each with its name in the tree of modules.
+
+    A module is one layer of `RULES` or a `torch.nn.Sequential` of modules, nested as one likes.
+
+    Raises ValueError, naming the part, for one that is neither, or one that `RULES` knows only in another form.
+    """
+    return list(_chain(module, ""))
+
+
+def _chain(module: nn.Module, name: str) -> Iterator[tuple[str, nn.Module]]:
+    # A class that inherits its forward does what its base does; named_children() would leave out what stands twice.
+    if isinstance(module, nn.Sequential) and type(module).forward is nn.Sequential.forward:
+        for part, child in module._modules.items():
+            assert child is not None
+            yield from _chain(child, f"{name}.{part}" if name else part)
+        return
+    which = f"{name or 'the module itself'} ({type(module).__name__})"
+    if _rule(module) is None:
+        raise ValueError(
+            f"no curvature of {which} is known; SDLM takes a Net or a Sequential of {', '.join(_known())}, to any depth"
+        )
+    if unusual := next((words for is_so, words in UNUSUAL if is_so(module)), None):
+        raise ValueError(f"no curvature of {which} {unusual} is known")
+    yield name, module
+
+
+UNUSUAL: tuple[tuple[Callable[[Any], bool], str], ...] = (
+    (lambda layer: getattr(layer, "padding_mode", "zeros") != "zeros", "with another padding than zeros"),
+    (lambda layer: getattr(layer, "return_indices", False), "that returns indices too"),
+    (
+        lambda layer: (
+            not {name for name, _ in layer.named_parameters()} <= {"weight", "kernels", "coefficient", "bias"}
+        ),
+        "whose weights are computed from other parameters",
+    ),
+)
+"""Forms of the layers that have no rule, with words for them."""
+
+
+def _known() -> list[str]:
+    """Names of PyTorch's layers that have a rule."""
+    return [kind.__name__ for kind in RULES if kind.__module__.startswith("torch.")]
+
+
+def _rule(layer: nn.Module) -> Rule | None:
+    """The rule of a layer's class or of the one from which it has its forward; None if there is none."""
+    forward = type(layer).forward
+    return next((rule for kind, rule in RULES.items() if isinstance(layer, kind) and forward is kind.forward), None)
+
+
+@contextmanager
+def _evaluating(module: nn.Module) -> Iterator[None]:
+    """The module in evaluation mode, and afterwards each of its parts as it was."""
+    training = [part for part in module.modules() if part.training]
+    module.eval()
+    try:
+        yield
+    finally:
+        for part in training:
+            part.training = True
+
+
+# --- rules: one for each kind of layer --------------------------------------------------------------------------------
+
+
+def through(layer: nn.Module, x: Tensor, d2a: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """d2E of a layer's weights and biases, summed over the patterns, and of the states x that it reads.
+
+    Weights and biases that a layer does not have are empty, or not to be used.
+    """
+    rule = _rule(layer)
+    assert rule is not None, f"{type(layer).__name__} has no rule"
+    return rule(layer, x, d2a)
+
+
+def back(function: Callable[..., Tensor], inputs: tuple[Tensor, ...], derivatives: Tensor) -> tuple[Tensor, ...]:
+    """The gradients at `inputs` of a function of them, from those of its outputs: plain back-propagation."""
+    with torch.enable_grad():
+        leaves = [x.detach().requires_grad_() for x in inputs]
+        return torch.autograd.grad(function(*leaves), leaves, derivatives)
+
+
+def weighted_sums(
+    sums: Callable[[Tensor, Tensor], Tensor], x: Tensor, weight: Tensor, d2a: Tensor
+) -> tuple[Tensor, Tensor]:
+    """d2E of weight and x for sums a_i = sum_j u_ij x_j.
+
+    Back-propagation multiplies by x_j and sums over the connections that share a weight, and by u_ij and sums over the
+    units; eq. 25, 23 and 27 are the same sums with x_j and u_ij squared.
+    """
+    d2x, d2weight = back(sums, (x.square(), weight.square()), d2a)
+    return d2weight, d2x
+
+
+def fixed_weights(layer: nn.Module, x: Tensor, d2a: Tensor, weights: Tensor | float = 1.0) -> Tensor:
+    """d2x of a layer without parameters whose units are sums of inputs, all with one weight; it may differ by unit.
+
+    The weights are 1 where a unit is one of its inputs: that of a maximum, or one that was only moved.
+    """
+    (d2x,) = back(lambda states: _apart(layer, states), (x,), weights * d2a)
+    return d2x
+
+
+def _apart(layer: nn.Module, x: Tensor) -> Tensor:
+    """The layer's output; x stays as it is even if the layer works in place."""
+    output: Tensor = layer(x.clone() if getattr(layer, "inplace", False) else x)
+    return output
+
+
+def _of_states(rule: Callable[[Any, Tensor, Tensor], Tensor]) -> Rule:
+    """The rule of a layer without parameters, from its d2x."""
+    return lambda layer, x, d2a: (d2a.new_empty(0), d2a.new_empty(0), rule(layer, x, d2a))
+
+
+# --- of the layers of `Net`
 
 
 def slope(state: Tensor, squashing: Squashing | None = "tanh") -> Tensor:
@@ -141,27 +363,10 @@ def slope(state: Tensor, squashing: Squashing | None = "tanh") -> Tensor:
     return torch.ones_like(state) if squashing is None else (state > 0).to(state)
 
 
-def through(layer: nn.Module, x: Tensor, d2a: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """d2E of a layer's weights and biases, summed over the patterns, and of the states x that it reads.
-
-    A layer that only pools has no weights and biases: theirs are empty.
-    """
-    if isinstance(layer, Convolution):
-        return through_convolution(layer, x, d2a)
-    if isinstance(layer, Subsampling):
-        return through_subsampling(layer, x, d2a)
-    if isinstance(layer, Pooling):
-        return d2a.new_empty(0), d2a.new_empty(0), through_pooling(layer, x, d2a)
-    assert isinstance(layer, Full)
-    return through_full(layer, x, d2a)
-
-
-def through_convolution(layer: Convolution, x: Tensor, d2a: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+def through_table(layer: Convolution, x: Tensor, d2a: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """A kernel weight meets one input at every position of its map; its curvature is the sum over them (eq. 23)."""
-    dense = layer.dense()
-    d2dense = conv2d_weight(x.square(), dense.shape, d2a)
-    d2kernels = d2dense.flatten(0, 1)[layer.links]
-    return d2kernels, d2a.sum((0, 2, 3)), F.conv_transpose2d(d2a, dense.square())
+    d2dense, d2x = weighted_sums(F.conv2d, x, layer.dense(), d2a)
+    return d2dense.flatten(0, 1)[layer.links], d2a.sum((0, 2, 3)), d2x
 
 
 def through_subsampling(layer: Subsampling, x: Tensor, d2a: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -185,17 +390,86 @@ def through_subsampling(layer: Subsampling, x: Tensor, d2a: Tensor) -> tuple[Ten
 
 
 def through_pooling(layer: Pooling, x: Tensor, d2a: Tensor) -> Tensor:
-    """The greatest input of a field weighs 1 and the others 0; in an average each of the four weighs 1/4, squared."""
-    if layer.max:
-        _, greatest = F.max_pool2d(x, layer.factor, return_indices=True)
-        return F.max_unpool2d(d2a, greatest, [layer.factor, layer.factor])
-    d2fields = d2a / layer.factor**4
-    return d2fields.repeat_interleave(layer.factor, 2).repeat_interleave(layer.factor, 3)
+    """The greatest input of a field weighs 1 and the others 0; in an average each of the four weighs 1/4."""
+    return fixed_weights(layer, x, d2a, 1.0 if layer.max else 1 / layer.factor**2)
 
 
 def through_full(layer: Full, x: Tensor, d2a: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """No weight is shared: eq. 25 and 27 as they stand."""
     d2units = d2a.flatten(1)
-    d2weight = d2units.T @ x.flatten(1).square()
-    d2x = d2units @ layer.weight.flatten(1).square()
+    d2weight, d2x = weighted_sums(F.linear, x.flatten(1), layer.weight.flatten(1), d2units)
     return d2weight.view_as(layer.weight), d2units.sum(0), d2x.view_as(x)
+
+
+# --- of PyTorch's layers
+
+
+def through_conv2d(layer: nn.Conv2d, x: Tensor, d2a: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """As `through_table`, with any stride, padding by zeros, dilation and number of groups."""
+
+    def sums(states: Tensor, weight: Tensor) -> Tensor:
+        return F.conv2d(states, weight, None, layer.stride, layer.padding, layer.dilation, layer.groups)
+
+    d2weight, d2x = weighted_sums(sums, x, layer.weight, d2a)
+    return d2weight, d2a.sum((0, 2, 3)), d2x
+
+
+def through_linear(layer: nn.Linear, x: Tensor, d2a: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """As `through_full`; where the layer reads several rows of a pattern, its weights are shared by them (eq. 23)."""
+    d2weight, d2x = weighted_sums(F.linear, x, layer.weight, d2a)
+    return d2weight, d2a.flatten(0, -2).sum(0), d2x
+
+
+def through_average(layer: nn.AvgPool2d, x: Tensor, d2a: Tensor) -> Tensor:
+    """Every input of a field weighs 1/n, n what the layer divides by: the field's size, or as its options have it."""
+    ones = torch.ones_like(x[:1])
+    sizes = F.avg_pool2d(
+        ones, layer.kernel_size, layer.stride, layer.padding, layer.ceil_mode, divisor_override=1
+    )  # without what is only padding
+    return fixed_weights(layer, x, d2a, layer(ones) / sizes)
+
+
+def through_adaptive_average(layer: nn.AdaptiveAvgPool2d, x: Tensor, d2a: Tensor) -> Tensor:
+    """Every input of a field weighs 1/n, n the field's size; the fields differ in size, and may overlap."""
+    height, width = (
+        torch.tensor([-(-(i + 1) * size // number) - i * size // number for i in range(number)]).to(d2a)
+        for size, number in zip(x.shape[-2:], d2a.shape[-2:], strict=True)
+    )
+    return fixed_weights(layer, x, d2a, 1 / (height[:, None] * width))
+
+
+def through_pointwise(layer: nn.Module, a: Tensor, d2x: Tensor) -> Tensor:
+    """d2E/da^2 = f'(a)^2 d2E/dx^2 of x = f(a) (eq. 27), the slope by automatic differentiation."""
+    return fixed_weights(layer, a, torch.ones_like(d2x)).square() * d2x
+
+
+def through_squash(layer: Squash, a: Tensor, d2x: Tensor) -> Tensor:
+    """As `through_pointwise`, for the paper's squashing function."""
+    return slope(layer(a)).square() * d2x
+
+
+POINTWISE = (
+    nn.Tanh, nn.Sigmoid, nn.ReLU, nn.LeakyReLU, nn.ELU, nn.SELU, nn.CELU, nn.GELU, nn.SiLU, nn.Mish, nn.Softplus,
+    nn.Softsign, nn.Hardtanh, nn.ReLU6, nn.Hardsigmoid, nn.Hardswish, nn.LogSigmoid,
+)  # fmt: skip
+"""Layers that take each state by itself to f of it, without parameters."""
+
+MOVING = (
+    nn.Identity, nn.Flatten, nn.Unflatten, nn.ZeroPad2d, nn.MaxPool2d, nn.AdaptiveMaxPool2d, nn.Dropout, nn.Dropout2d,
+)  # fmt: skip
+"""Layers whose units are each one input of theirs; dropout is that in evaluation mode."""
+
+RULES: Mapping[type[nn.Module], Rule] = {
+    Convolution: through_table,
+    Subsampling: through_subsampling,
+    Pooling: _of_states(through_pooling),
+    Full: through_full,
+    Squash: _of_states(through_squash),
+    nn.Conv2d: through_conv2d,
+    nn.Linear: through_linear,
+    nn.AvgPool2d: _of_states(through_average),
+    nn.AdaptiveAvgPool2d: _of_states(through_adaptive_average),
+    **dict.fromkeys(MOVING, _of_states(fixed_weights)),
+    **dict.fromkeys(POINTWISE, _of_states(through_pointwise)),
+}
+"""The rule of each kind of layer."""

@@ -31,6 +31,13 @@ SQUASHING: dict[str | None, Callable[[Tensor], Tensor]] = {"tanh": squash, "relu
 """f by the name that a spec has for it."""
 
 
+class Squash(nn.Module):
+    """`squash` as a layer, for a `torch.nn.Sequential` of one's own."""
+
+    def forward(self, a: Tensor) -> Tensor:
+        return squash(a)
+
+
 class Convolution(nn.Module):
     """Feature maps that share one kernel per input map that they read, and one bias (C1, C3, C5)."""
 

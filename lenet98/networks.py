@@ -30,9 +30,14 @@ LENET5 = Spec(
 
 
 def mlp(*hidden: int, input_shape: Shape = (1, 28, 28), classes: int = 10) -> Spec:
-    """A fully connected net with place-coded targets (Section III.C.5-6), for example `mlp(300, 100)`."""
-    if not hidden or min(hidden) < 1:
-        raise ValueError(f"mlp needs at least one positive layer size, got {hidden}")
+    """A fully connected net with place-coded targets (Section III.C.5-6), for example `mlp(300, 100)`.
+
+    `mlp()` has no hidden layer: a sigmoid unit a class on the pixels, one of the linear classifiers of III.C.1.
+
+    Raises ValueError for a layer without units.
+    """
+    if any(units < 1 for units in hidden):
+        raise ValueError(f"a layer of mlp needs at least one unit, got {hidden}")
     names = "-".join(map(str, (*hidden, classes)))
     layers = [Full(f"F{i}", units) for i, units in enumerate((*hidden, classes), start=1)]
     return Spec(f"{input_shape[1]}x{input_shape[2]}-{names}", input_shape, (*layers, RBF("output", "places", classes)))
@@ -106,6 +111,8 @@ PAPER = (
     LENET5,
     LENET1,
     LENET4,
+    mlp(),
+    mlp(input_shape=(1, 20, 20)),
     mlp(300),
     mlp(300, input_shape=(1, 20, 20)),
     mlp(1000),

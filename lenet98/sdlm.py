@@ -7,10 +7,11 @@ from typing import Any, TypeVar, overload
 
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 
-from lenet98.curvature import diagonal_of
-from lenet98.modules import Net, unflatten
+from lenet98 import curvature
+from lenet98.curvature import Loss, diagonal_of
+from lenet98.modules import unflatten
 
 ETAS = (0.0005,) * 2 + (0.0002,) * 3 + (0.0001,) * 3 + (0.00005,) * 4 + (0.00001,) * 8
 """eta of each of the 20 passes (III.B)."""
@@ -51,7 +52,7 @@ def _positive(name: str, value: float) -> None:
 
 
 class SDLM(torch.optim.Optimizer):
-    """Eq. 18 with the rates of eq. 21, as an optimizer for any `Net`.
+    """Eq. 18 with the rates of eq. 21, as an optimizer for any `Net` and for modules of PyTorch's own layers.
 
     The paper takes one pattern per step; mini-batches work too, with the gradient averaged over the batch.  `eta` is
     the "lr" of the parameter group, so torch's schedulers apply.
@@ -61,20 +62,47 @@ class SDLM(torch.optim.Optimizer):
         loss(net(x), y, net.reading).backward()
         optimizer.step()
 
-    Raises ValueError if eta or mu is not positive and finite.
+    A module is a `torch.nn.Sequential`, nested as one likes, of convolutions, linear layers, pooling, dropout and
+    pointwise functions (`lenet98.curvature.RULES`):
+
+        model = nn.Sequential(nn.Conv2d(1, 6, 5), nn.ReLU(), nn.MaxPool2d(2), nn.Flatten(), nn.Linear(1176, 10))
+        optimizer = SDLM(model, eta=ETAS[0], loss="cross_entropy")
+        optimizer.estimate(images[:500])
+        F.cross_entropy(model(x), y).backward()
+        optimizer.step()
+
+    It does not know normalization, recurrence, attention, and modules whose own `forward` says what they do.
+
+    Parameters
+    ----------
+    net
+        What is trained.
+    eta, mu
+        Global rate and regularizer of eq. 21, both positive.
+    loss
+        The loss of a module: "cross_entropy", "mse", or a function from its outputs to the second derivatives
+        (`lenet98.curvature.Loss`).  None for a `Net`, whose reading names its loss.
+
+    Raises
+    ------
+    ValueError
+        If eta or mu is not positive and finite, `loss` is not one, or the curvature of a part of the module is not
+        known; the message names the part.
     """
 
-    def __init__(self, net: Net, eta: float, mu: float = MU) -> None:
+    def __init__(self, net: nn.Module, eta: float, mu: float = MU, loss: Loss | None = None) -> None:
         _positive("eta", eta)
         _positive("mu", mu)
+        curvature.check(net, loss)
         super().__init__(net.parameters(), {"lr": eta, "mu": mu})
-        self.net = net
+        self.net, self.loss = net, loss
 
-    def estimate(self, images: Tensor) -> None:
-        """Set h_kk of every parameter from these patterns (`lenet98.curvature.diagonal`)."""
+    def estimate(self, inputs: Tensor) -> None:
+        """Set h_kk of every parameter from these patterns (`lenet98.curvature.diagonal_of`)."""
         parameters = list(self.net.parameters())
-        for parameter, h in zip(parameters, unflatten(diagonal_of(self.net, images), parameters), strict=True):
-            self.state[parameter]["h"] = h
+        h = diagonal_of(self.net, inputs, self.loss)
+        for parameter, part in zip(parameters, unflatten(h, parameters), strict=True):
+            self.state[parameter]["h"] = part
 
     @overload
     def step(self, closure: None = ...) -> None: ...

@@ -1,5 +1,7 @@
 """Results of runs that never were, for the tests of tables and figures."""
 
+from dataclasses import asdict
+
 import numpy as np
 
 from experiments.harness import store
@@ -46,7 +48,7 @@ def publish(
         }
         for number, percent in enumerate(train, 1)
     ]
-    arrays = {} if predictions is None else {"predictions": np.asarray(predictions, np.uint8)}
+    arrays = {"predictions": np.asarray(np.zeros(test_patterns) if predictions is None else predictions, np.uint8)}
     if scores is not None:
         arrays["scores"] = np.asarray(scores, np.float32)
     made = {**record(experiment, seed, passes, status, extra), "seconds": seconds}
@@ -56,17 +58,22 @@ def publish(
 def record(experiment, seed, passes, status="finished", extra=None):
     """The record of a run of `IDENTITY` with those passes."""
     return {
-        **{name: {} for name in store.REQUIRED},
         "experiment": experiment,
         "seed": seed,
-        "key": IDENTITY.key,
+        **stated(IDENTITY),
         "status": status,
-        "data": IDENTITY.data,
-        "family": IDENTITY.family,
-        "numerics": IDENTITY.numerics,
         "versions": {"git": {"commit": 40 * "c", "dirty": False}},
         "machine": {"cpu": "R10000", "cores": 1},
+        "command": f"python -m experiments run {experiment} --seeds {seed}",
+        "started": "1998-11-01",
+        "finished": "1998-11-03",
+        "seconds": 120.0,
+        "resumed": False,
         "passes": passes,
-        "finished": "1998",
         "extra": extra or {},
     }
+
+
+def stated(identity):
+    """What a record says of its identity."""
+    return {**asdict(identity), "key": identity.key}

@@ -3,40 +3,85 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from experiments.harness import registry, tables
 from experiments.harness.loader import Loader, NoResults
 from experiments.harness.tables import Table
 
-BLOCKS = {
-    Path("README.md"): ("lenet5", "fig9"),
-    Path("docs/readings.md"): ("readings", "curvature", "saturation"),
-    Path("docs/distortions.md"): ("dist", "held-out", "magnitudes", "fig7"),
-    Path("docs/deviations.md"): (
-        "choices",
-        "machines",
-        "tangents",
-        "lenet1-passes",
-        "mlp-mu",
-        "mlp-init",
-        "mlps",
-        "last-layers",
-        "boosting",
-    ),
-    Path("docs/modern.md"): ("ladder", "alone", "reverse", "held-rates", "popular"),
-}
+BLOCKS = {Path("README.md"): ("lenet5",)}
 """Tables that a text written by hand holds between markers."""
 
-PAGES: dict[Path, Callable[[Loader], str]] = {}
-"""Pages that are generated as a whole; other modules add theirs with `page`."""
+FOLDER = Path("docs/results")
+"""Where the pages of results are."""
 
 
-def page(path: str) -> Callable[[Callable[[Loader], str]], Callable[[Loader], str]]:
-    """Register what makes the page at `path`."""
+@dataclass(frozen=True)
+class Page:
+    """One page of results, which answers one question."""
+
+    question: str
+    made: Callable[[Loader], str]
+    """From results to the text of the page; NoResults if there are none."""
+
+
+PAGES: dict[Path, Page] = {}
+"""Pages that are generated as a whole, in the order of the index; other modules add theirs with `page`."""
+
+
+@dataclass(frozen=True)
+class Question:
+    """What a page of tables answers."""
+
+    words: str
+    tables: tuple[str, ...]
+    text: str
+    """Page of docs/ that says what the tables mean."""
+    figures: tuple[str, ...] = ()
+    """Names of figures in docs/figures."""
+
+
+QUESTIONS = {
+    "lenet5": Question(
+        "Does LeNet-5 reach the paper's error?", ("lenet5", "fig5"), "readings", ("fig05_learning_curve",)
+    ),
+    "training-size": Question("Do more patterns help?", ("fig6",), "distortions", ("fig06_training_set_size",)),
+    "readings": Question("Which reading meets the paper's training figures?", ("readings",), "readings", ("readings",)),
+    "failures": Question("Why do some readings fail?", ("curvature", "saturation"), "readings"),
+    "fig7": Question("Which distortions does Fig. 7 show?", ("fig7",), "distortions", ("fig07_distortions",)),
+    "distortions": Question("Do distortions help?", ("dist", "held-out", "magnitudes"), "distortions"),
+    "fig9": Question("How do the paper's classifiers compare?", ("fig9",), "deviations", ("fig09_error_rates",)),
+    "costs": Question(
+        "What do the classifiers reject, compute and store?",
+        ("fig10", "fig11", "fig12"),
+        "deviations",
+        ("fig10_rejection", "fig11_operations", "fig12_memory"),
+    ),
+    "linear": Question("How were the linear classifiers trained?", ("linear",), "deviations"),
+    "classical": Question("How were the classical classifiers set?", ("choices",), "deviations"),
+    "svm": Question("How were the support vector machines set?", ("machines",), "deviations"),
+    "tangent-distance": Question("How was the tangent distance set?", ("tangents",), "deviations"),
+    "fully-connected": Question(
+        "How were the fully connected networks trained?", ("mlps", "mlp-distorted", "mlp-mu", "mlp-init"), "deviations"
+    ),
+    "lenet1": Question("For how long does LeNet-1 train?", ("lenet1-passes",), "deviations"),
+    "lenet4": Question("What replaces LeNet-4's last layer?", ("last-layers",), "deviations"),
+    "boosting": Question("What does boosting add to LeNet-4?", ("boosting",), "deviations"),
+    "ladder": Question("Which changes lead from 1998 to today?", ("ladder",), "modern", ("ladder", "costs_today")),
+    "ideas-alone": Question("What is each modern idea worth alone?", ("alone",), "modern"),
+    "reverse": Question("Is it the network or its training?", ("reverse",), "modern"),
+    "rates": Question("How were today's rates chosen?", ("held-rates",), "modern"),
+    "popular": Question("How good are networks called LeNet-5 today?", ("popular",), "modern"),
+}
+"""Pages of `FOLDER` by name, in the order of their index.  Every table stands on one of them."""
+
+
+def page(name: str, question: str) -> Callable[[Callable[[Loader], str]], Callable[[Loader], str]]:
+    """Register what makes the page of that name in `FOLDER`."""
 
     def register(function: Callable[[Loader], str]) -> Callable[[Loader], str]:
-        PAGES[Path(path)] = function
+        PAGES[FOLDER / f"{name}.md"] = Page(question, function)
         return function
 
     return register
@@ -49,12 +94,13 @@ def generated(load: Loader) -> Iterator[tuple[Path, str]]:
     """
     for path, names in BLOCKS.items():
         yield path, _with_blocks(path.read_text(encoding="utf-8"), names, load)
-    registry.load()  # modules of experiments may bring pages
-    for path, made in PAGES.items():
+    registry.load()  # modules of experiments bring tables and pages
+    for path, found in PAGES.items():
         try:
-            yield path, made(load)
+            yield path, found.made(load)
         except NoResults:
             continue
+    yield FOLDER / "README.md", _index()
 
 
 def _with_blocks(text: str, names: tuple[str, ...], load: Loader) -> str:
@@ -75,11 +121,11 @@ def block(name: str, load: Loader) -> str:
 
 
 def for_documents(name: str, load: Loader) -> Table:
-    """The table of that name; NoResults if it is not to be shown in documents yet."""
+    """The table of that name, without the remark of what has no results; NoResults if it is not to be shown yet."""
     made = tables.named(name)(load)
     if made.pending:
         raise NoResults(made.pending)
-    return made
+    return replace(made, notes=[note for note in made.notes if not note.startswith(tables.LACKING)])
 
 
 def with_block(document: str, name: str, load: Loader) -> str:
@@ -92,22 +138,36 @@ def with_block(document: str, name: str, load: Loader) -> str:
     return before + block(name, load) + after
 
 
-@page("docs/results.md")
-def results_page(load: Loader) -> str:
-    """docs/results.md: every table for which there are results."""
-    registry.load()
-    parts = ["# Results", "Every table, generated from `reference/` by `make tables`. Do not edit."]
-    for name in sorted(tables.TABLES, key=_place):  # whatever the order in which modules were imported
-        try:
-            made = for_documents(name, load)
-        except NoResults:
-            continue
-        parts.append(f"## {made.caption}\n\n{made.render('md').rstrip()}")
-    return "\n\n".join(parts) + "\n"
+# --- pages of tables --------------------------------------------------------------------------------------------------
+
+GENERATED = "Generated from `reference/` by `make tables`; do not edit."
 
 
-def _place(name: str) -> tuple[int, str, int]:
-    """Sorts the headline before the paper's figures, "fig9" before "fig10", and these before all else."""
-    letters = name.rstrip("0123456789")
-    group = 0 if name == "lenet5" else 1 if letters == "fig" else 2
-    return group, letters, int(name[len(letters) :] or 0)
+def _answer(question: Question) -> Callable[[Loader], str]:
+    """What makes the page of tables that answers a question; NoResults if there are results for none of its tables."""
+
+    def made(load: Loader) -> str:
+        parts = []
+        for name in question.tables:
+            try:
+                table = for_documents(name, load)
+            except NoResults:
+                continue
+            parts.append(f"## {table.caption}\n\n{table.render('md').rstrip()}")
+        if not parts:
+            raise NoResults(f"no results for {', '.join(question.tables)}")
+        top = [f"# {question.words}", f"What this means: [{question.text}](../{question.text}.md). {GENERATED}"]
+        top += [f"![{question.words}](../figures/{figure}.png)" for figure in question.figures]
+        return "\n\n".join([*top, *parts]) + "\n"
+
+    return made
+
+
+for _name, _question in QUESTIONS.items():
+    page(_name, _question.words)(_answer(_question))
+
+
+def _index() -> str:
+    """The index of the pages."""
+    lines = [f"- [{found.question}]({path.name})" for path, found in PAGES.items()]
+    return "\n".join(["# Results", "", f"One page for each question. {GENERATED}", "", *lines]) + "\n"

@@ -17,8 +17,6 @@ from typing import Any
 
 import numpy as np
 
-from lenet98.specs import Spec
-
 Json = dict[str, Any]
 
 
@@ -27,7 +25,7 @@ def plain(value: Any) -> Any:
 
     Raises TypeError for what JSON cannot hold and ValueError for NaN and infinities.
     """
-    if isinstance(value, Spec):
+    if hasattr(value, "as_json"):
         return plain(value.as_json())
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         return {f.name: plain(getattr(value, f.name)) for f in dataclasses.fields(value)}

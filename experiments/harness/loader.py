@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from experiments.harness import registry, store
@@ -23,6 +23,8 @@ class Loader:
     reference: Path = Path("reference")
     device: str = "cpu"
     """Where experiments that know devices were computed: results of two are never read together."""
+    read: list[Runs] = field(default_factory=list, compare=False, repr=False)
+    """What was read so far, in that order."""
 
     def __call__(self, experiment: str) -> list[Runs]:
         """The runs of an experiment, one item per source that has any; NoResults, with the remedy, if none has."""
@@ -31,9 +33,9 @@ class Loader:
             if self.sources == ("reference",):
                 raise NoResults(
                     f"nothing is published of {experiment} in {self.reference}; run "
-                    f"`python -m experiments run {experiment}` and ask for --source results"
+                    f"`{_command(experiment)}` and ask for --source results"
                 )
-            raise NoResults(f"no results of {experiment} yet; `python -m experiments run {experiment}` makes them")
+            raise NoResults(f"no results of {experiment} yet; `{_command(experiment)}` makes them")
         return found
 
     def one(self, experiment: str) -> Runs:
@@ -56,6 +58,7 @@ class Loader:
         """The runs of an experiment, one item per source that has any, perhaps none."""
         for source in self.sources:
             if (runs := self._from(experiment, source)).results:
+                self.read.append(runs)
                 yield runs
 
     def _from(self, experiment: str, source: Source) -> Runs:
@@ -63,6 +66,12 @@ class Loader:
             return store.published(experiment, self.reference)
         identity = registry.on_device(registry.named(experiment), self.device).identity()
         return store.latest(experiment, identity, self.results)
+
+
+def _command(name: str) -> str:
+    """What runs the experiment of that name."""
+    experiment = registry.load().get(name)
+    return experiment.command if experiment else f"python -m experiments run {name}"
 
 
 def sources(choice: str) -> tuple[Source, ...]:

@@ -12,10 +12,8 @@ from pathlib import Path
 
 from experiments.harness import store
 from experiments.harness.identity import Identity, Json, differences, of_record
+from experiments.harness.records import LARGEST_SEED
 from experiments.harness.registry import Experiment
-
-LARGEST_SEED = 9999
-"""Four digits in a file's name."""
 
 
 @dataclass(frozen=True)
@@ -43,6 +41,10 @@ class Job:
         return self.path.with_suffix(".checkpoint")
 
     @property
+    def lock(self) -> Path:
+        return self.path.with_suffix(".lock")
+
+    @property
     def log(self) -> Path:
         return self.path.with_suffix(".log")
 
@@ -51,7 +53,7 @@ class Job:
         """What makes this very run anew."""
         device = getattr(self.experiment.config, "device", "cpu")
         elsewhere = "" if device == "cpu" else f" --device {device}"
-        return f"python -m experiments run {self.experiment.name} --seeds {self.seed}{elsewhere}"
+        return f"{self.experiment.command} --seeds {self.seed}{elsewhere}"
 
 
 @dataclass(frozen=True)
@@ -98,7 +100,7 @@ def plan(experiments: Sequence[Experiment], seeds: Sequence[int] | None, results
     for experiment in experiments:
         identity = experiment.identity()
         folder = results / experiment.name / identity.key
-        before = [record for record in store.records(results / experiment.name) if record["key"] != identity.key]
+        before = [record for record in store.every_record(results / experiment.name) if record["key"] != identity.key]
         for seed in experiment.seeds if seeds is None or experiment.deterministic else seeds:
             job = Job(experiment, seed, identity, folder, afresh=force)
             reason = _reason(job, before)
@@ -111,7 +113,7 @@ def plan(experiments: Sequence[Experiment], seeds: Sequence[int] | None, results
 
 def _reason(job: Job, before: Sequence[Json]) -> str | None:
     """Why `job` has to run, None if its result is there; `before` are the records under other keys."""
-    there = store.load(job.path)
+    there = store.load(job.path, job.experiment.name, job.identity.key)
     if there and not job.afresh:
         return None
     if there:
@@ -119,7 +121,7 @@ def _reason(job: Job, before: Sequence[Json]) -> str | None:
     if job.path.exists():
         return "run again: the result could not be read"
     if job.checkpoint.exists() and not job.afresh:
-        return "continues after its last finished pass"
+        return "resumes from its last completed pass"
     same_seed = [record for record in before if record["seed"] == job.seed]
     if same_seed:
         newest = max(same_seed, key=lambda record: record["finished"])

@@ -12,8 +12,10 @@ training patterns that are not learned are the judge.
 from __future__ import annotations
 
 import importlib
+import logging
 import pkgutil
 import re
+import shlex
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
@@ -26,7 +28,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from experiments import numerics
-from experiments.harness.identity import Identity, plain
+from experiments.harness.identity import Identity, Json, plain
 from lenet98.loop import Progress
 
 if TYPE_CHECKING:
@@ -58,10 +60,30 @@ def load_mnist(data_dir: Path | None) -> MNIST:
     return mnist.load(data_dir)
 
 
-def judged(experiment: Experiment) -> NDArray[np.uint8]:
-    """Classes of the patterns that an experiment is judged on: of the test set, or held out of the training set."""
-    data, held_out = load_mnist(None), getattr(experiment.config, "held_out", 0)
-    return data.train_labels[-held_out:] if held_out else data.test_labels
+@lru_cache(maxsize=1)
+def _labels() -> tuple[NDArray[np.uint8], NDArray[np.uint8]] | None:
+    """Classes of the training and the test patterns, or None, with a line that says why, if they are not here."""
+    from lenet98.data import mnist
+
+    try:
+        found, reason = mnist.labels(), "MNIST is not here; `lenet98 data` fetches it"
+    except mnist.DataError as error:
+        found, reason = None, str(error)
+    if found is None:
+        logging.getLogger("experiments").warning("errors are not recounted from predictions: %s", reason)
+    return found
+
+
+def judged(data: str, config: Json) -> NDArray[np.uint8] | None:
+    """Classes of the patterns that judge a run with such data and configuration: the test set or held-out patterns.
+
+    None if the data are of another version, or are not here.
+    """
+    if data != DATA["mnist"]() or (labels := _labels()) is None:
+        return None
+    training, test = labels
+    held_out = config.get("held_out", 0)
+    return training[-held_out:] if held_out else test
 
 
 @dataclass(frozen=True)
@@ -109,6 +131,8 @@ class Experiment:
     """The data that it needs, a name of `DATA`."""
     paper_error: float | None = None
     """Test error of the paper, percent, where it has this row."""
+    file: Path | None = None
+    """One of one's own that registers it."""
 
     def __post_init__(self) -> None:
         if not NAME.fullmatch(self.name):
@@ -124,6 +148,12 @@ class Experiment:
     def family(self) -> str:
         """The way in which it is computed, a name of `experiments.numerics`."""
         return numerics.family_of(self.run)
+
+    @property
+    def command(self) -> str:
+        """What runs it."""
+        module = "" if self.file is None else f" --module {shlex.quote(str(self.file))}"
+        return f"python -m experiments run{module} {self.name}"
 
     def identity(self) -> Identity:
         """What its results are found by."""
@@ -169,10 +199,11 @@ def load() -> dict[str, Experiment]:
 SHOW_ALL = "`python -m experiments list` shows all"
 
 
-def named(name: str) -> Experiment:
+def named(name: str, others: Iterable[str] = ()) -> Experiment:
     """The experiment of that name, or the only one whose path ends in it.
 
-    ValueError names those that it may stand for if there are several, or the names most like it if there is none.
+    ValueError names those that it may stand for if there are several, or if there is none the names most like it, of
+    experiments and of `others`, which whoever asks knows too.
     """
     experiments = load()
     if name in experiments:
@@ -182,10 +213,10 @@ def named(name: str) -> Experiment:
         return experiments[ending[0]]
     if ending:
         raise ValueError(f"{name!r} may be any of {', '.join(ending)}")
-    raise ValueError(f"no experiment called {name!r}; {_nearest(name, experiments)}{SHOW_ALL}")
+    raise ValueError(f"no experiment called {name!r}; {nearest(name, [*experiments, *others])}{SHOW_ALL}")
 
 
-def _nearest(name: str, paths: Iterable[str]) -> str:
+def nearest(name: str, paths: Iterable[str]) -> str:
     """The three names most like `name`, as paths and by their last parts, in words; nothing if none is like it."""
     known = {path.rpartition("/")[2]: path for path in paths} | {path: path for path in paths}
     alike = dict.fromkeys(known[found] for found in get_close_matches(name, known, n=6, cutoff=0.5))
@@ -202,17 +233,17 @@ def register_group(name: str, experiments: Iterable[str]) -> None:
     _groups[name] = tuple(experiments)
 
 
-def members(name: str) -> list[Experiment]:
+def members(name: str, others: Iterable[str] = ()) -> list[Experiment]:
     """The experiments of a group, those that a glob matches, or the one of that name.
 
     A glob has the shell's rules: `*` stays within a part of a path, `**` stands for any number of parts.  Raises
-    ValueError, as `named` does, for what stands for nothing.
+    ValueError, as `named` does with `others`, for what stands for nothing.
     """
     load()
     if name in _groups:
-        return [named(experiment) for experiment in _groups[name]]
+        return [_experiments[experiment] for experiment in _groups[name] if experiment in _experiments]
     if not any(sign in name for sign in "*?["):
-        return [named(name)]
+        return [named(name, [*_groups, *others])]
     found = [experiment for path, experiment in load().items() if matches(path.split("/"), name.split("/"))]
     if not found:
         raise ValueError(f"no experiment matches {name!r}; `*` does not cross /, `**` does; {SHOW_ALL}")

@@ -1,43 +1,33 @@
-"""Runs experiments: what has to run and why, several runs at a time, each in its own process on one thread.
+"""Runs experiments: several runs at a time, each in its own process on one thread.
 
-A run whose result lies under its key is not made again.  An interrupted one continues from its checkpoint.
+A run whose result lies under its key is not made again.  An interrupted one resumes from its checkpoint.  A process
+that dies costs the run that it was making, which is tried once more.
 """
 
 from __future__ import annotations
 
+import errno
 import math
-import multiprocessing
 import operator
 import os
-import queue
 import signal
-import threading
-import time
 import traceback
-from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
-from concurrent.futures.process import BrokenProcessPool
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 
-from experiments.harness import progress, provenance, registry, store
+from experiments.harness import locks, progress, provenance, registry, store, workers
 from experiments.harness.identity import Json, canonical_json, plain
 from experiments.harness.plan import Job
 from experiments.harness.registry import Context, Outcome
+from experiments.harness.workers import Died, Done, Pool, Report, Stopped, Unbegun
 from lenet98.loop import Progress
 from lenet98.threads import ENVIRONMENT, one_thread
-
-GRACE = 5.0
-"""Seconds in which an interrupted run may reach its next progress report before its process ends."""
-
-
-class Stopped(BaseException):
-    """Raised out of a progress report to stop a run; not an Exception, so that no experiment catches it."""
-
 
 # --- one run, in a worker ---------------------------------------------------------------------------------------------
 
@@ -50,65 +40,73 @@ class Ended:
     line: str = ""
 
 
-class _Worker:
-    """What a worker process shares with the parent."""
+@dataclass(frozen=True)
+class Task:
+    """A run as a worker gets it."""
 
-    reports: Any = None  # queue of (label, Progress)
-    stop: Any = None  # shared flag
-    verified: bool = False  # whether the code here was found to be the parent's
-
-
-def _start_worker(reports: Any, stop: Any) -> None:
-    reports.cancel_join_thread()
-    _Worker.reports, _Worker.stop = reports, stop
-    threading.Thread(target=_end_with_parent, args=(stop,), daemon=True).start()
-
-
-def _end_with_parent(stop: Any) -> None:
-    """End this process when the parent is dead, or some time after it called to stop; files are written atomically."""
-    parent = multiprocessing.parent_process()
-    while parent is not None and parent.is_alive() and not stop.value:
-        time.sleep(0.5)
-    if parent is not None and parent.is_alive():
-        time.sleep(GRACE)
-    os._exit(1)
+    job: Job
+    data_dir: Path | None
+    threads: int
+    """That it may use if it can."""
+    versions: Json
+    again: bool = False
+    """Whether it was begun before: the checkpoint that is there is this command's own."""
 
 
-def _run_job(job: Job, data_dir: Path | None, threads: int, versions: Json) -> Ended:
-    """Make one run, with so many threads if it can use them, and write its result."""
-    if _Worker.stop.value:
-        return Ended("stopped")
-
-    def report(state: Progress) -> None:
-        if _Worker.stop.value:
-            raise Stopped
-        _Worker.reports.put((job.label, state))
-
+def run_job(task: Task, report: Callable[[Progress], None]) -> Ended:
+    """Make one run and write its result; `report` raises `Stopped` to stop it."""
+    job = task.job
     try:
-        _verify_code(versions)
-        with one_thread():
-            return _make(job, Context(report, job.checkpoint, data_dir, threads), versions)
+        _verify_code(task.versions)
+        with locks.held(job.lock, job.command), one_thread():
+            return _make(task, Context(report, job.checkpoint, task.data_dir, task.threads))
     except Stopped:
         return Ended("stopped")
+    except locks.Taken as error:
+        return Ended("failed", f"{job.label} is not made here: {error}")
     except Exception as error:
-        store.write_text(job.log, traceback.format_exc())
-        first_line = (str(error).splitlines() or [""])[0]
-        return Ended(
-            "failed", f"{job.label} failed: {type(error).__name__}: {first_line}; the traceback is in {job.log}"
+        return Ended("failed", _failure(job, error))
+
+
+FULL = (errno.ENOSPC, errno.EDQUOT)
+"""What the system answers when no more can be written."""
+
+
+def _failure(job: Job, error: Exception) -> str:
+    """The line that says why a run failed; its traceback goes into the run's log, if that can be written."""
+    if isinstance(error, OSError) and error.errno in FULL:
+        return (
+            f"{job.label} failed: no space is left to write {error.filename or f'in {job.folder}'}; free some, and the "
+            "same command resumes it from its last completed pass"
         )
+    line = f"{job.label} failed: {type(error).__name__}: {(str(error).splitlines() or [''])[0]}"
+    try:
+        store.write_text(job.log, traceback.format_exc())
+    except OSError as unwritten:
+        return f"{line}; its traceback could not be written ({unwritten})"
+    return f"{line}; the traceback is in {job.log}"
+
+
+_verified = False
+"""Whether the code in this process was found to be the parent's."""
 
 
 def _verify_code(versions: Json) -> None:
     """Once per process: RuntimeError if the code was edited after the parent took the keys of its runs."""
-    if not _Worker.verified and provenance.sources() != versions["sources"]:
+    global _verified
+    if not _verified and provenance.sources() != versions["sources"]:
         raise RuntimeError("the code was edited while the command ran; give the command again")
-    _Worker.verified = True
+    _verified = True
 
 
-def _make(job: Job, context: Context, versions: Json) -> Ended:
-    job.folder.mkdir(parents=True, exist_ok=True)
-    if job.afresh:
+def _make(task: Task, context: Context) -> Ended:
+    job = task.job
+    for unfinished in job.folder.glob(f".{job.path.stem}.*"):  # what a killed process was writing
+        unfinished.unlink()
+    if job.afresh and not task.again:
         job.checkpoint.unlink(missing_ok=True)
+    if not job.afresh and (there := _made_meanwhile(job)):
+        return there
     resumed, started = job.checkpoint.exists(), datetime.now(UTC)
     outcome = job.experiment.run(job.experiment.config, job.seed, context)
     finished = datetime.now(UTC)
@@ -126,7 +124,7 @@ def _make(job: Job, context: Context, versions: Json) -> Ended:
         "family": job.identity.family,
         "numerics": job.identity.numerics,
         "machine": provenance.machine(context.threads),
-        "versions": versions,
+        "versions": task.versions,
         "command": job.command,
         "started": started.isoformat(timespec="seconds"),
         "finished": finished.isoformat(timespec="microseconds"),
@@ -136,9 +134,17 @@ def _make(job: Job, context: Context, versions: Json) -> Ended:
         "extra": _finite(outcome.extra),
     }
     store.write(job.path, record, _arrays(job, outcome))
+    store.read(job.path, job.experiment.name, job.identity.key)  # a result that would be refused later fails now
     job.checkpoint.unlink(missing_ok=True)
     job.log.unlink(missing_ok=True)
     return _ended(job, record)
+
+
+def _made_meanwhile(job: Job) -> Ended | None:
+    """How the run ended that another command made since this one was planned; None if there is none."""
+    with suppress(FileNotFoundError, store.Unreadable):
+        return _ended(job, store.read(job.path, job.experiment.name, job.identity.key).record)
+    return None
 
 
 def _pass_record(entry: Mapping[str, Any]) -> Json:
@@ -193,7 +199,33 @@ class Summary:
     """How all runs ended."""
 
     failed: int = 0
-    interrupted: bool = False
+    interrupted: signal.Signals | None = None
+    """The signal that stopped them."""
+
+
+class Terminated(KeyboardInterrupt):
+    """SIGTERM or SIGHUP, which end a command as Ctrl-C does."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(number)
+        self.signal = signal.Signals(number)
+
+
+@contextmanager
+def terminable() -> Iterator[None]:
+    """In here SIGTERM and SIGHUP raise `Terminated`, unless whoever started the command had them ignored (nohup)."""
+
+    def end(number: int, frame: object) -> None:
+        raise Terminated(number)
+
+    ours = [s for s in (signal.SIGTERM, signal.SIGHUP) if signal.getsignal(s) is signal.SIG_DFL]
+    for number in ours:
+        signal.signal(number, end)
+    try:
+        yield
+    finally:
+        for number in ours:
+            signal.signal(number, signal.SIG_DFL)
 
 
 def execute(
@@ -202,62 +234,52 @@ def execute(
     """Make all runs, `processes` at a time, and show how they go.
 
     The data are fetched and verified here, once, before any worker starts.  A run that fails does not stop the others;
-    Ctrl-C stops them all, and each continues at its last finished pass next time.  `after` is called whenever a run
+    Ctrl-C stops them all, and each resumes from its last completed pass next time.  `after` is called whenever a run
     has written its result; the line that it returns is shown.
     """
     if any(job.experiment.data == "mnist" for job in jobs):
         registry.load_mnist(data_dir)
     os.environ.update(ENVIRONMENT)  # before the workers import numpy
-    spawn = multiprocessing.get_context("spawn")
-    reports, stop = spawn.Queue(), spawn.RawValue("b", 0)
     shown, versions = progress.display(len(jobs)), provenance.versions()
-    pool = ProcessPoolExecutor(min(processes, len(jobs)), spawn, _start_worker, (reports, stop))
-    # Ctrl-C reaches the whole process group, and the parent decides: workers start, and stay, deaf to it.
-    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threads = max(1, processes // len(jobs))  # of fewer runs than processes each has several
+    tasks = [Task(job, data_dir, threads, versions) for job in jobs]
     try:
-        threads = max(1, processes // len(jobs))  # of fewer runs than processes each has several
-        futures = {pool.submit(_run_job, job, data_dir, threads, versions): job for job in jobs}
-        signal.signal(signal.SIGINT, before)
-        return Summary(failed=_follow(futures, reports, shown, after))
-    except KeyboardInterrupt:
-        return Summary(interrupted=True)
+        with workers.pool(run_job, min(processes, len(jobs))) as pool:
+            return Summary(failed=_follow(pool, tasks, shown, after))
+    except KeyboardInterrupt as interrupt:
+        return Summary(interrupted=getattr(interrupt, "signal", signal.SIGINT))
     finally:
-        signal.signal(signal.SIGINT, before)
-        stop.value = 1
         shown.close()
-        pool.shutdown(cancel_futures=True)
 
 
-def _follow(
-    futures: Mapping[Future[Ended], Job], reports: Any, shown: progress.Display, after: Callable[[], str] | None
-) -> int:
-    """Show the runs until the last has ended; the number that failed."""
-    running, failed = set(futures), 0
-    while running:
-        ended, running = wait(running, timeout=0.2, return_when=FIRST_COMPLETED)
-        _show_reports(reports, shown)
-        for future in ended:
-            outcome = _outcome(future, futures[future])
-            shown.end(futures[future].label)
-            shown.say(outcome.line, error=outcome.how != "finished")
-            failed += outcome.how == "failed"
-            if after and outcome.how in ("finished", "diverged"):
+def _follow(pool: Pool[Task], tasks: Sequence[Task], shown: progress.Display, after: Callable[[], str] | None) -> int:
+    """Show the runs until the last has ended; the number that failed.  One whose process dies is tried once more."""
+    failed, begun, died = 0, set(), set()
+    for task in tasks:
+        pool.submit(task)
+    for task, event in pool.events():
+        label = task.job.label
+        if isinstance(event, Report):
+            begun.add(label)
+            shown.report(label, event.state)
+        elif isinstance(event, Died) and label not in died:
+            died.add(label)
+            shown.say(f"{label}: its process died ({event}); tried once more, from its last completed pass", error=True)
+            pool.submit(replace(task, again=label in begun))  # a report comes after an earlier checkpoint was removed
+        else:
+            ended = _outcome(event, label)
+            shown.end(label)
+            shown.say(ended.line, error=ended.how != "finished")
+            failed += ended.how == "failed"
+            if after and ended.how in ("finished", "diverged"):
                 shown.say(after())
     return failed
 
 
-def _show_reports(reports: Any, shown: progress.Display) -> None:
-    while True:
-        try:
-            shown.report(*reports.get_nowait())
-        except queue.Empty:
-            return
-
-
-def _outcome(future: Future[Ended], job: Job) -> Ended:
-    try:
-        return future.result()
-    except BrokenProcessPool:
-        return Ended("failed", f"{job.label} failed: its process died (out of memory?); the same command resumes it")
-    except Exception as error:
-        return Ended("failed", f"{job.label} failed before it began: {type(error).__name__}: {error}")
+def _outcome(event: Done | Died | Unbegun, label: str) -> Ended:
+    match event:
+        case Done(outcome=Ended() as ended):
+            return ended
+        case Unbegun(reason=reason):
+            return Ended("failed", f"{label} failed before it began: {reason}")
+    return Ended("failed", f"{label} failed: its process died twice ({event}); the same command resumes it")

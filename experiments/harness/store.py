@@ -8,16 +8,21 @@ results lie flat in `reference/<experiment>/`, with the command that made them a
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 import logging
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any, Literal
+from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
 
+from experiments.harness import records, registry
 from experiments.harness.identity import Identity, Json, canonical_json, differences, of_record
 from lenet98.files import atomic
 
@@ -26,7 +31,7 @@ Source = Literal["results", "reference"]
 
 
 class Unreadable(ValueError):
-    """A result file that is damaged or only half there."""
+    """A result file that is damaged, malformed, or contradicts itself or its place; one line that names it."""
 
 
 # --- files ------------------------------------------------------------------------------------------------------------
@@ -82,45 +87,88 @@ def write(path: Path, record: Json, arrays: Mapping[str, NDArray[Any]]) -> Resul
     """Write a record and its arrays; the record last, since it is what says that the run is complete."""
     with atomic(path.with_suffix(".npz")) as file:
         np.savez_compressed(file, allow_pickle=False, **dict(arrays))
-    record = {**record, "arrays_sha256": _sha256(path.with_suffix(".npz"))}
+    record = records.sealed({**record, "arrays_sha256": _sha256(path.with_suffix(".npz").read_bytes())})
     write_text(path, json.dumps(record, indent=1, allow_nan=False) + "\n")
     return Result(path, record)
 
 
-def _sha256(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()
+def _sha256(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
 
 
-REQUIRED = (
-    "experiment", "seed", "key", "status", "config", "data", "family", "numerics", "machine", "versions", "passes",
-    "extra",
-)  # fmt: skip
+def read(path: Path, experiment: str | None = None, key: str | None = None) -> Result:
+    """The result at `path`, its errors recounted from its predictions where the digits are here.
 
+    Parameters
+    ----------
+    path
+        The record's file.
+    experiment, key
+        What it must be of; None for whatever it says.
 
-def read(path: Path) -> Result:
-    """The result at `path`; FileNotFoundError if there is none, Unreadable if it is damaged or half written."""
-    try:
-        record = json.loads(path.read_text(encoding="utf-8"))
-        missing = [name for name in REQUIRED if name not in record]
-        if missing:
-            raise Unreadable(f"{path} lacks {', '.join(missing)}")
-    except (UnicodeDecodeError, json.JSONDecodeError, TypeError) as error:
-        raise Unreadable(f"{path} is not a result file ({error})") from None
+    Raises
+    ------
+    FileNotFoundError
+        If there is none.
+    Unreadable
+        If it is damaged, half written, edited or in a wrong place; names the field.
+    """
+    record, predictions = _record(path), None
+    _refuse(path, records.contradictions(record, _seed(path), experiment, key))
     arrays = path.with_suffix(".npz")
-    if not arrays.is_file() or _sha256(arrays) != record.get("arrays_sha256"):
+    content = arrays.read_bytes() if arrays.is_file() else b""
+    if _sha256(content) != record["arrays_sha256"]:
         raise Unreadable(f"{arrays} is missing or not the file that {path.name} was written with")
+    try:
+        with np.load(io.BytesIO(content), allow_pickle=False) as file:
+            predictions = file["predictions"]
+    except (ValueError, KeyError, EOFError, BadZipFile):
+        raise Unreadable(f"{arrays} holds no predictions") from None
+    _refuse(path, records.miscounts(record, predictions, registry.judged(record["data"], record["config"])))
+    _refuse(path, records.broken(record))
     return Result(path, record)
 
 
-def load(path: Path) -> Result | None:
-    """The result at `path`, or None if there is none that can be read; says so if it is unreadable."""
+def _record(path: Path) -> Json:
+    """The record in a file, every field as it must be; FileNotFoundError if there is none, else Unreadable."""
     try:
-        return read(path)
+        record = records.decoded(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise
+    except (OSError, ValueError) as error:
+        raise Unreadable(f"{path} is not a result file ({error})") from None
+    _refuse(path, records.problems(record))
+    return dict(record)
+
+
+def _refuse(path: Path, problems: Iterator[str]) -> None:
+    """Unreadable for the first problem, if there is one."""
+    if problem := next(problems, None):
+        raise Unreadable(f"{path}: {problem}")
+
+
+def _seed(path: Path) -> int:
+    """The seed that a file's name states; Unreadable if it states none."""
+    seed = path.stem.removeprefix("seed-")
+    if not seed.isdecimal() or path.name != result_path(path.parent, int(seed)).name:
+        raise Unreadable(f"{path}: its name is not that of a seed, {result_path(Path(), 7)} for example")
+    return int(seed)
+
+
+def load(path: Path, experiment: str | None = None, key: str | None = None) -> Result | None:
+    """The result at `path`, or None if there is none that `read` accepts; says so, once, if it refuses one."""
+    try:
+        return read(path, experiment, key)
     except FileNotFoundError:
         return None
     except Unreadable as error:
-        log.warning("%s; treated as absent", error)
+        _warn(f"{error}; treated as absent")
         return None
+
+
+@cache  # tables are made again and again while runs go on
+def _warn(line: str) -> None:
+    log.warning("%s", line)
 
 
 # --- the runs of an experiment ----------------------------------------------------------------------------------------
@@ -144,40 +192,38 @@ class Runs:
         return tuple(result for result in self.results if result.diverged)
 
 
-def read_folder(folder: Path) -> tuple[Result, ...]:
-    """Every readable result in `folder`, by seed."""
-    loaded = (load(path) for path in sorted(folder.glob("seed-*.json")))
+def read_folder(folder: Path, experiment: str | None = None, key: str | None = None) -> tuple[Result, ...]:
+    """Every result in `folder` that `read` accepts, by seed."""
+    loaded = (load(path, experiment, key) for path in sorted(folder.glob("seed-*.json")))
     return tuple(sorted((result for result in loaded if result), key=lambda result: result.seed))
 
 
 def published(experiment: str, reference: Path) -> Runs:
     """The published runs of an experiment."""
     folder = reference / experiment
-    return Runs(experiment, "reference", folder, read_folder(folder))
+    return Runs(experiment, "reference", folder, read_folder(folder, experiment))
 
 
 def latest(experiment: str, identity: Identity, results: Path) -> Runs:
     """The runs under the present key, or else the newest ones of the present configuration by older numerics."""
     folder = results / experiment / identity.key
-    runs = read_folder(folder)
+    runs = read_folder(folder, experiment, folder.name)
     if not runs:
         wanted = canonical_json(identity.config)
-        others = [record for record in records(results / experiment) if canonical_json(record["config"]) == wanted]
+        others = [record for record in every_record(results / experiment) if canonical_json(record["config"]) == wanted]
         if others:
             folder = results / experiment / max(others, key=lambda record: record["finished"])["key"]
-            runs = read_folder(folder)
+            runs = read_folder(folder, experiment, folder.name)
     return Runs(experiment, "results", folder, runs)
 
 
-def records(folder: Path) -> list[Json]:
-    """The records of an experiment under whatever key, without their arrays; unreadable ones left out."""
+def every_record(folder: Path) -> list[Json]:
+    """The records of an experiment under whatever key, without their arrays; malformed ones left out."""
     found = []
     for path in sorted(folder.glob("*/seed-*.json")):
-        try:
-            record = json.loads(path.read_text(encoding="utf-8"))
-        except (OSError, ValueError):
-            continue
-        if isinstance(record, dict) and all(name in record for name in (*REQUIRED, "finished")):
+        with suppress(OSError, Unreadable):
+            record = _record(path)
+            _refuse(path, records.contradictions(record, _seed(path), None, path.parent.name))
             found.append(record)
     return found
 

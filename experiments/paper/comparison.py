@@ -68,20 +68,18 @@ Quantity = Literal["multiply_accumulates", "stored"]
 
 def registered() -> list[Experiment]:
     """The classifiers of Fig. 9 that can be run, in the paper's order."""
-    known = registry.load()
-    return [known[row.experiment] for row in paper.ROWS if row.experiment in known]
+    return registry.members(GROUP)
+
+
+registry.register_group(GROUP, (row.experiment for row in paper.ROWS))
 
 
 def experiments(names: Sequence[str]) -> list[Experiment]:
-    """The experiments of those names in the order in which they are run; `GROUP` stands for all of Fig. 9,
-    and other groups' names for theirs.
+    """The experiments of those names, globs and groups in the order in which they are run.
 
     The headline comes first, then the quickest, the slowest last.  ValueError for a name that does not exist.
     """
-    chosen: dict[str, Experiment] = {}
-    for name in names:
-        found = registered() if name == GROUP else registry.members(name)
-        chosen |= {experiment.name: experiment for experiment in found}
+    chosen = {experiment.name: experiment for name in names for experiment in registry.members(name)}
     return sorted(chosen.values(), key=_turn)
 
 
@@ -263,7 +261,8 @@ def _remarks(found: Sequence[Line], source: str, tests: Mapping[tuple[str, str],
     """What follows from the results of one source."""
     of_source = [line for line in found if line.runs and line.runs.source == source]
     prefix = f"{source}: " if len(_sources(found)) > 1 else ""
-    return [prefix + remark for remark in (_tested(of_source, tests), order(of_source)) if remark]
+    remarks = (_tested(of_source, tests), order(of_source), harmed(of_source))
+    return [prefix + remark for remark in remarks if remark]
 
 
 def _tested(found: Sequence[Line], tests: Mapping[tuple[str, str], Against]) -> str:
@@ -301,6 +300,21 @@ def order(found: Sequence[Line]) -> str:
         f"Families without distortions and deslanting, mean error in percent, in the paper's order: {paper_order}. "
         f"{verdict}"
     )
+
+
+def harmed(found: Sequence[Line]) -> str:
+    """Which classifiers err more with distortions, although the paper's err less, in words; nothing if none does."""
+    errors = {line.row.name: line.test for line in found}
+    worse = []
+    for name, distorted in errors.items():
+        plain = errors.get(name.removeprefix("dist_"))
+        if name.startswith("dist_") and plain and plain.mean is not None and distorted.mean is not None:
+            theirs = paper.TEST_ERROR[name] - paper.TEST_ERROR[name.removeprefix("dist_")]
+            if theirs < 0 < distorted.mean - plain.mean:
+                worse.append(f"{plain.row} ({tables.number(plain.mean)} to {tables.number(distorted.mean)})")
+    if not worse:
+        return ""
+    return f"Against the paper, distortions raise the error of {' and '.join(worse)}: see `{DIAGNOSIS}`."
 
 
 # --- Fig. 10: rejection -----------------------------------------------------------------------------------------------

@@ -298,7 +298,8 @@ def page(parts: Sequence[Part]) -> str:
         "Fig. 8 shows the 82 test patterns that the 1998 network, trained with distortions, misclassified. "
         "`lenet98.fig8()` gives their places in the MNIST test set."
     )
-    return "\n\n".join(["# The 82 errors of 1998 and ours", intro, *map(_part, parts)]) + "\n"
+    figure = "![The 82 errors of 1998, and one network's of ours; framed: in both](../figures/fig08_errors.png)"
+    return "\n\n".join(["# The 82 errors of 1998 and ours", intro, figure, *map(_part, parts)]) + "\n"
 
 
 def _part(part: Part) -> str:
@@ -308,10 +309,12 @@ def _part(part: Part) -> str:
         _summary(found),
         _shared_section(found, names),
         _yardstick_section(found),
+        "<details><summary>By difficulty, digit, series and writer</summary>",
         _difficulty_section(found),
         _places_section(found),
         _series_section(found, names),
         _writer_section(found, names),
+        "</details>",
         part.origin,
     ]
     return "\n\n".join(section for section in sections if section)
@@ -333,7 +336,7 @@ GROUPS = {paper.DIST_LENET5: "Trained with distortions, as in 1998", paper.LENET
 """Titles of the experiments whose networks are compared with that of 1998."""
 
 
-@documents.page("docs/errors-of-1998.md")
+@documents.page("errors-of-1998", "Do our networks make the errors of 1998?")
 def errors_page(load: Loader) -> str:
     """The page of all networks of `GROUPS` that have results; NoResults unless those with distortions have."""
     there = load.there(GROUPS, needed=[paper.DIST_LENET5])

@@ -24,7 +24,7 @@ from experiments.harness.store import Runs
 from experiments.harness.tables import Row, Table
 from experiments.numerics import family
 from experiments.paper import numbers as paper
-from experiments.trainers import FormConfig, train_network, train_on_form, training
+from experiments.trainers import FormConfig, longer, train_network, train_on_form, training
 from lenet98 import accounting, networks
 from lenet98.data.splits import split
 from lenet98.loop import Progress
@@ -357,12 +357,7 @@ def _classify(
 # --- the experiments --------------------------------------------------------------------------------------------------
 
 
-def _etas(times: int) -> tuple[float, ...]:
-    """III.B's, each for as many times more passes."""
-    return tuple(eta for eta in ETAS for _ in range(times))
-
-
-LENET1 = training(FormConfig, networks.LENET1, form="16x16", etas=_etas(4))
+LENET1 = training(FormConfig, networks.LENET1, form="16x16", etas=longer(4))
 """For 80 passes: of those tried, the number with the fewest errors on held-out patterns; III.B's 20 are LeNet-5's."""
 LENET4 = training(Config, networks.LENET4)
 NEIGHBOURS = training(NeighboursConfig, networks.LENET4)
@@ -388,7 +383,7 @@ for times in HELD_OUT_TIMES:
         Experiment(
             f"{ROOM}/lenet1-passes{passes}",
             f"[16x16] LeNet-1 on 50,000 patterns, {passes} passes",
-            replace(LENET1, etas=_etas(times), train_size=50_000, held_out=10_000),
+            replace(LENET1, etas=longer(times), train_size=50_000, held_out=10_000),
             train_on_form,
             minutes=0.6 * times,
             seeds=(0, 1, 2),

@@ -108,6 +108,20 @@ def load(data_dir: Path | str | None = None) -> MNIST:
     return MNIST(*(arrays[name] for name in MD5))
 
 
+def labels(data_dir: Path | str | None = None) -> tuple[Images, Images] | None:
+    """Classes of the training and of the test patterns, shapes (60000,) and (10000,), without reading an image.
+
+    Nothing is fetched: None if these files are not where `load` looks for them.  Raises DataError if they are damaged.
+    """
+    folder = Path(data_dir or os.environ.get(ENVIRONMENT) or cache_folder())
+    names = [name for name in MD5 if "labels" in name]
+    found = next((files for layout in LAYOUTS if (files := _files(folder / layout))), {})
+    if any(name not in found for name in names):
+        return None
+    of_training, of_test = (read(found[name], name) for name in names)
+    return of_training, of_test
+
+
 def where(data_dir: Path | str | None = None) -> Source:
     """Find, or fetch, and verify MNIST like `load`, and say where its files are."""
     _, source = _find(data_dir)

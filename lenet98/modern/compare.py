@@ -196,7 +196,9 @@ def _convolution(layer: Geometry) -> str:
 @_facts.register
 def _of_today(config: minibatch.Config) -> Facts:
     network = config.network
-    assert isinstance(network, ConvNet)  # as all networks of `lenet98.modern.popular` are
+    # As all networks of `lenet98.modern.popular` are.
+    assert isinstance(network, ConvNet)
+    assert isinstance(config.optimizer, Optimizer)
     return _in_order(
         size=network.size,
         preprocessing=_levels(*config.levels),

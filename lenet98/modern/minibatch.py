@@ -31,7 +31,9 @@ from lenet98.loop import Pass, Progress, State
 from lenet98.modern import elastic as elastically
 from lenet98.modern.elastic import Elastic
 from lenet98.modern.networks import PLAIN, ConvNet, SpecNet, field
+from lenet98.modern.own import ModuleNet
 from lenet98.randomness import generator
+from lenet98.sdlm import CURVATURE_PATTERNS, ETAS, MU, SDLM, rates
 from lenet98.threads import one_thread
 
 CHUNK = 1000
@@ -72,14 +74,37 @@ class Optimizer:
 
 
 @dataclass(frozen=True)
+class BySDLM:
+    """Stochastic diagonal Levenberg-Marquardt (App. C) with the gradient averaged over the batch, `lenet98.SDLM`.
+
+    h_kk is estimated before every pass, on patterns drawn anew, of the loss's second derivatives at linear outputs.
+
+    Raises ValueError, naming the field, for a value that no run can have.
+    """
+
+    rate: float = ETAS[0]
+    """eta of a factor of 1."""
+    mu: float = MU
+    patterns: int = CURVATURE_PATTERNS
+    """On which h_kk is estimated; not distorted."""
+
+    def __post_init__(self) -> None:
+        for name in ("rate", "mu"):
+            if not 0 < getattr(self, name) < float("inf"):
+                raise ValueError(f"BySDLM.{name} is {getattr(self, name)!r}; it must be positive and finite")
+        if self.patterns < 1:
+            raise ValueError(f"BySDLM.patterns is {self.patterns}; it must be at least 1")
+
+
+@dataclass(frozen=True)
 class Config:
     """All that decides a training run besides its seed.
 
     Raises ValueError, naming the field, for a value that no run can have.
     """
 
-    network: ConvNet | SpecNet = PLAIN
-    optimizer: Optimizer = Optimizer()
+    network: ConvNet | SpecNet | ModuleNet = PLAIN
+    optimizer: Optimizer | BySDLM = Optimizer()
     passes: int = 10
     batch: int = 32
     """Patterns per update; the last batch of a pass may be smaller."""
@@ -115,7 +140,13 @@ class Config:
             raise ValueError(f"Config.factors is {self.factors}; they must be positive and finite")
         if len(self.levels) != 2 or not all(map(isfinite, self.levels)):
             raise ValueError(f"Config.levels is {self.levels}; give two finite values, of background and of ink")
-        if self.network.batch_norm and self.train_size % self.batch == 1:
+        if isinstance(self.optimizer, BySDLM):
+            if isinstance(self.network, SpecNet):
+                raise ValueError("Config.optimizer is BySDLM; train a spec by SDLM with lenet98.Config instead")
+            if self.optimizer.patterns > self.train_size:
+                raise ValueError(f"BySDLM.patterns is {self.optimizer.patterns}; it must be 1..train_size")
+            _optimizer(self.optimizer, self.network.build(0))  # names the part of which no curvature is known
+        if self.network.batch_norm and 1 in (self.batch, self.train_size % self.batch):
             raise ValueError(
                 f"Config.batch is {self.batch}: the last of {self.train_size} patterns would be a batch of its own, "
                 "over which nothing can be normalised; choose another size"
@@ -281,7 +312,9 @@ def _start(config: Config, seed: int, data: MNIST) -> _Run:
     )
 
 
-def _optimizer(chosen: Optimizer, model: nn.Module) -> torch.optim.Optimizer:
+def _optimizer(chosen: Optimizer | BySDLM, model: nn.Module) -> torch.optim.Optimizer:
+    if isinstance(chosen, BySDLM):
+        return SDLM(model, chosen.rate, chosen.mu, "cross_entropy")
     common: dict[str, Any] = {"lr": chosen.rate, "weight_decay": chosen.weight_decay}
     match chosen.method:
         case "sgd":
@@ -303,6 +336,7 @@ def _one_pass(run: _Run, number: int, before: State[Pass], progress: Callable[[P
     order = rng.permutation(total)
     errors = torch.zeros((), dtype=torch.int64, device=config.device)
     losses = torch.zeros((), dtype=torch.float64, device=config.device)
+    h = _estimate(run, number)
     run.model.train()
     with _drawing_from(int(rng.integers(2**63)), config.device):
         reported = 0
@@ -322,7 +356,9 @@ def _one_pass(run: _Run, number: int, before: State[Pass], progress: Callable[[P
     if not np.isfinite(outputs).all():
         return None
     first = (number - 1) * config.updates
-    ends = (rate(config, first), rate(config, first + config.updates - 1))
+    ends = [rate(config, first), rate(config, first + config.updates - 1)]
+    if h is not None and isinstance(config.optimizer, BySDLM):
+        ends = [float(of(rates(h, eta, config.optimizer.mu))) for eta in ends for of in (torch.min, torch.max)]
     entry = Pass(
         number=number,
         rate_min=min(ends),
@@ -335,6 +371,17 @@ def _one_pass(run: _Run, number: int, before: State[Pass], progress: Callable[[P
         seconds=time.perf_counter() - began,
     )
     return State(_arrays(run), [*before.history, entry])
+
+
+def _estimate(run: _Run, number: int) -> Tensor | None:
+    """h_kk of all parameters, flat, estimated for a pass by SDLM; None for another optimizer."""
+    config = run.config
+    if not isinstance(run.optimizer, SDLM) or not isinstance(config.optimizer, BySDLM):
+        return None
+    chosen = generator(run.seed, "hessian", number).choice(config.train_size, config.optimizer.patterns, replace=False)
+    images = run.train_images[torch.from_numpy(chosen).to(config.device)]
+    run.optimizer.estimate(field(images, config.network.size, config.levels))
+    return torch.cat([state["h"].flatten() for state in run.optimizer.state.values()])
 
 
 def _update(run: _Run, number: int, patterns: NDArray[np.integer]) -> tuple[Tensor, Tensor]:

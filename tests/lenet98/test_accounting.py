@@ -121,6 +121,13 @@ def test_figures_11_and_12_print_the_full_nets_to_a_thousand(spec):
     assert total["paper_parameters"] is None
 
 
+@pytest.mark.parametrize("spec", [mlp(), mlp(input_shape=(1, 20, 20))], ids=lambda spec: spec.name)
+def test_linear_classifiers_have_the_parameters_of_section_iii_c(spec):
+    total, printed = table(spec)[-1], PAPER[spec.name]["total"]
+    assert total["parameters"] == total["stored"] == total["paper_parameters"] == printed["parameters"].value
+    assert total["multiply_accumulates"] == total["parameters"] - 10
+
+
 def test_figure_11_of_lenet5_is_the_sum_of_connections_and_parameters():
     total, printed = table(LENET5)[-1], PAPER["lenet5"]["total"]
     assert printed["multiply_accumulates"].value == 401_000 == round(total["connections"] + total["parameters"], -3)

@@ -2,8 +2,10 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
+import time
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -14,8 +16,9 @@ from PIL import Image
 from lenet98 import cli, training, weights
 from lenet98.catalog import named
 from lenet98.data import mnist as mnist_module
-from lenet98.evaluation import wilson
+from lenet98.evaluation import least_rejected, wilson
 from lenet98.loop import Trained
+from lenet98.modern import ladder
 from lenet98.networks import LENET5
 from lenet98.readings import DEFAULT, LITERAL, initial_parameters
 from lenet98.training import Config
@@ -144,6 +147,7 @@ def test_a_run_that_diverges_writes_no_weights(lenet98, monkeypatch, tmp_path):
         ([], DEFAULT),
         (["--reading", "literal"], LITERAL),
         (["--reading", "literal", "--loss", "eq9"], replace(LITERAL, loss="eq9")),
+        (["--reading", "default"], DEFAULT),
     ],
 )
 def test_reading_and_loss(lenet98, monkeypatch, arguments, reading):
@@ -159,12 +163,68 @@ def test_reading_and_loss(lenet98, monkeypatch, arguments, reading):
 
 
 @pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["lenet5"], "lenet5, reading: default (docs/readings.md), loss: eq9; as in its published run"),
+        (["lenet5", "--loss", "eq8"], "default (docs/readings.md), loss: eq8; not as in its published run"),
+        (["lenet5", "--reading", "literal"], "literal (Appendix A to the letter), loss: eq8; not as in its"),
+        (["lenet5-relu"], "He's initial weights, which rectified units need (lenet98.modern.ladder.HE), loss: eq9; as"),
+        (["today"], "(lenet98.modern.ladder.HE), loss: cross-entropy; as in its published run"),
+        (["lenet5-relu", "--reading", "default"], "default (docs/readings.md), loss: eq9; not as in its published run"),
+    ],
+)
+def test_the_reading_is_said(lenet98, monkeypatch, arguments, said):
+    def enough(*_, **__):
+        raise ValueError("enough")
+
+    monkeypatch.setattr(training, "train", enough)
+    assert said in lenet98("train", "--spec", *arguments)[1]
+
+
+def test_every_network_is_trained_by_the_reading_of_its_published_run(lenet98, monkeypatch):
+    pytest.importorskip("experiments.modern.ladder")
+    from experiments.modern.ladder import VARIANTS
+
+    configs = []
+
+    def note(config, *_, **__):
+        configs.append(config)
+        raise ValueError("enough")
+
+    monkeypatch.setattr(training, "train", note)
+    published = {variant.config.spec.name: variant.config for variant in VARIANTS if isinstance(variant.config, Config)}
+    assert {spec.name for spec in ladder.NETWORKS} == set(published)
+    for name in published:
+        lenet98("train", "--spec", name)
+    assert [config.reading for config in configs] == [config.reading for config in published.values()]
+
+
+def test_a_folder_that_cannot_be_written_is_found_before_training(lenet98, monkeypatch, tmp_path):
+    def refused(*_, **__):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "touch", refused)
+    monkeypatch.setattr(training, "train", lambda *_, **__: pytest.fail("training began"))
+    status, out, err = lenet98("train", "--out", "net.npz")
+    assert (status, out) == (2, "")
+    assert err == "lenet98: net.npz: cannot be written (Permission denied); give another --out\n"
+
+
+def test_all_networks_are_listed(lenet98):
+    status, out, _ = lenet98("describe", "--list")
+    assert status == 0
+    assert {"lenet5", "lenet1", "28x28-300-10", "lenet5-relu", "today", "alake-padded"} <= set(out.splitlines())
+
+
+@pytest.mark.parametrize(
     ("arguments", "message"),
     [
         ([], "COMMAND"),
         (["bogus"], "invalid choice: 'bogus'"),
-        (["describe", "lenet6"], "no network called 'lenet6'; there are lenet5"),
-        (["train", "--spec", "lenet6"], "no network called 'lenet6'"),
+        (["describe", "lenet6"], "no network called 'lenet6'; the nearest are lenet5, lenet4, lenet1; see lenet98"),
+        (["train", "--spec", "lenet5-rel"], "the nearest are lenet5-relu, lenet5, "),
+        (["compare", "alake-pad"], "the nearest are alake-padded, "),
+        (["describe", "??"], "see lenet98 describe --list for all"),
         (["train", "--seed", "-1"], "-1 is negative"),
         (["train", "--seed", "x"], "invalid whole number value: 'x'"),
         (["train", "--passes", "0"], "0 is not positive"),
@@ -173,6 +233,12 @@ def test_reading_and_loss(lenet98, monkeypatch, arguments, reading):
         (["train", "--train-size", "60001"], "--train-size is 60001"),
         (["train", "--out", "nowhere/net.npz"], "nowhere: no such folder"),
         (["train", "--out", "taken.npz"], "taken.npz: is there already"),
+        (["train", "--out", ""], "--out: it is empty; give the name of a file"),
+        (["train", "--out", "."], "is a folder; give --out a file in it"),
+        (["train", "--out", "text.npz/net.npz"], "text.npz: is a file, not a folder"),
+        (["train", "--out", "x" * 250], "cannot be written (File name too long)"),
+        (["predict", "taken.npz", "--reject", "-1"], "-1 is not a number from 0 up"),
+        (["predict", "taken.npz", "--reject", "nan"], "nan is not a number from 0 up"),
         (["evaluate", "missing.npz"], "missing.npz: cannot be read (No such file or directory)"),
         (["evaluate", "text.npz"], "text.npz: is damaged or no .npz file of weights"),
         (["evaluate", "taken.npz"], "taken.npz: holds no weights"),
@@ -206,10 +272,79 @@ def test_one_bad_image_does_not_cost_the_others(lenet98, mnist, untrained, tmp_p
     (tmp_path / "text.png").write_text("no image")
     status, out, err = lenet98("predict", "blank.npy", "good.npy", "text.png", "--weights", untrained)
     assert status == 2
-    assert list(table(out)) == ["image", "-" * 8, "good.npy"]
+    assert list(table(out.partition("\n\n")[0])) == ["image", "-" * 8, "good.npy"]
     assert "blank.npy: the image is blank" in err
     assert "text.png: not an image" in err
     assert err.splitlines()[-1] == "lenet98: 2 of 3 images could not be classified"
+
+
+def test_every_kind_of_bad_array_costs_one_line(lenet98, mnist, untrained, tmp_path):
+    (tmp_path / "zero.npy").touch()
+    (tmp_path / "cut.npy").write_bytes(b"\x93NUMPY\x01\x00")
+    np.savez(tmp_path / "archive.npz", mnist.test_images[0])
+    (tmp_path / "archive.npz").rename("archive.npy")
+    (tmp_path / "folder.npy").mkdir()
+    np.save("objects.npy", np.array([[None]]))
+    np.save("text.npy", np.array([["a"]]))
+    np.save("nothing.npy", np.zeros((0, 28)))
+    np.save("good.npy", mnist.test_images[0])
+    bad = {
+        "zero.npy": "is an empty file; save",
+        "cut.npy": "is damaged or cut short; write",
+        "archive.npy": "is no .npy file, whatever its name says; write",
+        "folder.npy": "cannot be read (Is a directory)",
+        "objects.npy": "holds Python objects; save",
+        "text.npy": "holds text where numbers are needed; save",
+        "nothing.npy": "without a single pixel, of shape (0, 28); save",
+    }
+    status, out, err = lenet98("predict", *bad, "good.npy", "--weights", untrained)
+    assert status == 2
+    assert "\ngood.npy: a " in out
+    *lines, last = err.splitlines()
+    assert last == "lenet98: 7 of 8 images could not be classified"
+    for line, (name, message) in zip(lines, bad.items(), strict=True):
+        assert line.startswith(f"lenet98: {name}: ")
+        assert message in line
+
+
+def test_a_photograph_is_read_and_what_was_left_out_is_said(lenet98, mnist):
+    light = np.linspace(1, 0.6, 300)[:, None]
+    sheet = np.pad(np.kron(mnist.test_images[0] / 255, np.ones((8, 8))), 38)
+    sheet[10:13, 10:290] = sheet[287:290, 10:290] = sheet[10:290, 10:13] = sheet[10:290, 287:290] = 1
+    noise = np.random.default_rng(0).normal(0, 5, (300, 300))
+    Image.fromarray(np.clip(220 * light * (1 - 0.7 * sheet) + noise, 0, 255).astype(np.uint8)).save("photo.png")
+    status, out, _ = lenet98("predict", "photo.png")
+    assert status == 0
+    assert table(out.partition("\n\n")[0])["photo.png"][0] == "7"
+    assert "y0 to y9 say how far the image is from each digit" in out
+    assert "\nphoto.png: a 7; " in out
+    assert "photo.png: note: a frame around the digit was left out" in out
+
+
+def test_a_low_score_is_rejected_or_called_uncertain(lenet98, mnist):
+    scores = weights_file()["scores"]
+    for number, uncertain in ((int(scores.argmin()), True), (int(scores.argmax()), False)):
+        np.save("digit.npy", mnist.test_images[number])
+        status, out, _ = lenet98("predict", "digit.npy")
+        assert status == 0
+        assert ("uncertain: 1.56% of the test digits score below 28.3" in out) == uncertain
+        status, out, _ = lenet98("predict", "digit.npy", "--reject", 20)
+        assert status == 0
+        assert ("digit.npy: rejected: its score" in out) == uncertain
+        assert (table(out.partition("\n\n")[0])["digit.npy"][0] == "-") == uncertain
+
+
+def weights_file():
+    with np.load(weights.default()) as file:
+        return dict(file)
+
+
+def test_what_is_uncertain_is_what_the_published_predictions_say(mnist):
+    published = weights_file()
+    wrong = published["predictions"] != mnist.test_labels
+    low = published["scores"] < cli.UNCERTAIN
+    assert low.mean() == cli.UNCERTAIN_SHARE == least_rejected(published["scores"], wrong)
+    assert round(wrong[low].mean(), 2) == cli.UNCERTAIN_WRONG
 
 
 def test_weights_of_another_shape_or_of_a_diverged_network_are_refused(lenet98, tmp_path):
@@ -288,4 +423,42 @@ def test_a_reader_who_has_seen_enough_is_no_error(module, command):
     code = f"import sys; from {module} import main; sys.exit(main([{command!r}]))"
     with open(writer, "wb") as closed:
         ended = subprocess.run([sys.executable, "-c", code], stdout=closed, stderr=subprocess.PIPE, check=False)
+    assert (ended.returncode, ended.stderr) == (0, b"")
+
+
+# --- ended from outside -----------------------------------------------------------------------------------------------
+
+BEGUN = "import sys; from lenet98 import cli; print('begun', flush=True); sys.exit(cli.main(sys.argv[1:]))"
+
+
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.parametrize("seconds", [0.05, 0.3, 0.6, 1.0])
+def test_a_signal_while_libraries_are_imported_costs_one_line(tmp_path, number, status, seconds):
+    command = [sys.executable, "-c", BEGUN, "train", "--out", "net.npz", "--data-dir", "nowhere-yet"]
+    environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])}
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=tmp_path, env=environment
+    ) as run:
+        assert run.stdout.readline() == "begun\n"
+        time.sleep(seconds)
+        run.send_signal(number)
+        _, err = run.communicate(timeout=60)
+    if run.returncode == 2:
+        pytest.skip("this machine had imported all by then")
+    assert (run.returncode, err) == (status, "lenet98: stopped\n")
+
+
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_ends_training_with_what_to_do(lenet98, monkeypatch, number, status):
+    monkeypatch.setattr(cli._Bar, "show", lambda *_: signal.raise_signal(number))
+    before = signal.getsignal(number)
+    ended, _, err = lenet98("train", *SHORT)
+    assert (ended, err) == (status, "lenet98: stopped; the same command begins anew: no pass was finished\n")
+    assert signal.getsignal(number) is before
+
+
+@pytest.mark.parametrize("closed", [">&-", "2>&-", ">&- 2>&-"])
+def test_closed_outputs_are_no_error(closed):
+    command = f'exec "$0" -m lenet98.cli cite {closed}'
+    ended = subprocess.run(["sh", "-c", command, sys.executable], capture_output=True, check=False)
     assert (ended.returncode, ended.stderr) == (0, b"")

@@ -20,6 +20,7 @@ from tests.lenet98.modern.test_lenet_from_scratch import SMALL as SCRATCH
 from tests.lenet98.modern.test_lush import SMALL as LUSH
 from tests.lenet98.modern.test_minibatch import EVERYTHING
 from tests.lenet98.modern.test_minibatch import SMALL as PLAIN
+from tests.lenet98.modern.test_own import BY_SDLM
 from tests.lenet98.modern.test_specnets import CONFIG as OF_1998
 from tests.lenet98.test_training import SMALL as ONLINE
 from tests.resumption import DAMAGES, Interrupted, bits, interrupted, resumed, same, warned
@@ -37,6 +38,7 @@ RUNS = {
     "adadelta": (minibatch.train, replace(PLAIN, optimizer=Optimizer("adadelta", 1.0), passes=2)),
     "everything": (minibatch.train, EVERYTHING),
     "momentum": (minibatch.train, OF_1998),
+    "a module by sdlm": (minibatch.train, replace(BY_SDLM, train_size=600)),
     "today": (minibatch.train, replace(OF_1998, network=OF_TODAY)),
 }
 

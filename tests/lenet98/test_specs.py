@@ -72,6 +72,14 @@ def test_mlp_has_one_rbf_component_per_class():
     assert named("28x28-300-10") == mlp(300)
 
 
+def test_mlp_without_a_hidden_layer_is_a_squashed_unit_a_class_on_the_pixels():
+    units, output = mlp().geometry
+    assert (units.kind, units.squashing, units.in_shape, units.out_shape) == ("full", "tanh", (1, 28, 28), (10, 1, 1))
+    assert output.prototypes == "places"
+    assert named("28x28-10") == mlp()
+    assert named("20x20-10") == mlp(input_shape=(1, 20, 20))
+
+
 @pytest.mark.parametrize(
     ("layers", "message"),
     [
@@ -126,8 +134,8 @@ def test_an_unknown_network_lists_those_that_exist():
         named("lenet6")
 
 
-def test_mlp_needs_hidden_units():
-    with pytest.raises(ValueError, match="positive layer size"):
+def test_mlp_needs_units_in_every_layer():
+    with pytest.raises(ValueError, match=r"a layer of mlp needs at least one unit, got \(300, 0\)"):
         mlp(300, 0)
 
 

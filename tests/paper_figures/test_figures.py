@@ -1,12 +1,16 @@
 """The figures carry our results and the paper's points, and the same results give the same bytes."""
 
+import re
+
 import numpy as np
 import pytest
 
 from experiments.harness.loader import Loader, NoResults
 from experiments.paper import numbers as paper
+from lenet98.networks import LENET5
 from paper_figures import fig05_learning_curve as fig05
 from paper_figures import fig08_errors as fig08
+from paper_figures import network
 from paper_figures.__main__ import main
 from paper_figures._style import save as save_figure
 from tests.experiments.harness.test_tables import save
@@ -71,6 +75,16 @@ def test_without_results_one_line_names_the_command(tmp_path, capsys):
     assert list(tmp_path.iterdir()) == []
 
 
+def test_the_network_is_drawn_from_its_spec(load):
+    (axes,) = network.figure(load).axes
+    texts = [text.get_text() for text in axes.texts]
+    sizes = ["32x32", "C1: 6@28x28", "S2: 6@14x14", "C3: 16@10x10", "S4: 16@5x5", "C5: 120", "F6: 84", "output: 10"]
+    assert [size for size in sizes if size not in texts] == []
+    parameters = [int(text.split()[0].replace(",", "")) for text in texts if re.fullmatch(r"[\d,]+ parameters", text)]
+    assert parameters == [layer.parameters for layer in LENET5.trainable]
+    assert len(axes.patches) == 1 + 6 + 6 + 16 + 16 + 3 * 2
+
+
 @pytest.mark.parametrize("arguments", [["fig99"], [], ["fig05", "--all"]])
 def test_wrong_arguments(arguments, capsys):
     with pytest.raises(SystemExit) as exit:
@@ -84,11 +98,12 @@ def test_wrong_arguments(arguments, capsys):
 def test_all_draws_what_has_results_and_says_what_has_not(load, tmp_path, capsys):
     folder = tmp_path / "figures"
     assert main(["--all", "--reference", str(load.reference), "--output", str(folder)]) == 0
-    # Fig. 7 needs no results, and Fig. 8 has the 82 of 1998 without any.
+    # Figs. 2 and 7 need no results, and Fig. 8 has the 82 of 1998 without any.
     assert sorted(path.stem for path in folder.glob("*.png")) == [
         "fig05_learning_curve",
         "fig07_distortions",
         "fig08_errors",
+        "network",
     ]
     lines = capsys.readouterr().err.splitlines()
     assert [line.partition(":")[0] for line in lines] == [

@@ -1,17 +1,18 @@
 """Documents are rewritten where they hold results, and stay as they are where there are none."""
 
+import re
 from pathlib import Path
 
 import pytest
 
-from experiments.harness import documents
+from experiments.harness import documents, registry, tables
 from experiments.harness.loader import Loader
 from tests.fakes import publish
 
 
 @pytest.fixture
 def load(tmp_path, monkeypatch):
-    """A checkout with this project's two texts and no results."""
+    """A checkout with this project's texts and no results."""
     root = Path(documents.__file__).parents[2]
     for path in documents.BLOCKS:
         (tmp_path / path).parent.mkdir(exist_ok=True)
@@ -24,29 +25,37 @@ def test_without_results_texts_stay_and_pages_are_not_made(load):
     wanted = dict(documents.generated(load))
     for path in documents.BLOCKS:
         assert wanted[path] == path.read_text(encoding="utf-8")
-    assert Path("docs/errors-of-1998.md") not in wanted
+    assert set(wanted) == {*documents.BLOCKS, documents.FOLDER / "fig7.md", documents.FOLDER / "README.md"}
 
 
-def test_readings_page_gets_the_tables_that_have_results(load):
-    before = Path("docs/readings.md").read_text(encoding="utf-8")
+def test_a_page_has_the_tables_that_have_results(load):
     publish(load.reference, "fig9/lenet5", 0)
     publish(load.reference, "readings/coefficient-as-four-links", 0, test=123)
-    after = dict(documents.generated(load))[Path("docs/readings.md")]
-    block = after.partition("<!-- table readings -->")[2].partition("<!-- end table -->")[0]
-    assert "| coefficient counted as four links " in block
-    assert "1.23" in block
-    for name in ("curvature", "saturation"):  # which "links" is not among
-        assert _block(after, name) == _block(before, name)
-    assert after.partition("## Why")[2].partition("<!--")[0] == before.partition("## Why")[2].partition("<!--")[0]
+    wanted = dict(documents.generated(load))
+    page = wanted[Path("docs/results/readings.md")]
+    assert page.startswith("# Which reading meets the paper's training figures?\n")
+    assert "](../readings.md)" in page
+    assert "![" in page
+    assert "| coefficient counted as four links " in page
+    assert "1.23" in page
+    assert "## Fig. 5" in wanted[Path("docs/results/lenet5.md")]
+    assert Path("docs/results/failures.md") not in wanted  # "links" is none of them
 
 
-def _block(text, name):
-    return text.partition(f"<!-- table {name} -->")[2].partition("<!-- end table -->")[0]
+def test_the_index_has_every_page(load):
+    index = dict(documents.generated(load))[documents.FOLDER / "README.md"]
+    assert re.findall(r"\]\(([\w-]+)\.md\)", index) == [*documents.QUESTIONS, "errors-of-1998"]
+
+
+def test_every_table_is_on_one_page():
+    registry.load()
+    on_pages = [table for question in documents.QUESTIONS.values() for table in question.tables]
+    assert sorted(on_pages) == sorted(tables.TABLES), "documents.QUESTIONS names the page of each table"
 
 
 def test_a_text_that_lost_its_markers(load):
-    Path("docs/readings.md").write_text("# Readings\n")
-    with pytest.raises(ValueError, match="<!-- table readings -->"):
+    Path("README.md").write_text("# lenet98\n")
+    with pytest.raises(ValueError, match="<!-- table lenet5 -->"):
         dict(documents.generated(load))
 
 

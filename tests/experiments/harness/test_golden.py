@@ -44,7 +44,7 @@ def test_a_changed_bit_changes_the_fingerprint_and_time_does_not():
         replace(found, predictions=np.array([0, 0, 1], np.uint8)),
         replace(found, weights=one),
         replace(found, weights=next_to_one),
-        replace(found, scores=one),
+        replace(found, scores=np.zeros(1)),
         replace(found, diverged=True),
         replace(found, extra={"vectors": 1}),
     )

@@ -24,6 +24,7 @@ from experiments.trainers import outcome
 from lenet98.data.mnist import MNIST
 from lenet98.loop import Progress
 from lenet98.training import Config, train
+from tests.fakes import record, stated
 
 ROOT = Path(__file__).parents[3]
 
@@ -172,23 +173,10 @@ def planned(tmp_path, experiment=FAKE, seeds=(0,), **options):
 def finish(tmp_path, experiment=FAKE, seed=0, **changes):
     """Write a result of the experiment as if it had run."""
     identity = experiment.identity()
-    record = {
-        **{name: {} for name in store.REQUIRED},
-        "experiment": experiment.name,
-        "seed": seed,
-        "key": identity.key,
-        "status": "finished",
-        "config": identity.config,
-        "data": identity.data,
-        "family": identity.family,
-        "numerics": identity.numerics,
-        "machine": {"cpu": "R10000", "cores": 1},
-        "passes": [{"test_errors": 1, "test_patterns": 100}],
-        "finished": "1998",
-        **changes,
-    }
+    passes = [{"test_errors": 1, "test_patterns": 100, "test_error_percent": 1.0}]
+    made = {**record(experiment.name, seed, passes), **stated(identity), **changes}
     path = store.result_path(tmp_path / experiment.name / identity.key, seed)
-    return store.write(path, record, {"predictions": np.zeros(1, np.uint8)}).path
+    return store.write(path, made, {"predictions": np.zeros(100, np.uint8)}).path
 
 
 def test_what_is_there_is_not_run_again_unless_forced(tmp_path):
@@ -225,7 +213,7 @@ def test_a_checkpoint_is_continued_and_with_force_thrown_away(tmp_path):
     job.folder.mkdir(parents=True)
     job.checkpoint.touch()
     (resumed,) = planned(tmp_path).jobs
-    assert resumed.reason == "continues after its last finished pass"
+    assert resumed.reason == "resumes from its last completed pass"
     (forced,) = planned(tmp_path, force=True).jobs
     assert forced.afresh
 
@@ -296,7 +284,9 @@ def test_a_rate_cannot_stand_for_a_count():
             ["run", "room/*"],
             "no experiment matches 'room/*'; `*` does not cross /, `**` does; `python -m experiments list`",
         ),
-        (["table", "lenet6"], "no table called 'lenet6'; there are "),
+        (["table", "lenet6"], "no experiment called 'lenet6'; most like it are lenet5, "),
+        (["table", "redings"], "no experiment called 'redings'; most like it are readings, dist; `python -m"),
+        (["table", "fig99"], "no experiment called 'fig99'; most like it are fig9, fig7, fig6; `python -m"),
         (["run", "fake", "--seeds", "3-1"], "'3-1' names a seed twice or none"),
         (["run", "fake", "--seeds", "x"], "'x' are no seeds; write them as 0-9"),
         (["run", "fake", "--jobs", "0"], "'0' is no number of runs"),
@@ -408,22 +398,30 @@ def test_two_experiments_cannot_share_a_name(fakes):
 # --- interruption: a program of its own, so that signals are real
 
 SLOW = """
-    import os, sys, time
+    import errno, os, sys, time
     from pathlib import Path
     import numpy as np
     from experiments.harness import registry
     from experiments.__main__ import main
     from experiments.harness.registry import Experiment, Outcome
+    from lenet98.files import atomic
     from lenet98.loop import Progress
 
+    def full(_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
     def slow(config, seed, context):
-        Path("pids").open("a").write(f"{os.getpid()}\\n")
+        with Path("pids").open("a") as file:
+            file.write(f"{seed} {os.getpid()}\\n")
         done = int(context.checkpoint.read_text()) if context.checkpoint.exists() else 0
         for number in range(done + 1, 4):
             for patterns in range(0, 101, 5):
                 context.progress(Progress(number, 3, patterns, 100, 1))
                 time.sleep(float(os.environ["STEP"]) if number > 1 else 0)
-            context.checkpoint.write_text(str(number))
+            with atomic(context.checkpoint) as file:
+                file.write(str(number).encode())
+            if os.environ["DISK"] == "full":
+                os.fsync = full
         entry = {"test_errors": 1, "test_patterns": 100, "first": done + 1}
         return Outcome([entry], np.zeros(100, np.uint8))
 
@@ -440,9 +438,18 @@ def slow(tmp_path):
     (tmp_path / "slow.py").write_text(textwrap.dedent(SLOW))
     started = []
 
-    def start(step):
-        command = [sys.executable, "slow.py", "run", "slow", "--seeds", "0-2", "--jobs", "2"]
-        environment = {**os.environ, "PYTHONPATH": str(ROOT), "STEP": str(step)}
+    def start(step, *more, disk="", ignored=None, closed=False):
+        command = [sys.executable, "slow.py", "run", "slow", "--seeds", "0-2", "--jobs", "2", *more]
+        environment = {**os.environ, "PYTHONPATH": str(ROOT), "STEP": str(step), "DISK": disk}
+
+        def set_signals():
+            # As under a terminal, even where the tests themselves run in the background, deaf to SIGINT.
+            signal.signal(signal.SIGINT, signal.default_int_handler)
+            if ignored:
+                signal.signal(ignored, signal.SIG_IGN)
+            if closed:
+                os.close(1)
+
         process = subprocess.Popen(
             command,
             cwd=tmp_path,
@@ -451,8 +458,7 @@ def slow(tmp_path):
             stderr=subprocess.PIPE,
             text=True,
             start_new_session=True,
-            # As under a terminal, even where the tests themselves run in the background, deaf to SIGINT.
-            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+            preexec_fn=set_signals,
         )
         started.append(process)
         return process
@@ -481,8 +487,24 @@ def alive(pid):
     return stat.exists() and stat.read_text().rpartition(")")[2].split()[0] != "Z"
 
 
-def workers(tmp_path):
-    return [int(pid) for pid in (tmp_path / "pids").read_text().split()]
+def workers(tmp_path, of=None):
+    """The processes of all runs so far, or of one seed's."""
+    lines = [line.split() for line in (tmp_path / "pids").read_text().splitlines()]
+    return [int(pid) for seed, pid in lines if of in (None, int(seed))]
+
+
+def await_worker(tmp_path, seed, number):
+    """The process that makes the run of a seed for the `number`-th time."""
+    for _ in range(20 * PATIENCE):
+        if (tmp_path / "pids").exists() and len(found := workers(tmp_path, seed)) >= number:
+            return found[number - 1]
+        time.sleep(0.05)
+    raise AssertionError("no such run began")
+
+
+def made_slowly(tmp_path):
+    """The records, by seed."""
+    return {path.stem: json.loads(path.read_text()) for path in tmp_path.glob("results/slow/*/*.json")}
 
 
 def ignores_interrupts(pid):
@@ -509,7 +531,7 @@ def test_ctrl_c_stops_all_and_the_same_command_resumes(tmp_path, slow):
     os.killpg(process.pid, signal.SIGINT)  # as a terminal does: to parent and workers alike
     _, err = process.communicate(timeout=PATIENCE)
     assert process.returncode == 130
-    assert err.splitlines()[-1] == "interrupted; the same command resumes each run after its last finished pass"
+    assert err.splitlines()[-1] == "interrupted; the same command resumes each run from its last completed pass"
     assert "Traceback" not in err
     await_end(workers(tmp_path))
     assert not list(tmp_path.glob("results/slow/*/*.json"))
@@ -517,12 +539,186 @@ def test_ctrl_c_stops_all_and_the_same_command_resumes(tmp_path, slow):
     again = slow(0)
     out, _ = again.communicate(timeout=PATIENCE)
     assert again.returncode == 0
-    assert "slow seeds 0-1: continues after its last finished pass" in out
+    assert "slow seeds 0-1: resumes from its last completed pass" in out
     records = {path.stem: json.loads(path.read_text()) for path in tmp_path.glob("results/slow/*/*.json")}
     assert [records[f"seed-000{seed}"]["resumed"] for seed in range(3)] == [True, True, False]
     assert records["seed-0000"]["passes"][0]["first"] > 1
     assert records["seed-0002"]["passes"][0]["first"] == 1
     assert not list(tmp_path.glob("results/slow/*/*.checkpoint"))
+
+
+@needs_proc
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_to_end_is_one_line_and_the_same_command_resumes(tmp_path, slow, number):
+    process = slow(0.5)
+    await_checkpoints(tmp_path, 2)
+    process.send_signal(number)  # to the parent alone, as `kill` does
+    _, err = process.communicate(timeout=PATIENCE)
+    assert process.returncode == 128 + number
+    said = f"ended by {number.name}; the same command resumes each run from its last completed pass"
+    assert err.splitlines()[-1] == said
+    assert "Traceback" not in err
+    await_end(workers(tmp_path))
+    assert not made_slowly(tmp_path)
+    again = slow(0)
+    again.communicate(timeout=PATIENCE)
+    assert again.returncode == 0
+    assert [record["resumed"] for _, record in sorted(made_slowly(tmp_path).items())] == [True, True, False]
+
+
+@needs_proc
+def test_a_hangup_that_nohup_ignores_is_ignored(tmp_path, slow):
+    process = slow(0.05, ignored=signal.SIGHUP)
+    await_checkpoints(tmp_path, 2)
+    process.send_signal(signal.SIGHUP)
+    process.communicate(timeout=PATIENCE)
+    assert process.returncode == 0
+
+
+# --- workers that die
+
+
+@needs_proc
+def test_a_killed_worker_costs_its_run_which_is_resumed(tmp_path, slow):
+    process = slow(0.1)
+    await_checkpoints(tmp_path, 2)
+    os.kill(await_worker(tmp_path, 0, 1), signal.SIGKILL)
+    out, err = process.communicate(timeout=PATIENCE)
+    assert process.returncode == 0
+    assert [line.partition("; tried")[0] for line in err.splitlines() if "died" in line or "failed" in line] == [
+        "slow seed 0: its process died (killed by SIGKILL; out of memory?)"
+    ]
+    records = made_slowly(tmp_path)
+    assert [records[f"seed-000{seed}"]["resumed"] for seed in range(3)] == [True, False, False]
+    assert records["seed-0000"]["passes"][0]["first"] > 1
+    assert [len(workers(tmp_path, seed)) for seed in range(3)] == [2, 1, 1]  # the others went on untouched
+    assert out.count("errors in 100") == 3
+    assert not [path for path in tmp_path.glob("results/slow/*/*") if path.suffix not in (".json", ".npz")]
+
+
+@needs_proc
+def test_a_run_whose_process_dies_twice_fails_alone(tmp_path, slow):
+    process = slow(0.1)
+    for number in (1, 2):
+        pid = await_worker(tmp_path, 0, number)
+        await_checkpoints(tmp_path, 1)
+        os.kill(pid, signal.SIGKILL)
+    _, err = process.communicate(timeout=PATIENCE)
+    assert process.returncode == 1
+    assert "slow seed 0 failed: its process died twice (killed by SIGKILL; out of memory?); the same command" in err
+    assert sorted(made_slowly(tmp_path)) == ["seed-0001", "seed-0002"]
+
+
+@needs_proc
+def test_with_force_a_killed_run_resumes_from_its_own_checkpoint_not_from_an_earlier_one(tmp_path, slow):
+    slow(0).communicate(timeout=PATIENCE)
+    (path,) = tmp_path.glob("results/slow/*/seed-0000.json")
+    path.with_suffix(".checkpoint").write_text("3")  # it would leave nothing to do
+    process = slow(0.1, "--force")
+    pid = await_worker(tmp_path, 0, 2)
+    while not path.with_suffix(".checkpoint").exists():
+        assert alive(pid)
+    os.kill(pid, signal.SIGKILL)
+    process.communicate(timeout=PATIENCE)
+    assert process.returncode == 0
+    assert made_slowly(tmp_path)["seed-0000"]["passes"][0]["first"] in (2, 3)
+
+
+def end(config, seed, context):
+    """A run that ends its process."""
+    os._exit(3)
+
+
+def test_what_cannot_reach_a_worker_fails_alone(tmp_path, fakes, capfd):
+    here = replace(FAKE, name="here", run=lambda *_: None)
+    ends = replace(FAKE, name="ends", run=end)
+    jobs = plan.plan([here, ends, FAKE], (0,), tmp_path).jobs
+    assert runner.execute(jobs, 2).failed == 2
+    err = capfd.readouterr().err
+    assert re.search(r"^here seed 0 failed before it began: .*pickle", err, re.M)
+    assert "ends seed 0 failed: its process died twice (status 3)" in err
+    assert len(made(tmp_path)) == 1
+
+
+# --- one process at a time makes a run
+
+
+@needs_proc
+def test_a_second_command_leaves_runs_to_the_first_and_says_so(tmp_path, slow):
+    slow(3)
+    await_checkpoints(tmp_path, 2)
+    at_work = {seed: await_worker(tmp_path, seed, 1) for seed in (0, 1)}
+    second = slow(0)
+    out, err = second.communicate(timeout=PATIENCE)
+    assert second.returncode == 1
+    for seed, pid in at_work.items():
+        said = (
+            f"slow seed {seed} is not made here: process {pid} on .* has worked on it since .*: python -m experiments"
+        )
+        assert re.search(said, err)
+    assert "slow seed 2: 1 errors" in out
+    assert [len(workers(tmp_path, seed)) for seed in range(3)] == [1, 1, 1]
+    assert len(list(tmp_path.glob("results/slow/*/*.lock"))) == 2  # the first's
+
+
+def test_a_run_that_another_command_made_meanwhile_is_not_made_again(tmp_path, fakes):
+    jobs = plan.plan([FAKE], (0,), tmp_path).jobs
+    runner.execute(jobs, 1)
+    before = made(tmp_path)
+    assert runner.execute(jobs, 1) == runner.Summary()
+    assert made(tmp_path) == before
+
+
+@needs_proc
+def test_locks_of_dead_processes_are_taken_over(tmp_path, slow):
+    first = slow(0.5)
+    await_checkpoints(tmp_path, 2)
+    os.killpg(first.pid, signal.SIGKILL)
+    await_end(workers(tmp_path))
+    assert len(list(tmp_path.glob("results/slow/*/*.lock"))) == 2
+    second = slow(0)
+    second.communicate(timeout=PATIENCE)
+    assert second.returncode == 0
+    assert not list(tmp_path.glob("results/slow/*/*.lock"))
+
+
+def miscount(config, seed, context):
+    """Errors that are not those of the predictions."""
+    return Outcome([{"test_errors": 1, "test_patterns": 50}], np.zeros(100, np.uint8))
+
+
+def test_a_result_that_contradicts_itself_fails_at_once(tmp_path, fakes, capfd):
+    jobs = plan.plan([replace(FAKE, run=miscount)], (0,), tmp_path).jobs
+    assert runner.execute(jobs, 1).failed == 1
+    assert "fake seed 0 failed: Unreadable: " in (err := capfd.readouterr().err)
+    assert "passes[0].test_patterns is 50, and there are 100 predictions" in err
+
+
+# --- where nothing can be written
+
+
+def test_a_full_disk_is_called_that(tmp_path, slow):
+    process = slow(0, disk="full")
+    _, err = process.communicate(timeout=PATIENCE)
+    assert process.returncode == 1
+    said = [line for line in err.splitlines() if "failed" in line]
+    assert len(said) == 3
+    assert all("failed: no space is left to write in results/slow/" in line for line in said)
+    assert all(
+        line.endswith("; free some, and the same command resumes it from its last completed pass") for line in said
+    )
+    again = slow(0)
+    again.communicate(timeout=PATIENCE)
+    assert again.returncode == 0
+    assert [record["passes"][0]["first"] for _, record in sorted(made_slowly(tmp_path).items())] == [2, 2, 1]
+
+
+def test_closed_output_goes_nowhere(tmp_path, slow):
+    process = slow(0, closed=True)
+    _, err = process.communicate(timeout=PATIENCE)
+    assert process.returncode == 0
+    assert "Error" not in err
+    assert len(made_slowly(tmp_path)) == 3
 
 
 @needs_proc

@@ -12,6 +12,7 @@ import pytest
 from experiments.harness import provenance, store
 from experiments.harness.identity import Identity, differences, of_record, plain
 from experiments.harness.store import Runs
+from tests import fakes
 
 ONLINE = ("online", {"online": 1, "engine": 1})
 CONFIG = {"reading": {"j": 1.0, "loss": "eq9"}, "etas": [0.0005, 0.0002]}
@@ -23,28 +24,11 @@ def record(seed=0, status="finished", errors=(95,), identity=IDENTITY, **changes
         {"number": i, "test_errors": e, "test_patterns": 10_000, "test_error_percent": e / 100}
         for i, e in enumerate(errors, 1)
     ]
-    return {
-        "experiment": "fake",
-        "seed": seed,
-        "key": identity.key,
-        "status": status,
-        "config": identity.config,
-        "data": identity.data,
-        "family": identity.family,
-        "numerics": identity.numerics,
-        "machine": {"cpu": "R10000", "cores": 1, "os": "IRIX", "threads": 1},
-        "versions": {"git": {"commit": "abc", "dirty": False}},
-        "command": f"python -m experiments run fake --seeds {seed}",
-        "started": "1998-01-01",
-        "finished": "1998-01-03",
-        "passes": passes,
-        "extra": {},
-        **changes,
-    }
+    return {**fakes.record("fake", seed, passes, status), **fakes.stated(identity), **changes}
 
 
 def arrays():
-    return {"predictions": np.arange(10, dtype=np.uint8), "weights": np.ones(3, np.float32)}
+    return {"predictions": np.arange(10_000).astype(np.uint8), "weights": np.ones(3, np.float32)}
 
 
 def save(folder, seed=0, **changes):
@@ -140,7 +124,7 @@ def test_a_result_comes_back_as_it_was_written(tmp_path):
     assert back.record == written.record
     assert (back.seed, back.last["test_errors"], back.diverged) == (7, 95, False)
     assert back.arrays()["predictions"].dtype == np.uint8
-    np.testing.assert_array_equal(back.arrays()["predictions"], np.arange(10))
+    np.testing.assert_array_equal(back.arrays()["predictions"][:10], np.arange(10))
 
 
 @pytest.mark.parametrize("moment", ["write", "replace"])
@@ -194,7 +178,7 @@ def test_a_damaged_result_counts_as_absent_and_says_so(tmp_path, caplog, damage)
 def test_latest_takes_the_present_key_before_newer_ones(tmp_path):
     old_code = Identity(CONFIG, "mnist-1", "online", {"online": 0})
     other_config = Identity({**CONFIG, "etas": [0.1]}, "mnist-1", *ONLINE)
-    for identity, finished in ((IDENTITY, "1998"), (old_code, "1999"), (other_config, "2000")):
+    for identity, finished in ((IDENTITY, "1998-01-01"), (old_code, "1999-01-01"), (other_config, "2000-01-01")):
         save(tmp_path / "fake" / identity.key, identity=identity, finished=finished)
     assert store.latest("fake", IDENTITY, tmp_path).folder.name == IDENTITY.key
 
@@ -202,7 +186,7 @@ def test_latest_takes_the_present_key_before_newer_ones(tmp_path):
 def test_latest_falls_back_on_older_code_but_never_on_another_configuration(tmp_path):
     code = [Identity(CONFIG, "mnist-1", "online", {"online": version}) for version in (-1, 0)]
     other_config = Identity({**CONFIG, "etas": [0.1]}, "mnist-1", *ONLINE)
-    for identity, finished in ((code[0], "1998"), (code[1], "1999"), (other_config, "2000")):
+    for identity, finished in ((code[0], "1998-01-01"), (code[1], "1999-01-01"), (other_config, "2000-01-01")):
         save(tmp_path / "fake" / identity.key, identity=identity, finished=finished)
     assert store.latest("fake", IDENTITY, tmp_path).folder.name == code[1].key
 

@@ -6,6 +6,7 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from experiments.__main__ import main
@@ -34,7 +35,8 @@ def save(folder, seed, errors, *, status="finished", passes=20, train=21):
     for entry in entries:
         for part in ("test", "train"):
             entry[f"{part}_error_percent"] = 100 * entry[f"{part}_errors"] / entry[f"{part}_patterns"]
-    store.write(store.result_path(folder, seed), record("fig9/lenet5", seed, entries, status), {})
+    arrays = {"predictions": np.zeros(10_000, np.uint8)}
+    store.write(store.result_path(folder, seed), record("fig9/lenet5", seed, entries, status), arrays)
 
 
 @pytest.fixture
@@ -114,8 +116,8 @@ def test_headline_is_the_last_pass_and_not_the_best(load):
     save(load.reference / "fig9/lenet5", 0, 95)
     path = load.reference / "fig9/lenet5" / "seed-0000.json"
     record = json.loads(path.read_text())
-    record["passes"][3]["test_errors"] = 1
-    path.write_text(json.dumps(record))
+    record["passes"][3] |= {"test_errors": 1, "test_error_percent": 0.01}
+    store.write(path, record, store.read(path).arrays())
     assert tables.named("lenet5")(load).records[0]["errors"] == [95]
 
 
@@ -246,7 +248,9 @@ def test_readme_is_rewritten_between_its_markers_and_only_there(reference, tmp_p
     assert main([*command, "--check"]) == 1
     assert capsys.readouterr().err.splitlines() == [
         "README.md is stale; `make tables` writes it anew",
-        "docs/results.md is stale; `make tables` writes it anew",
+        "docs/results/lenet5.md is stale; `make tables` writes it anew",
+        "docs/results/fig7.md is stale; `make tables` writes it anew",
+        "docs/results/README.md is stale; `make tables` writes it anew",
     ]
     assert main(command) == 0
     text = (tmp_path / "README.md").read_text()
@@ -254,7 +258,7 @@ def test_readme_is_rewritten_between_its_markers_and_only_there(reference, tmp_p
     assert text.endswith(after)
     assert "| LeNet-5 |" in text
     assert "old" not in text
-    page = (tmp_path / "docs/results.md").read_text()
+    page = (tmp_path / "docs/results/lenet5.md").read_text()
     assert "## Fig. 5, pass by pass." in page
     assert main([*command, "--check"]) == 0
     save(reference.reference / "fig9/lenet5", 0, 185)

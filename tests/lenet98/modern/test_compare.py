@@ -72,6 +72,5 @@ def test_command(capsys):
     assert out.splitlines()[0].split() == ["lenet5", "(1998)", "d2l-sigmoid", "lush-three-stages"]
     assert cli.main(["compare", "lenet6"]) == 2
     error = capsys.readouterr().err
-    assert "no network called 'lenet6'; there are lenet5, lenet1" in error
-    assert "lush-three-stages" in error
+    assert "no network called 'lenet6'; the nearest are lenet5, lenet4, lenet1; see lenet98 describe --list" in error
     assert error.count("\n") == 1
