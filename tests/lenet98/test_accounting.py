@@ -82,6 +82,8 @@ PRINTED = {
     "lenet1": {"parameters": (2_600, 50), "multiply_accumulates": (100_000, 5_000), "stored": (3_000, 500)},
     "lenet4": {"parameters": (17_000, 500), "connections": (260_000, 5_000)}
     | {"multiply_accumulates": (260_000, 5_000), "stored": (17_000, 500)},
+    "28x28-10": {"parameters": (7_850, 0)},
+    "20x20-10": {"parameters": (4_010, 0), "multiply_accumulates": (4_000, 500), "stored": (4_000, 500)},
     "20x20-300-10": {"multiply_accumulates": (123_000, 0), "stored": (123_000, 0)},
     "28x28-1000-10": {"multiply_accumulates": (795_000, 0), "stored": (795_000, 0)},
     "28x28-300-100-10": {"multiply_accumulates": (267_000, 0), "stored": (267_000, 0)},
