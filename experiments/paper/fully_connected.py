@@ -235,9 +235,9 @@ def ink_lost(images: NDArray[np.uint8], side: int = 28) -> NDArray[np.float64]:
 @tables.table("mlp-distorted")
 def mlp_distorted(load: Loader) -> Table:
     """[dist] 28x28-300-10 with more passes and without the crop, on the training patterns that it did not learn."""
-    tried = {f"{ROOM}/mlp_300-mu{MU:g}": "no distortions, 20 passes"}
-    tried |= {f"{ROOM}/{way.name}": way.title for way in DISTORTED}
-    used = load.there(tried)
+    distorted = {f"{ROOM}/{way.name}": way.title for way in DISTORTED}
+    tried = {f"{ROOM}/mlp_300-mu{MU:g}": "no distortions, 20 passes", **distorted}
+    used = load.there(tried, needed=distorted)
     header = ["", "training, %", "held-out error, %", "sd", "n", "95% interval"]
     body, records = [], []
     for name, runs in used.items():

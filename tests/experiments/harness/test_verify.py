@@ -57,12 +57,12 @@ PASS = {"number": 1, "test_errors": 5, "test_patterns": 10_000, "test_error_perc
     ("changes", "line"),
     [
         ({"seed": 3}, "seed is 3, in the file of seed 0"),
-        ({"experiment": "fig9/knn"}, "experiment is 'fig9/knn', in the folder of fig9/linear"),
+        ({"experiment": "fig9/knn"}, "experiment is 'fig9/knn', in the folder of fig9/pairwise_linear"),
         ({"data": "mnist-0"}, "data changed from mnist-0 to"),
         ({"family": "online"}, "family changed from online to fitted"),
         ({"numerics": {"fitted": 0}}, "numerics of fitted changed from 0 to 1"),
         ({"key": "0123456789abcdef"}, "key is 0123456789abcdef, that of its config"),
-        ({"passes": [PASS]}, "passes[0].test_errors is 5, and its predictions have 1383 errors"),
+        ({"passes": [PASS]}, "passes[0].test_errors is 5, and its predictions have 672 errors"),
     ],
 )
 def test_a_contradicting_record_is_named(copy, changes, line):
