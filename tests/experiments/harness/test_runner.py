@@ -666,6 +666,15 @@ def test_a_second_command_leaves_runs_to_the_first_and_says_so(tmp_path, slow):
     assert len(list(tmp_path.glob("results/slow/*/*.lock"))) == 2  # the first's
 
 
+def test_what_a_killed_process_was_writing_is_removed(tmp_path, fakes):
+    (job,) = plan.plan([FAKE], (0,), tmp_path).jobs
+    job.folder.mkdir(parents=True)
+    for name in (".seed-0000.checkpoint.4242", ".seed-0000.npz.4242", ".seed-0001.npz.4242"):
+        (job.folder / name).touch()
+    runner.execute([job], 1)
+    assert [path.name for path in job.folder.glob(".*")] == [".seed-0001.npz.4242"]  # another run's
+
+
 def test_a_run_that_another_command_made_meanwhile_is_not_made_again(tmp_path, fakes):
     jobs = plan.plan([FAKE], (0,), tmp_path).jobs
     runner.execute(jobs, 1)
