@@ -131,7 +131,7 @@ def makes(words):
     """`make` has the target, and what it would run is there."""
     recipe = subprocess.run(["make", "-n", *words], capture_output=True, text=True, check=False)
     assert recipe.returncode == 0, recipe.stderr
-    for arguments in re.findall(r"-m experiments ([^;|&\n]*)", recipe.stdout):
+    for arguments in re.findall(r"-m experiments ([a-z][^;|&\n'`]*)", recipe.stdout):
         known(shlex.split(arguments))
 
 

@@ -5,6 +5,7 @@ import torch
 from hypothesis import given
 from torch.utils.flop_counter import FlopCounterMode
 
+from experiments.paper import numbers as figures
 from lenet98 import training
 from lenet98.accounting import PAPER, connections, multiply_accumulates, stored, table
 from lenet98.catalog import named
@@ -72,6 +73,35 @@ def test_lenet5_layer_by_layer():
     assert [row["parameters"] for row in rows.values()] == [156, 12, 1_516, 32, 48_120, 10_164, 0, 60_000]
     assert rows["total"]["stored"] == 60_000
     assert [(row["maps"], row["size"]) for row in rows.values()][:3] == [(6, "28x28"), (6, "14x14"), (16, "10x10")]
+
+
+# Value and half a unit of its last digit, as the text (II.B, III.C) and Figs. 11 and 12 print them.
+PRINTED = {
+    "lenet5": {"parameters": (60_000, 0), "connections": (340_908, 0)}
+    | {"multiply_accumulates": (401_000, 0), "stored": (60_000, 0)},
+    "lenet1": {"parameters": (2_600, 50), "multiply_accumulates": (100_000, 5_000), "stored": (3_000, 500)},
+    "lenet4": {"parameters": (17_000, 500), "connections": (260_000, 5_000)}
+    | {"multiply_accumulates": (260_000, 5_000), "stored": (17_000, 500)},
+    "28x28-10": {"parameters": (7_850, 0)},
+    "20x20-10": {"parameters": (4_010, 0), "multiply_accumulates": (4_000, 500), "stored": (4_000, 500)},
+    "20x20-300-10": {"multiply_accumulates": (123_000, 0), "stored": (123_000, 0)},
+    "28x28-1000-10": {"multiply_accumulates": (795_000, 0), "stored": (795_000, 0)},
+    "28x28-300-100-10": {"multiply_accumulates": (267_000, 0), "stored": (267_000, 0)},
+    "28x28-500-150-10": {"multiply_accumulates": (469_000, 0), "stored": (469_000, 0)},
+}
+
+
+def test_every_total_that_the_paper_prints():
+    totals = {network: layers["total"] for network, layers in PAPER.items()}
+    found = {
+        network: {quantity: (number.value, number.within) for quantity, number in numbers.items()}
+        for network, numbers in totals.items()
+    }
+    assert found == PRINTED
+    bars = {row.title: row for row in figures.ROWS}
+    for network, title in (("lenet5", "LeNet-5"), ("lenet4", "LeNet-4"), ("lenet1", "[16x16] LeNet-1")):
+        assert 1000 * bars[title].kilo_macs == PRINTED[network]["multiply_accumulates"][0]
+        assert 1000 * bars[title].kilo_variables == PRINTED[network]["stored"][0]
 
 
 def test_the_paper_agrees_with_every_count_that_it_prints_for_lenet5():

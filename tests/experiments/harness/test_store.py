@@ -153,6 +153,11 @@ def _truncate(path):
     path.write_bytes(path.read_bytes()[:-20])
 
 
+def _learn_more(path):
+    """Other weights beside the same predictions, in a file that can be read."""
+    np.savez_compressed(path, **{**arrays(), "weights": np.full(3, 2, np.float32)})
+
+
 @pytest.mark.parametrize(
     "damage",
     [
@@ -162,6 +167,7 @@ def _truncate(path):
         lambda folder: (folder / "seed-0000.json").write_bytes(b"\xff\xfe"),
         lambda folder: _truncate(folder / "seed-0000.npz"),
         lambda folder: (folder / "seed-0000.npz").unlink(),
+        lambda folder: _learn_more(folder / "seed-0000.npz"),
     ],
 )
 def test_a_damaged_result_counts_as_absent_and_says_so(tmp_path, caplog, damage):

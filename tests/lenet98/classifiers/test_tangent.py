@@ -41,6 +41,15 @@ def test_is_the_least_squares_solution(digits):
     np.testing.assert_allclose(found, expected, rtol=1e-3)
 
 
+def test_springs_lengthen_no_distance_by_more_than_two_ten_thousandths(digits):
+    made = planes(digits[:60], SIGMA)
+    for i, found in enumerate(squared_distances(made[:1], made[1:]), start=1):
+        both = np.vstack([made.bases[0], -made.bases[i]]).T.astype(float)
+        apart = (made.points[i] - made.points[0]).astype(float)
+        without_springs = ((both @ lstsq(both, apart)[0] - apart) ** 2).sum()
+        assert -1e-5 < found / without_springs - 1 < 2e-4
+
+
 def test_seven_tangent_vectors_of_a_known_image():
     """Of a wide Gaussian blob, exp(-(x^2 + 2 y^2) / 2 w^2), every derivative is known."""
     size, w = 41, 6.0
