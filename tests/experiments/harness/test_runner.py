@@ -284,9 +284,7 @@ def test_a_rate_cannot_stand_for_a_count():
             ["run", "room/*"],
             "no experiment matches 'room/*'; `*` does not cross /, `**` does; `python -m experiments list`",
         ),
-        (["table", "lenet6"], "no experiment called 'lenet6'; most like it are lenet5, "),
-        (["table", "redings"], "no experiment called 'redings'; most like it are readings, dist; `python -m"),
-        (["table", "fig99"], "no experiment called 'fig99'; most like it are fig9, fig7, fig6; `python -m"),
+        (["table", "lenet6"], "no experiment called 'lenet6'; "),
         (["run", "fake", "--seeds", "3-1"], "'3-1' names a seed twice or none"),
         (["run", "fake", "--seeds", "x"], "'x' are no seeds; write them as 0-9"),
         (["run", "fake", "--jobs", "0"], "'0' is no number of runs"),
@@ -401,8 +399,7 @@ SLOW = """
     import errno, os, sys, time
     from pathlib import Path
     import numpy as np
-    from experiments.harness import registry
-    from experiments.__main__ import main
+    from experiments.harness import plan, registry, runner
     from experiments.harness.registry import Experiment, Outcome
     from lenet98.files import atomic
     from lenet98.loop import Progress
@@ -427,20 +424,28 @@ SLOW = """
 
     if __name__ == "__main__":
         registry._import_all = lambda: None
-        registry.register(Experiment("slow", "Slow", {}, slow, 1, data="none"))
-        sys.exit(main())
+        experiment = registry.register(Experiment("slow", "Slow", {}, slow, 1, data="none"))
+        if len(sys.argv) > 1:
+            from experiments.__main__ import main  # which takes seconds
+
+            sys.exit(main())
+        jobs = plan.plan([experiment], (0, 1, 2), Path("results"), force=bool(os.environ["FORCE"])).jobs
+        sys.exit(runner.execute(jobs, 2).failed > 0)
 """
 
 
 @pytest.fixture
 def slow(tmp_path):
-    """Starts the slow experiment, two seeds at a time: a quick first pass, then two with `step` seconds a report."""
+    """Starts the slow experiment, two seeds at a time: a quick first pass, then two with `step` seconds a report.
+
+    `whole` is by the command line, else by the runner alone.
+    """
     (tmp_path / "slow.py").write_text(textwrap.dedent(SLOW))
     started = []
 
-    def start(step, *more, disk="", ignored=None, closed=False):
-        command = [sys.executable, "slow.py", "run", "slow", "--seeds", "0-2", "--jobs", "2", *more]
-        environment = {**os.environ, "PYTHONPATH": str(ROOT), "STEP": str(step), "DISK": disk}
+    def start(step, *, whole=False, force="", disk="", ignored=None, closed=False):
+        command = [sys.executable, "slow.py", *(["run", "slow", "--seeds", "0-2", "--jobs", "2"] if whole else ())]
+        environment = {**os.environ, "PYTHONPATH": str(ROOT), "STEP": str(step), "DISK": disk, "FORCE": force}
 
         def set_signals():
             # As under a terminal, even where the tests themselves run in the background, deaf to SIGINT.
@@ -525,7 +530,7 @@ needs_proc = pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="lo
 
 @needs_proc
 def test_ctrl_c_stops_all_and_the_same_command_resumes(tmp_path, slow):
-    process = slow(0.5)
+    process = slow(0.5, whole=True)
     await_checkpoints(tmp_path, 2)
     assert all(map(ignores_interrupts, workers(tmp_path)))
     os.killpg(process.pid, signal.SIGINT)  # as a terminal does: to parent and workers alike
@@ -536,7 +541,7 @@ def test_ctrl_c_stops_all_and_the_same_command_resumes(tmp_path, slow):
     await_end(workers(tmp_path))
     assert not list(tmp_path.glob("results/slow/*/*.json"))
 
-    again = slow(0)
+    again = slow(0, whole=True)
     out, _ = again.communicate(timeout=PATIENCE)
     assert again.returncode == 0
     assert "slow seeds 0-1: resumes from its last completed pass" in out
@@ -550,7 +555,7 @@ def test_ctrl_c_stops_all_and_the_same_command_resumes(tmp_path, slow):
 @needs_proc
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
 def test_a_signal_to_end_is_one_line_and_the_same_command_resumes(tmp_path, slow, number):
-    process = slow(0.5)
+    process = slow(0.5, whole=True)
     await_checkpoints(tmp_path, 2)
     process.send_signal(number)  # to the parent alone, as `kill` does
     _, err = process.communicate(timeout=PATIENCE)
@@ -568,7 +573,7 @@ def test_a_signal_to_end_is_one_line_and_the_same_command_resumes(tmp_path, slow
 
 @needs_proc
 def test_a_hangup_that_nohup_ignores_is_ignored(tmp_path, slow):
-    process = slow(0.05, ignored=signal.SIGHUP)
+    process = slow(0.05, whole=True, ignored=signal.SIGHUP)
     await_checkpoints(tmp_path, 2)
     process.send_signal(signal.SIGHUP)
     process.communicate(timeout=PATIENCE)
@@ -614,7 +619,7 @@ def test_with_force_a_killed_run_resumes_from_its_own_checkpoint_not_from_an_ear
     slow(0).communicate(timeout=PATIENCE)
     (path,) = tmp_path.glob("results/slow/*/seed-0000.json")
     path.with_suffix(".checkpoint").write_text("3")  # it would leave nothing to do
-    process = slow(0.1, "--force")
+    process = slow(0.1, force="yes")
     pid = await_worker(tmp_path, 0, 2)
     while not path.with_suffix(".checkpoint").exists():
         assert alive(pid)
@@ -659,6 +664,15 @@ def test_a_second_command_leaves_runs_to_the_first_and_says_so(tmp_path, slow):
     assert "slow seed 2: 1 errors" in out
     assert [len(workers(tmp_path, seed)) for seed in range(3)] == [1, 1, 1]
     assert len(list(tmp_path.glob("results/slow/*/*.lock"))) == 2  # the first's
+
+
+def test_what_a_killed_process_was_writing_is_removed(tmp_path, fakes):
+    (job,) = plan.plan([FAKE], (0,), tmp_path).jobs
+    job.folder.mkdir(parents=True)
+    for name in (".seed-0000.checkpoint.4242", ".seed-0000.npz.4242", ".seed-0001.npz.4242"):
+        (job.folder / name).touch()
+    runner.execute([job], 1)
+    assert [path.name for path in job.folder.glob(".*")] == [".seed-0001.npz.4242"]  # another run's
 
 
 def test_a_run_that_another_command_made_meanwhile_is_not_made_again(tmp_path, fakes):
@@ -714,7 +728,7 @@ def test_a_full_disk_is_called_that(tmp_path, slow):
 
 
 def test_closed_output_goes_nowhere(tmp_path, slow):
-    process = slow(0, closed=True)
+    process = slow(0, whole=True, closed=True)
     _, err = process.communicate(timeout=PATIENCE)
     assert process.returncode == 0
     assert "Error" not in err
