@@ -1,5 +1,5 @@
 /* LeNet-5, one pattern per update, in C as a careful programmer writes it without blocking or intrinsics: patches are
-   unfolded, inner loops are contiguous and take five weights at a time, tanh is a rational function that vectorises.
+   unfolded, inner loops are contiguous and take five weights at a time, tanh is a rational function that vectorizes.
    It is the yardstick of online_step.py, which compiles it, verifies its gradient, and times it.
 
    Parameters lie in one vector: C1 6x25 + 6, S2 6 + 6, C3 60x25 + 16, S4 16 + 16, C5 120x400 + 120, F6 84x120 + 84. */
@@ -20,11 +20,11 @@ static float d1[6 * 784], d2[6 * 196], d3[16 * 100], d4[400], d5[120], d6[84];  
 static float field2[6 * 196], field4[400];                                               /* what S2 and S4 multiply */
 static float unfolded1[KK * 784], unfolded3[6 * KK * 100], back3[6 * KK * 100];
 
-void setup(const int32_t *table_first, const int32_t *table_sources, const float *centres, float average, double j9,
+void setup(const int32_t *table_first, const int32_t *table_sources, const float *centers, float average, double j9,
            double loss_scale) {
     for (int m = 0; m < 17; m++) first[m] = table_first[m];
     for (int k = 0; k < LINKS; k++) sources[k] = table_sources[k];
-    memcpy(prototypes, centres, sizeof prototypes);
+    memcpy(prototypes, centers, sizeof prototypes);
     gain = average, j = j9, scale = loss_scale;
 }
 

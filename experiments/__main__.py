@@ -94,7 +94,7 @@ def _parser() -> argparse.ArgumentParser:
     for name, function, help in (
         ("run", _run, "make the runs whose results are not there"),
         ("plan", _plan, "say what `run` would do"),
-        ("reproduce", _reproduce, "run, with the main table written anew after every run and the tables at the end"),
+        ("reproduce", _reproduce, "run, with the main table rewritten after every run and the tables at the end"),
     ):
         sub = command(name, function, help)
         sub.add_argument("names", nargs="+", metavar="NAME", help=NAMES)
@@ -143,7 +143,7 @@ def _argument(parse: Callable[[str], Any]) -> Callable[[str], Any]:
 
 def _jobs(text: str) -> int:
     if not text.isdecimal() or int(text) < 1:
-        raise ValueError(f"{text!r} is no number of runs side by side; it must be 1 or more")
+        raise ValueError(f"{text!r} is not a number of runs; it must be 1 or more")
     return int(text)
 
 
@@ -192,7 +192,7 @@ def _reproduce(chosen: argparse.Namespace) -> int:
 
 
 def _reproduced(chosen: argparse.Namespace) -> list[tuple[list[str], str]]:
-    """The tables of what is reproduced, and their sources; the first is written anew after every run."""
+    """The tables of what is reproduced, and their sources; the first is rewritten after every run."""
     if chosen.names == [ladder.GROUP]:
         return [([name], "results") for name in ladder.TABLES]
     shown: list[tuple[list[str], str]] = []
@@ -346,7 +346,7 @@ def _readme(chosen: argparse.Namespace) -> int:
     stale = [path for path, text in wanted.items() if not path.is_file() or path.read_text(encoding="utf-8") != text]
     if chosen.check:
         for path in stale:
-            print(f"{path} is stale; `make tables` writes it anew", file=sys.stderr)
+            print(f"{path} is stale; `make tables` rewrites it", file=sys.stderr)
         return 1 if stale else 0
     for path in stale:
         store.write_text(path, wanted[path])

@@ -195,7 +195,7 @@ def _file(text: str) -> Path:
 
 
 _score.__name__ = "number"
-_count.__name__ = _positive.__name__ = "whole number"  # for argparse's message on what is no number at all
+_count.__name__ = _positive.__name__ = "whole number"  # for argparse's message on what is not a number
 
 
 def describe(chosen: argparse.Namespace) -> None:
@@ -263,7 +263,7 @@ def train(chosen: argparse.Namespace) -> None:
         with _Bar() as bar:
             trained = training.train(config, chosen.seed, loaded, progress=bar.show, checkpoint=checkpoint)
     except KeyboardInterrupt as stopped:
-        kept = "goes on after the last finished pass" if checkpoint.exists() else "begins anew: no pass was finished"
+        kept = "resumes from the last completed pass" if checkpoint.exists() else "starts over: no pass was completed"
         raise Failure(_status(stopped), f"stopped; the same command {kept}") from None
     if trained.history:
         _print_history(trained)
@@ -451,12 +451,12 @@ UNCERTAIN_WRONG = 0.36
 
 def _digit(path: Path) -> Digit:
     """The digit of a file; an array holds it as it is, an image may be a photograph."""
-    from lenet98.data.images import normalise_digit, read_image
+    from lenet98.data.images import normalize_digit, read_image
     from lenet98.data.photographs import Digit, find_digit
 
     image = read_image(path)
     try:
-        return Digit(normalise_digit(image), ()) if path.suffix == ".npy" else find_digit(image)
+        return Digit(normalize_digit(image), ()) if path.suffix == ".npy" else find_digit(image)
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from None
 

@@ -288,7 +288,7 @@ def _rule(layer: nn.Module) -> Rule | None:
 
 @contextmanager
 def _evaluating(module: nn.Module) -> Iterator[None]:
-    """The module in evaluation mode, and afterwards each of its parts as it was."""
+    """The module in evaluation mode, and afterward each of its parts as it was."""
     training = [part for part in module.modules() if part.training]
     module.eval()
     try:

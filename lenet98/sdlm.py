@@ -33,7 +33,7 @@ def rates(h: Curvature, eta: float, mu: float) -> Curvature:
     eta
         Global rate, positive, or 0 where a schedule ends.
     mu
-        Regulariser, positive.
+        Regularizer, positive.
 
     Raises
     ------

@@ -16,7 +16,7 @@ ENVIRONMENT = {
 
 @contextmanager
 def one_thread() -> Iterator[None]:
-    """Keep PyTorch and the BLAS and OpenMP libraries that are loaded to one thread; afterwards they have theirs back.
+    """Keep PyTorch and the BLAS and OpenMP libraries that are loaded to one thread; afterward they have theirs back.
 
     Also a decorator: `@one_thread()`.
     """

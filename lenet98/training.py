@@ -53,7 +53,7 @@ class Config:
     curvature_patterns: int = CURVATURE_PATTERNS
     """Patterns on which h_kk is estimated before each pass."""
     train_size: int = 60_000
-    """The first so many training patterns are learnt."""
+    """The first so many training patterns are learned."""
     distortions: Magnitudes | None = None
     """Train on a pool of the patterns and nine distorted copies of each, a tenth of it each pass (III.B)."""
     held_out: int = 0

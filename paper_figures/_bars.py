@@ -58,16 +58,16 @@ def draw_bars(axes: Axes, bars: Sequence[Bar], scale: Scale) -> None:
     axes.legend(loc="lower right")
 
 
-def _draw(axes: Axes, heights: Sequence[tuple[float, float]], scale: Scale, colour: str, label: str) -> None:
+def _draw(axes: Axes, heights: Sequence[tuple[float, float]], scale: Scale, color: str, label: str) -> None:
     axes.barh(
         [height for height, _ in heights], [min(value, scale.most) - scale.least for _, value in heights], THICKNESS,
-        scale.least, color=colour, edgecolor=PAPER, linewidth=0.6, label=label,
+        scale.least, color=color, edgecolor=PAPER, linewidth=0.6, label=label,
     )  # fmt: skip
 
 
 def _interval(axes: Axes, height: float, mean: float, interval: tuple[float, float]) -> None:
     low, high = interval
-    # Grey: to be seen within the bar and beyond it.
+    # Gray: to be seen within the bar and beyond it.
     axes.errorbar(
         mean, height, xerr=[[mean - low], [high - mean]], color="0.55", capsize=1.8, elinewidth=1, capthick=1
     )  # fmt: skip

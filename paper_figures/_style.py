@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 
 from experiments.harness import store
 
-# Legible in print: text no smaller than 8 points in a single column, colours that differ in grey too.
+# Legible in print: text no smaller than 8 points in a single column, colors that differ in gray too.
 TEST, TRAIN, PAPER = "#0b3d91", "#d1660f", "black"
 COLUMN = (3.5, 2.8)
 """Width and height of a figure of one column, inches."""

@@ -25,7 +25,7 @@ MARKS = dict(
 )
 """Number of a rung, 0 for LeNet-5, and letter of a popular network."""
 
-LABELLED = "357"
+LABELED = "357"
 """First digits of values between powers of ten that are written at the axes."""
 
 SHARE = 0.03
@@ -47,7 +47,7 @@ class Point:
     """Of one run."""
 
     @property
-    def colour(self) -> str:
+    def color(self) -> str:
         return PAPER if self.experiment == paper.LENET5 else TRAIN if self.experiment in NETWORKS else TEST
 
 
@@ -77,7 +77,7 @@ def draw(found: Sequence[Point]) -> Figure:
         left.set(xlabel="Multiply-accumulates (thousands)", ylabel="Test error (%)")
         right.set_xlabel("Training time of a run (s)")
         keys = [
-            Line2D([], [], linestyle="", marker="o", markersize=4, color=point.colour, label=_key(point))
+            Line2D([], [], linestyle="", marker="o", markersize=4, color=point.color, label=_key(point))
             for point in found
         ]
         drawing.legend(handles=keys, loc="outside right center", handletextpad=0.1, labelspacing=0.25, fontsize=7)
@@ -110,14 +110,14 @@ def _panel(axes: Axes, shown: Sequence[tuple[float, Point]]) -> None:
         low, high = point.interval
         axes.errorbar(
             cost, point.error, yerr=[[max(point.error - low, 0)], [max(high - point.error, 0)]], fmt="o",
-            color=point.colour, markersize=3, elinewidth=0.8,
+            color=point.color, markersize=3, elinewidth=0.8,
         )  # fmt: skip
         axes.annotate(
             MARKS[point.experiment], (cost, point.error), (3, 2), textcoords="offset points", fontsize=7,
-            color=point.colour,
+            color=point.color,
         )  # fmt: skip
     for axis in (axes.xaxis, axes.yaxis):
         axis.set_major_formatter(lambda value, _: f"{value:g}")
-        axis.set_minor_formatter(lambda value, _: f"{value:g}" if f"{value:.0e}"[0] in LABELLED else "")
+        axis.set_minor_formatter(lambda value, _: f"{value:g}" if f"{value:.0e}"[0] in LABELED else "")
     axes.grid(color="0.9", which="both", linewidth=0.5)
     axes.set_axisbelow(True)

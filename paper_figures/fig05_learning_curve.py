@@ -60,11 +60,11 @@ def draw(ours: Curves) -> Figure:
 
 
 def _curve(
-    axes: Axes, ours: NDArray[np.float64], theirs: tuple[float, ...], colour: str, line: str, marker: str, label: str
+    axes: Axes, ours: NDArray[np.float64], theirs: tuple[float, ...], color: str, line: str, marker: str, label: str
 ) -> None:
     passes = np.arange(1, ours.shape[1] + 1)
-    axes.fill_between(passes, ours.min(0), ours.max(0), color=colour, alpha=0.25, linewidth=0)
-    axes.plot(passes, ours.mean(0), line, color=colour, label=f"{label}, ours")
+    axes.fill_between(passes, ours.min(0), ours.max(0), color=color, alpha=0.25, linewidth=0)
+    axes.plot(passes, ours.mean(0), line, color=color, label=f"{label}, ours")
     axes.plot(
         range(1, PASSES + 1),
         theirs[:PASSES],

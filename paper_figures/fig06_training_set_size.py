@@ -29,7 +29,7 @@ class Series:
     label: str
     ours: Sequence[tuple[int, Row]]
     theirs: Sequence[tuple[int, float]]
-    colour: str
+    color: str
     line: str
     marker: str
     above: bool
@@ -91,7 +91,7 @@ def _ours(axes: Axes, one: Series) -> None:
     errors = np.array([[100 * end(row.errors) / row.patterns for _, row in drawn] for end in (min, max)])
     means = np.array([row.mean for _, row in drawn])
     axes.errorbar(
-        [size for size, _ in drawn], means, abs(errors - means), color=one.colour, linestyle=one.line, marker="_",
+        [size for size, _ in drawn], means, abs(errors - means), color=one.color, linestyle=one.line, marker="_",
         capsize=2.5, label=f"{one.label}, ours",
     )  # fmt: skip
 
@@ -102,11 +102,11 @@ def _paper(axes: Axes, one: Series) -> None:
 
 
 def _label(axes: Axes, one: Series) -> None:
-    """The curve's name to the right of its last point, clear of the neighbours'."""
+    """The curve's name to the right of its last point, clear of the neighbors'."""
     size, error = one.theirs[-1]
     ours = [row.mean for last, row in one.ours if last == size and row.mean is not None]
     height = (max if one.above else min)([error, *ours])
     axes.text(
-        size / 1000 + 3, height, one.label, color=one.colour, fontsize=8, va="bottom" if one.above else "top",
+        size / 1000 + 3, height, one.label, color=one.color, fontsize=8, va="bottom" if one.above else "top",
         linespacing=0.9,
     )  # fmt: skip

@@ -22,7 +22,7 @@ HIGHEST = 10.0
 FLOOR = 0.02
 """Error rate at the foot of the curves, percent; what lies below is drawn there."""
 
-COLOURS = ("#0b3d91", "#d1660f", "#3a923a", "#7b3294", "0.45")
+COLORS = ("#0b3d91", "#d1660f", "#3a923a", "#7b3294", "0.45")
 DASHES = ("-", "--")
 
 
@@ -74,13 +74,13 @@ def draw(shown: Sequence[Bar], drawn: Sequence[Curve]) -> Figure:
 
 
 def _curves(axes: Axes, drawn: Sequence[Curve]) -> None:
-    looks = cycle((colour, dash) for dash in DASHES for colour in COLOURS)
+    looks = cycle((color, dash) for dash in DASHES for color in COLORS)
     axes.axhline(100 * REST, color=PAPER, linewidth=0.6)
-    for curve, (colour, dash) in zip(drawn, looks, strict=False):
-        axes.step(curve.rejected, np.maximum(curve.error, FLOOR), dash, where="post", color=colour, label=curve.title)
+    for curve, (color, dash) in zip(drawn, looks, strict=False):
+        axes.step(curve.rejected, np.maximum(curve.error, FLOOR), dash, where="post", color=color, label=curve.title)
         if curve.theirs is not None:
             axes.plot(
-                curve.theirs, 100 * REST, "o", markersize=4, markerfacecolor="white", markeredgecolor=colour, zorder=3
+                curve.theirs, 100 * REST, "o", markersize=4, markerfacecolor="white", markeredgecolor=color, zorder=3
             )
     axes.plot([], [], "o", markersize=4, markerfacecolor="white", markeredgecolor=PAPER, label="Paper")
     axes.set(

@@ -70,7 +70,7 @@ def _changes(axes: Axes, found: Sequence[Line], titles: Sequence[str]) -> None:
             _interval(axes, place, mean, line.change.interval, TRAIN, filled=filled, marker=marker)
     for marker, filled, label in (
         ("o", True, "to 1998's network and training"),
-        ("o", False, "to 1998's network, learnt by AdamW"),
+        ("o", False, "to 1998's network, trained by AdamW"),
         ("D", True, f"to 1998's, with {SLOWER:g} of eta"),
     ):
         axes.plot([], [], marker, color=TRAIN, markerfacecolor=TRAIN if filled else "white", markersize=4, label=label)
@@ -95,13 +95,13 @@ def _interval(
     place: int,
     value: float,
     interval: tuple[float, float] | None,
-    colour: str,
+    color: str,
     *,
     filled: bool = True,
     marker: str = "o",
 ) -> None:
     low, high = interval or (value, value)
     axes.errorbar(
-        value, place, xerr=[[max(value - low, 0)], [max(high - value, 0)]], fmt=marker, color=colour, markersize=4,
-        markerfacecolor=colour if filled else "white", capsize=2, elinewidth=1, zorder=2,
+        value, place, xerr=[[max(value - low, 0)], [max(high - value, 0)]], fmt=marker, color=color, markersize=4,
+        markerfacecolor=color if filled else "white", capsize=2, elinewidth=1, zorder=2,
     )  # fmt: skip

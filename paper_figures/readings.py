@@ -82,8 +82,8 @@ def draw(panels: Panels) -> Figure:
 
 def _training(axes: Axes, title: str, default: Runs, chosen: Sequence[tuple[Variation, Runs]]) -> None:
     _curve(axes, default, color=DEFAULT, linewidth=2.5)
-    for (variation, runs), colour, line in zip(chosen, CURVES, cycle(("-", "--")), strict=False):
-        _curve(axes, runs, color=colour, linewidth=1, linestyle=line, label=variation.title)
+    for (variation, runs), color, line in zip(chosen, CURVES, cycle(("-", "--")), strict=False):
+        _curve(axes, runs, color=color, linewidth=1, linestyle=line, label=variation.title)
     axes.plot(range(1, 21), paper.FIG5_TRAIN[:20], "o", color=PAPER, markersize=2.5, zorder=3)
     axes.set_title(title, fontsize=9)
     axes.set(yscale="log", ylim=(LOWEST, HIGHEST), xlim=(0, 20.5))
@@ -100,8 +100,8 @@ def _curve(axes: Axes, runs: Runs, **look: object) -> None:
 
 
 def _curvature(axes: Axes, title: str, runs: Runs) -> None:
-    for (layer, h), colour in zip(curvatures(runs).items(), CURVES, strict=False):
-        axes.plot(np.arange(1, len(h) + 1), np.maximum(h, FLATTEST), color=colour, linewidth=1, label=layer)
+    for (layer, h), color in zip(curvatures(runs).items(), CURVES, strict=False):
+        axes.plot(np.arange(1, len(h) + 1), np.maximum(h, FLATTEST), color=color, linewidth=1, label=layer)
     axes.axhline(MU, color=TRAIN, linewidth=1, linestyle="--")
     axes.text(20.3, MU, r"$\mu$", color=TRAIN, fontsize=8, va="bottom", ha="right")
     axes.set_title(title, fontsize=9)

@@ -114,7 +114,7 @@ def small(config: Any, *, few: bool = False) -> Any:
     size = FEW if few else FEWER if slow else PATTERNS
     less: dict[str, Any] = {}
     if "train_size" in present:
-        # Neighbours and machines need more patterns than an update does.
+        # Neighbors and machines need more patterns than an update does.
         trained = passes(config) > 1 or "etas" in present
         less["train_size"] = size if trained else min(PATTERNS, config.train_size)
     if "curvature_patterns" in present:
@@ -138,7 +138,7 @@ def small(config: Any, *, few: bool = False) -> Any:
     if "sigma" in present and config.held_out:
         less["candidates"] = 7  # all of the 10,000 held-out patterns are classified
     if "neighbours" in present:
-        less["train_size"] = max(less["train_size"], 200)  # there must be neighbours
+        less["train_size"] = max(less["train_size"], 200)  # there must be neighbors
     return replace(config, **less)
 
 

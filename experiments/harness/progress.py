@@ -91,7 +91,7 @@ class Bars:
 
 
 class Lines:
-    """One line per finished pass, for logs."""
+    """One line per completed pass, for logs."""
 
     def __init__(self) -> None:
         self._begun: dict[str, tuple[float, float]] = {}

@@ -90,7 +90,7 @@ def judged(data: str, config: Json) -> NDArray[np.uint8] | None:
 class Outcome:
     """What a run gives back.
 
-    `passes` has one entry per finished pass (one for a classifier without passes): `test_errors` and `test_patterns`,
+    `passes` has one entry per completed pass (one for a classifier without passes): `test_errors` and `test_patterns`,
     integers, and where they exist `train_errors`, `train_patterns`, `seconds` and anything else worth keeping.
     """
 

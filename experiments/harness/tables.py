@@ -127,7 +127,7 @@ class Row:
         }
 
 
-def summarise(
+def summarize(
     title: str, theirs: float | None, errors: Sequence[int], patterns: int, *, diverged: int = 0, source: str = ""
 ) -> Row:
     """The row of some error counts, one a run, each on `patterns` patterns."""
@@ -155,7 +155,7 @@ def counts(results: Sequence[Result], part: str = "test", number: int | None = N
 def test_row(runs: Runs, title: str, theirs: float | None) -> Row:
     """Test error after the last pass."""
     errors, patterns = counts(runs.finished)
-    row = summarise(title, theirs, errors, patterns, diverged=len(runs.diverged), source=runs.source)
+    row = summarize(title, theirs, errors, patterns, diverged=len(runs.diverged), source=runs.source)
     return replace(row, joint=statistics.over_patterns(runs)) if row.n else row
 
 

@@ -72,7 +72,7 @@ def _held_out(config: OfRun) -> OfRun:
 
 
 def _in_batches(experiment: str) -> minibatch.Config:
-    """The training of a rung that is learnt in mini-batches."""
+    """The training of a rung that is trained in mini-batches."""
     (config,) = (variant.config for variant in LADDER if variant.experiment == experiment)
     assert isinstance(config, minibatch.Config)
     return config
@@ -143,7 +143,7 @@ for choice in CHOICES:
 
 @tables.table("held-rates")
 def held_rates(load: Loader) -> Table:
-    """Rates and shares of dropout on the training patterns that were not learnt."""
+    """Rates and shares of dropout on the training patterns that were not learned."""
     names = [name for choice in CHOICES for name in choice.experiments]
     used = load.there(names)
     rows = {name: tables.test_row(runs, "", None) for name, runs in used.items()}
@@ -163,7 +163,7 @@ def held_rates(load: Loader) -> Table:
         for record in records
     ]
     remark = (
-        f"Learnt are the first 50,000 training patterns in {PASSES} passes, errors are of the last 10,000; by the "
+        f"Learned are the first 50,000 training patterns in {PASSES} passes, errors are of the last 10,000; by the "
         f"wider, deeper network the first {FEW:,} in {len(SHORT)} passes, errors are of the others. The test set has "
         "no part in it."
     )

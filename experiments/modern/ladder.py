@@ -1,6 +1,6 @@
-"""From LeNet-5 of 1998 to a network of today, one change at a time; each change alone; both learnt the other way.
+"""From LeNet-5 of 1998 to a network of today, one change at a time; each change alone; both trained the other way.
 
-None of it is in the paper.  The rungs up to the rectified units are learnt as LeNet-5 is, one pattern at a time with
+None of it is in the paper.  The rungs up to the rectified units are trained as LeNet-5 is, one pattern at a time with
 SDLM; those from SGD on in mini-batches, the same layers from initial weights drawn alike.  docs/modern.md tells how the
 rates were chosen.
 """
@@ -44,7 +44,7 @@ GROUP = "modern"
 TABLES = ("ladder", "alone", "reverse", "popular")
 
 PASSES = len(ETAS)
-"""As many as the paper's, however they are learnt."""
+"""As many as the paper's, however they are trained."""
 BATCH = 64
 MOMENTUM = 0.9
 WEIGHT_DECAY = 0.01
@@ -69,11 +69,11 @@ STRENGTH = 8.5
 SLOWER = 0.25
 """Share of eta for the wider, deeper network of 1998, which eta itself does not train (docs/modern.md)."""
 SLOW = f", {SLOWER:g} eta"
-"""What the title of an idea ends with that is learnt with that share."""
+"""What the title of an idea ends with that is trained with that share."""
 
 
 def online(spec: Spec, share: float = 1.0) -> training.Config:
-    """The network learnt as LeNet-5 is, or with a share of its eta."""
+    """The network trained as LeNet-5 is, or with a share of its eta."""
     etas = tuple(share * eta for eta in ETAS)
     return training.Config(spec=spec, reading=ladder.reading(spec), etas=etas)
 
@@ -146,7 +146,7 @@ def _ladder() -> tuple[Variant, ...]:
             "sgd", "SGD", f"Mini-batches of {BATCH} and momentum for SDLM, one rate for all weights.", sgd, 2
         ),
         rung("adamw", "AdamW", "AdamW, its rate along a cosine, for SGD.", adamw, 2),
-        rung("batch-norm", "batch normalisation", "Sums normalised over the batch.", norm, 2.5),
+        rung("batch-norm", "batch normalization", "Sums normalized over the batch.", norm, 2.5),
         rung("dropout", "dropout", f"{DROPOUT:.0%} of the full layers' inputs dropped.", dropped, 3),
         rung("affine-distortions", "affine distortions", "The paper's distortions, new in every pass.", affine, 3.5),
         rung("elastic-distortions", "elastic distortions", "Elastic distortions after the affine ones.", elastic, 5.5),
@@ -186,7 +186,7 @@ def _alone() -> tuple[Variant, ...]:
         single("relu", "ReLU", online(relu), 1),
         single("sgd", "SGD", by_sgd(LENET5, RATES[LENET5.name, "sgd"]), 3),
         replace(single("adamw", "AdamW", adamw, 3), idea="AdamW in mini-batches, its rate along a cosine, for SDLM."),
-        single("adamw-batch-norm", "batch normalisation", with_network(adamw, batch_norm=True), 3.5, BY_ADAMW),
+        single("adamw-batch-norm", "batch normalization", with_network(adamw, batch_norm=True), 3.5, BY_ADAMW),
         single("adamw-dropout", "dropout", with_network(adamw, dropout=DROPOUT), 4.5, BY_ADAMW),
         Variant(
             "distortions/default", "affine distortions", "The paper's distortions, a tenth of its pool a pass.",
@@ -212,7 +212,7 @@ def _alone() -> tuple[Variant, ...]:
 
 ALONE = _alone()
 """Each idea by itself: to 1998's network and training, or, where the online engine has no place for it, to 1998's
-network learnt by AdamW."""
+network trained by AdamW."""
 
 REVERSE = (
     replace(LADDER[0], title="1998's network, SDLM"),
@@ -221,7 +221,7 @@ REVERSE = (
     ),
     Variant(
         "modern/reverse/today-adamw", "today's network, AdamW",
-        "The ladder's last network without normalisation and dropout.",
+        "The ladder's last network without normalization and dropout.",
         by_adamw(ladder.TODAY, RATES[LAST.name, "adamw"]), 3.5,
     ),
     Variant(
@@ -229,7 +229,7 @@ REVERSE = (
         online(ladder.TODAY), 12, "modern/reverse/today-adamw",
     ),
 )  # fmt: skip
-"""Both networks learnt both ways, on undistorted patterns; SDLM's single patterns know no batch normalisation."""
+"""Both networks trained both ways, on undistorted patterns; SDLM's single patterns know no batch normalization."""
 
 VARIANTS = tuple({variant.experiment: variant for variant in (*LADDER, *ALONE, *REVERSE)}.values())
 
@@ -337,17 +337,17 @@ def ladder_table(load: Loader) -> Table:
 def alone_table(load: Loader) -> Table:
     """Each change of the ladder by itself."""
     remark = (
-        "Every idea is the one change to LeNet-5 (1998); batch normalisation, dropout and elastic distortions, which "
-        "the online engine has no place for, are the one change to the same network learnt by AdamW."
+        "Every idea is the one change to LeNet-5 (1998); batch normalization, dropout and elastic distortions, which "
+        "the online engine has no place for, are the one change to the same network trained by AdamW."
     )
     return _table("alone", "Each idea of the ladder alone, in the network of 1998.", ALONE, load, remark)
 
 
 @tables.table("reverse")
 def reverse_table(load: Loader) -> Table:
-    """Today's network learnt as in 1998, and 1998's as today."""
-    remark = "Undistorted patterns; SDLM learns one pattern at a time, for which there is no batch normalisation."
-    return _table("reverse", "Both networks, learnt both ways.", REVERSE, load, remark)
+    """Today's network trained as in 1998, and 1998's as today."""
+    remark = "Undistorted patterns; SDLM learns one pattern at a time, for which there is no batch normalization."
+    return _table("reverse", "Both networks, trained both ways.", REVERSE, load, remark)
 
 
 def _table(

@@ -453,7 +453,7 @@ def boosting(load: Loader) -> Table:
             errors = [extra["by_share"][i]["errors"] for extra in extras]
             rows.append((f"added, for {100 * found['share']:g}% of the patterns", None, errors, found["share"]))
         for title, percent, errors, share in rows:
-            row = tables.summarise(held_out + title, percent, errors, patterns, source=runs.source)
+            row = tables.summarize(held_out + title, percent, errors, patterns, source=runs.source)
             cost = None if share is None else 1 + (NETWORKS - 1) * share
             shares = ["" if share is None else f"{100 * share:.1f}", "" if cost is None else f"{cost:.2f}"]
             body.append([row.row, *tables.cells_over_seeds(row), *shares])

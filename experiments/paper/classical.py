@@ -1,6 +1,6 @@
 """The classifiers of Fig. 9 that are solved or kept rather than trained (Sections III.C.1 to III.C.4).
 
-What the paper leaves open of them is chosen on held-out training patterns: the first 50,000 are learnt and the last
+What the paper leaves open of them is chosen on held-out training patterns: the first 50,000 are learned and the last
 10,000 judge.  The candidates are experiments too, and the table `choices` shows them all.
 """
 
@@ -86,7 +86,7 @@ class Config:
     parameters: Mapping[str, float | int | None]
     """Keywords of the classifier's `fit`."""
     train_size: int = 60_000
-    """The first so many training patterns are learnt."""
+    """The first so many training patterns are learned."""
     held_out: int = 0
     """The last so many training patterns are those on which errors are counted; the test set if 0."""
 
@@ -298,7 +298,7 @@ register(
 )
 
 REMARK = (
-    "The first 50,000 training patterns (10,000 where the table says so) are learnt; errors are those on the last "
+    "The first 50,000 training patterns (10,000 where the table says so) are learned; errors are those on the last "
     "10,000 training patterns. The first line of each classifier is what it has on the test set; each other line "
     "differs from it in what is named."
 )

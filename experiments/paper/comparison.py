@@ -101,7 +101,7 @@ class Line:
     def test(self) -> tables.Row:
         """Test error after the last pass."""
         if self.runs is None:
-            return tables.summarise(self.row.title, self.row.test_error, (), 0)
+            return tables.summarize(self.row.title, self.row.test_error, (), 0)
         return tables.test_row(self.runs, self.row.title, self.row.test_error)
 
     @property
@@ -352,7 +352,7 @@ def rejected(line: Line) -> tables.Row:
             patterns = len(scored[0])
             counts.append(round(evaluation.least_rejected(*scored, REST) * patterns))
     diverged, source = (len(line.runs.diverged), line.runs.source) if line.runs else (0, "")
-    row = tables.summarise(line.row.title, line.row.rejected, counts, patterns, diverged=diverged, source=source)
+    row = tables.summarize(line.row.title, line.row.rejected, counts, patterns, diverged=diverged, source=source)
     # What is rejected of one test set is no binomial number, so Wilson's interval is not its.
     return row if row.n > 1 else replace(row, interval=None, joint=None)
 

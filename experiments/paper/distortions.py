@@ -49,7 +49,7 @@ READINGS: dict[str, tuple[str, Config]] = {
         Config(reading=competing(10.0), mu=0.1),
     ),
 }
-"""What is learnt on Fig. 7's distortions and judged on the last tenth of the training set, by experiment."""
+"""What is learned on Fig. 7's distortions and judged on the last tenth of the training set, by experiment."""
 
 CHOSEN = f"{ROOM}/j10-curvature-eq8-loss0.05"
 """What `fig9/dist_lenet5` is trained with: of those with the paper's mu, the one with the least held-out error."""
@@ -152,9 +152,9 @@ def _said(found: statistics.Comparison) -> str:
 
 @tables.table("held-out")
 def readings_table(load: Loader) -> Table:
-    """Several readings, learnt with Fig. 7's distortions, on the tenth of the training set that they did not see."""
+    """Several readings, trained with Fig. 7's distortions, on the tenth of the training set that they did not see."""
     titles = {PLAIN: "no distortions, DEFAULT"} | {name: title for name, (title, _) in READINGS.items()}
-    caption = "Readings, learnt with distortions: error on patterns held out of the training set."
+    caption = "Readings, trained with distortions: error on patterns held out of the training set."
     return _held_out_table(load, "held-out", caption, titles, f"{ROOM}/default", "DEFAULT")
 
 
@@ -185,24 +185,24 @@ def _held_out_table(
     body = [
         [
             row.row,
-            tables.number(learnt),
+            tables.number(learned),
             *tables.cells(row)[1:-1],
             *tables.compared_cells(found.get(name)),
         ]
-        for name, row, learnt in zip(used, rows, training, strict=True)
+        for name, row, learned in zip(used, rows, training, strict=True)
     ]
     records = [
         {
             **row.as_json(),
             "experiment": name,
-            "train": learnt,
+            "train": learned,
             **(found[name].as_json() if name in found else NO_COMPARISON),
         }
-        for name, row, learnt in zip(used, rows, training, strict=True)
+        for name, row, learned in zip(used, rows, training, strict=True)
     ]
     remark = (
         "Trained on the first 54,000 training patterns, errors on the last 6,000. Training error is measured on "
-        f"the fly in the last pass, on what is learnt, distorted or not. {tables.COVER} {tables.COMPARED}"
+        f"the fly in the last pass, on what is learned, distorted or not. {tables.COVER} {tables.COMPARED}"
     )
     notes = tables.notes(table, list(used.values()), remark, *remarks, *tables.lacking(titles, used))
     return Table(table, caption, header, body, records, notes)

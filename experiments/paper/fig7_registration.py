@@ -38,7 +38,7 @@ BLURS = (3.0, 1.5, 0.5)
 class Components:
     """Affine maps taken apart; arrays of shape (n,).
 
-    A map is a rotation after a horizontal shear after scaling, and a translation of the centre of the field.
+    A map is a rotation after a horizontal shear after scaling, and a translation of the center of the field.
     """
 
     log_scale: Array
@@ -85,7 +85,7 @@ def register(first: NDArray[Any], image: NDArray[Any]) -> tuple[Array, float]:
     Returns
     -------
     map
-        Shape (2, 3), (x, y) -> (x', y') in pixels about the centre.
+        Shape (2, 3), (x, y) -> (x', y') in pixels about the center.
     correlation
         Of `image` with `first` so moved.
     """
@@ -122,9 +122,9 @@ def _fit(first: Array, image: Array, points: Array, start: Array) -> Array:
 
 
 def _sample(image: Array, points: Array) -> Array:
-    """Values of an image at points (x, y) about its centre, by cubic splines; zero off the field."""
-    centre = (np.array(image.shape) - 1) / 2
-    return map_coordinates(image, points[::-1] + centre[:, None], order=3)
+    """Values of an image at points (x, y) about its center, by cubic splines; zero off the field."""
+    center = (np.array(image.shape) - 1) / 2
+    return map_coordinates(image, points[::-1] + center[:, None], order=3)
 
 
 def registered(images: NDArray[Any]) -> tuple[Array, Array]:

@@ -170,7 +170,7 @@ def mlps(load: Loader) -> Table:
         theirs = NETWORKS[name].test_error
         row = tables.test_row(runs, NETWORKS[name].title, theirs)
         errors, patterns = tables.counts(runs.finished, "train")
-        training_error = tables.summarise("", None, errors, patterns).mean if errors else None
+        training_error = tables.summarize("", None, errors, patterns).mean if errors else None
         reached = _reached(runs, theirs)
         body.append(
             [row.row, *tables.cells(row), tables.number(training_error), "" if reached is None else str(reached)]
@@ -196,7 +196,7 @@ def mlp_mu(load: Loader) -> Table:
 
 @tables.table("mlp-init")
 def mlp_init(load: Loader) -> Table:
-    """Initial weights by the default reading and within 2.4/F, on the training patterns that were not learnt."""
+    """Initial weights by the default reading and within 2.4/F, on the training patterns that were not learned."""
     used, rows = [], []
     for name in RANGES:
         for initial, reading in INITIAL.items():
@@ -205,7 +205,7 @@ def mlp_init(load: Loader) -> Table:
             words = "within 2.4/F" if reading == APPENDIX else "DEFAULT"
             rows.append(tables.test_row(runs, f"{paper.TITLES[name]}, {words}", paper.TEST_ERROR[name]))
     remark = (
-        "Errors on the last 10,000 training patterns, with the first 50,000 learnt; the paper's are of its test set."
+        "Errors on the last 10,000 training patterns, with the first 50,000 learned; the paper's are of its test set."
     )
     caption = "Initial weights of fully connected networks: error on held-out patterns."
     return tables.comparison("mlp-init", caption, rows, used, remark)
@@ -245,7 +245,7 @@ def mlp_distorted(load: Loader) -> Table:
     for name, runs in used.items():
         row = tables.test_row(runs, tried[name], None)
         errors, patterns = tables.counts(runs.finished, "train")
-        learned = tables.summarise("", None, errors, patterns).mean if errors else None
+        learned = tables.summarize("", None, errors, patterns).mean if errors else None
         body.append([row.row, tables.number(learned), *tables.cells(row)[1:-1]])
         records.append({**row.as_json(), "training": learned})
     lost = ink_lost(registry.load_mnist(None).train_images[:CROP_PATTERNS])

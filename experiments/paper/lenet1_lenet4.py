@@ -61,7 +61,7 @@ class LocalConfig(Config):
     neighbours: int = 60
     """Training patterns on which the layer is retrained."""
     decay: float = 10.0
-    """Weight decay towards the layer of the network, in units of the squared error summed over the neighbours."""
+    """Weight decay toward the layer of the network, in units of the squared error summed over the neighbors."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -131,12 +131,12 @@ def states_below(
 
 
 def votes(distances: NDArray[np.floating[Any]], classes: NDArray[np.integer[Any]]) -> NDArray[np.float64]:
-    """Outputs of K-NN: how many neighbours each class has, of equals the one with the nearest ahead.
+    """Outputs of K-NN: how many neighbors each class has, of equals the one with the nearest ahead.
 
     Parameters
     ----------
     distances
-        To the neighbours of each pattern, the nearest first, shape (n, k).
+        To the neighbors of each pattern, the nearest first, shape (n, k).
     classes
         Theirs, shape (n, k).
 
@@ -156,10 +156,10 @@ def local_outputs(
     classes: NDArray[np.integer[Any]],
     decay: float,
 ) -> NDArray[np.float64]:
-    """Outputs of a linear layer retrained for each pattern on its neighbours (Bottou and Vapnik, 1992).
+    """Outputs of a linear layer retrained for each pattern on its neighbors (Bottou and Vapnik, 1992).
 
     With V the weights and the biases, V_0 those of `layer`, x an input with a 1 for the bias and t its place code, V
-    minimises sum_i |V x_i - t_i|^2 + decay |V - V_0|^2 over the neighbours: a ridge regression of V_0's errors.  The
+    minimizes sum_i |V x_i - t_i|^2 + decay |V - V_0|^2 over the neighbors: a ridge regression of V_0's errors.  The
     targets of the weighted sums are those of the units, since f(1) = 1 and f(-1) = -1.
 
     Parameters
@@ -168,7 +168,7 @@ def local_outputs(
         The layer that the network was trained with.
     states
         Its inputs for n patterns, shape (n, inputs).
-    neighbours, classes
+    neighbors, classes
         Inputs and classes of k training patterns near each, shapes (n, k, inputs) and (n, k).
     decay
         The greater, the closer to `layer`; infinity is `layer` itself.
@@ -199,7 +199,7 @@ def local_multiply_accumulates(layer: Linear, neighbours: int) -> int:
 
 @dataclass(frozen=True)
 class Found:
-    """LeNet-4 trained, and the neighbours of every judged pattern."""
+    """LeNet-4 trained, and the neighbors of every judged pattern."""
 
     layer: Linear
     passes: list[dict[str, Any]]
@@ -219,7 +219,7 @@ class Found:
         return NearestNeighbors(algorithm="brute").fit(self.stored)
 
     def blocks(self, neighbours: int) -> Iterator[tuple[slice, NDArray[np.float32], NDArray[np.intp]]]:
-        """The patterns of a block, distances of their neighbours, nearest first, and the neighbours' indices."""
+        """The patterns of a block, distances of their neighbors, nearest first, and the neighbors' indices."""
         for start in range(0, len(self.states), BLOCK):
             part = slice(start, min(start + BLOCK, len(self.states)))
             yield part, *self._search.kneighbors(self.states[part], neighbours)
@@ -318,7 +318,7 @@ def compare_settings(config: GridConfig, seed: int, context: Context) -> Outcome
 
 
 class Outputs(Protocol):
-    """The outputs of the patterns of a block, shape (n, 10), from the distances and indices of their neighbours."""
+    """The outputs of the patterns of a block, shape (n, 10), from the distances and indices of their neighbors."""
 
     def __call__(self, part: slice, distances: NDArray[np.float32], near: NDArray[np.intp]) -> NDArray[np.float64]: ...
 
@@ -412,9 +412,9 @@ def lenet1_passes(load: Loader) -> Table:
     for number, runs in zip(passes, used, strict=True):
         row = tables.test_row(runs, str(number), None)
         errors, patterns = tables.counts(runs.finished, "train")
-        learnt = tables.summarise("", None, errors, patterns).mean if errors else None
-        body.append([row.row, tables.number(learnt), *tables.cells(row)[1:-1]])
-        records.append({**row.as_json(), "training": learnt})
+        learned = tables.summarize("", None, errors, patterns).mean if errors else None
+        body.append([row.row, tables.number(learned), *tables.cells(row)[1:-1]])
+        records.append({**row.as_json(), "training": learned})
     remark = (
         "Trained on the first 50,000 training patterns, errors on the last 10,000; training error is on the fly, in "
         f"the last pass. Each eta lasts for as many times more passes. {tables.COVER}"
@@ -433,7 +433,7 @@ def last_layers(load: Loader) -> Table:
     body = [[row.row, *tables.cells(row)[1:-1]] for row in rows]
     remark = (
         f"LeNet-4 trained on the first 50,000 training patterns, errors on the last 10,000. The experiments have "
-        f"k = {NEIGHBOURS.neighbours}, and local learning with {LOCAL.neighbours} neighbours and decay {LOCAL.decay:g}."
+        f"k = {NEIGHBOURS.neighbours}, and local learning with {LOCAL.neighbours} neighbors and decay {LOCAL.decay:g}."
         f" {tables.COVER}"
     )
     caption = "LeNet-4's last layer replaced: error on patterns held out of the training set."
@@ -445,6 +445,6 @@ def _setting(runs: Runs, number: int, itself: Row) -> Row:
     """The row of one setting, on the patterns that the network `itself` was judged on."""
     found = [result.extra["settings"][number] for result in runs.finished]
     k, decay = found[0]["neighbours"], found[0]["decay"]
-    title = f"K-NN, k = {k}" if decay is None else f"Local, {k} neighbours, decay {decay:g}"
+    title = f"K-NN, k = {k}" if decay is None else f"Local, {k} neighbors, decay {decay:g}"
     errors = [setting["errors"] for setting in found]
-    return tables.summarise(title, None, errors, itself.patterns, diverged=itself.diverged, source=runs.source)
+    return tables.summarize(title, None, errors, itself.patterns, diverged=itself.diverged, source=runs.source)

@@ -42,7 +42,7 @@ def fig5(load: Loader) -> Table:
         for part, theirs in (("test", theirs_test), ("train", theirs_train)):
             errors, patterns = tables.counts(runs.finished, part, number)
             title = f"pass {number}, {'test' if part == 'test' else 'training on the fly'}"
-            row = tables.summarise(title, theirs, errors, patterns, diverged=len(runs.diverged), source=runs.source)
+            row = tables.summarize(title, theirs, errors, patterns, diverged=len(runs.diverged), source=runs.source)
             spread = f" ({row.sd:.2f})" if row.sd is not None else ""
             line += [
                 tables.number(theirs),

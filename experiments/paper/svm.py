@@ -47,7 +47,7 @@ class Config:
     form: str = "28x28"
     """Of the database, a name of `lenet98.data.preprocessing.FORMS`."""
     train_size: int = 60_000
-    """The first so many training patterns are learnt."""
+    """The first so many training patterns are learned."""
     held_out: int = 0
     """The last so many training patterns are those on which errors are counted; the test set if 0."""
 
@@ -213,7 +213,7 @@ CHOICES: dict[str, tuple[str, Config]] = {
     f"{ROOM}/poly9-coef0-1-shifts8": ("poly 9, coef0 1, 8 shifts", replace(_POLY9, directions=8)),
     f"{ROOM}/poly9-coef0-1-shifts4": ("poly 9, coef0 1, 4 shifts", replace(_POLY9, directions=4)),
 }
-"""What is compared on patterns held out: machines that have learnt 10,000 training patterns."""
+"""What is compared on patterns held out: machines that have learned 10,000 training patterns."""
 
 for name, (title, config) in CHOICES.items():
     register(
@@ -232,7 +232,7 @@ def machines(load: Loader) -> Table:
         result = runs.results[0]
         patterns = result.last["test_patterns"]
         for number, stage in enumerate(result.extra["stages"]):
-            row = tables.summarise(CHOICES[name][0], None, [stage["test_errors"]], patterns, source=runs.source)
+            row = tables.summarize(CHOICES[name][0], None, [stage["test_errors"]], patterns, source=runs.source)
             vectors = sum(stage["vectors"])
             cells = tables.cells(row)
             body.append(["" if number else row.row, STAGES[stage["stage"]], cells[1], cells[5], f"{vectors:,}"])

@@ -23,7 +23,7 @@ from lenet98.loop import Progress
 CHUNK = 100
 """Patterns classified between two reports of progress."""
 VOTES = (1, 2, 3, 4, 5, 7)
-"""Numbers of neighbours whose errors are recorded beside those of the configured one."""
+"""Numbers of neighbors whose errors are recorded beside those of the configured one."""
 
 
 @dataclass(frozen=True)
@@ -116,13 +116,13 @@ for name, (title, config) in CHOICES.items():
 
 @tables.table("tangents")
 def tangents(load: Loader) -> Table:
-    """What was tried for the tangent distance, by the number of neighbours; NoResults if nothing was."""
+    """What was tried for the tangent distance, by the number of neighbors; NoResults if nothing was."""
     there = load.there(CHOICES)
     body, records = [], []
     for name, runs in there.items():
         result = runs.results[0]
         found = {
-            k: tables.summarise(CHOICES[name][0], None, [errors], result.last["test_patterns"], source=runs.source)
+            k: tables.summarize(CHOICES[name][0], None, [errors], result.last["test_patterns"], source=runs.source)
             for k, errors in result.extra["errors_by_k"].items()
         }
         body.append([CHOICES[name][0], *(tables.cells(row)[1] for row in found.values())])

@@ -49,7 +49,7 @@ UPDATES = tuple(
     if point.size < 60_000
 )
 """The same with as many updates as on 60,000 patterns, each eta for as many: the paper does not say that a smaller set
-was learnt in 20 passes."""
+was learned in 20 passes."""
 
 for point in (*POINTS, *UPDATES):
     if point.size < 60_000:
@@ -67,7 +67,7 @@ for point in (*POINTS, *UPDATES):
 
 REMARK = (
     f"The paper's values are read off Fig. 6, to ±{paper.FIG6_TOLERANCE}. The first so many patterns of the training "
-    "set are learnt, in 20 passes but for the rows that say otherwise; in those each eta lasts for as many updates as "
+    "set are learned, in 20 passes but for the rows that say otherwise; in those each eta lasts for as many updates as "
     "on 60,000 patterns. Training error is measured on the fly, during the last pass; with distortions it is that on "
     "the distorted patterns, which Fig. 6 does not show. Errors in percent."
 )
@@ -92,7 +92,7 @@ def measured(load: Loader, points: Sequence[Point] = POINTS) -> list[Measured]:
 
 def _measured(point: Point, runs: Runs) -> Measured:
     errors, patterns = tables.counts(runs.finished, "train")
-    train = tables.summarise(
+    train = tables.summarize(
         f"{point.title}, training on the fly", point.train, errors, patterns,
         diverged=len(runs.diverged), source=runs.source,
     )  # fmt: skip

@@ -26,7 +26,7 @@ class Layer:
 
     @classmethod
     def fit(cls, inputs: NDArray[np.float32], targets: NDArray[np.float32], ridge: float) -> Layer:
-        """Least squares, by the regularised pseudo-inverse of the inputs about their mean.
+        """Least squares, by the regularized pseudo-inverse of the inputs about their mean.
 
         Parameters
         ----------

@@ -1,4 +1,4 @@
-"""The K nearest neighbours by Euclidean distance (Section III.C.2)."""
+"""The K nearest neighbors by Euclidean distance (Section III.C.2)."""
 
 from __future__ import annotations
 

@@ -19,12 +19,12 @@ from lenet98.randomness import generator
 class RBFNetwork:
     """Gaussian units on the pixels, the first layer, and linear units on those, the second.
 
-    The centres of the Gaussians are found by K-means on each class alone, 100 for each of 10 classes in the paper; the
-    second layer is solved by a regularised pseudo-inverse.  The paper gives no widths: one for all units here.
+    The centers of the Gaussians are found by K-means on each class alone, 100 for each of 10 classes in the paper; the
+    second layer is solved by a regularized pseudo-inverse.  The paper gives no widths: one for all units here.
     """
 
     size: tuple[int, int]
-    centres: NDArray[np.float32]
+    centers: NDArray[np.float32]
     """Shape (units, pixels), class after class."""
     width: float
     """Standard deviation of the Gaussians, in the pixels' unit (full ink is 1)."""
@@ -42,7 +42,7 @@ class RBFNetwork:
         seed: int = 0,
         report: Report = silent,
     ) -> RBFNetwork:
-        """Find the centres, then fit the linear units; see `Layer.fit`.
+        """Find the centers, then fit the linear units; see `Layer.fit`.
 
         Parameters
         ----------
@@ -51,7 +51,7 @@ class RBFNetwork:
         per_class
             Gaussian units of each class.
         spread
-            Width of the Gaussians, as a multiple of the root mean square distance of a pattern from its centre.
+            Width of the Gaussians, as a multiple of the root mean square distance of a pattern from its center.
         ridge
             Of the second layer.
         seed
@@ -64,7 +64,7 @@ class RBFNetwork:
         inputs, classes = vectors(images), classes_of(labels, len(images))
         fewest = np.bincount(classes).min()
         if not 1 <= per_class <= fewest:
-            raise ValueError(f"per_class is {per_class!r}; the smallest class has {fewest} patterns to find centres in")
+            raise ValueError(f"per_class is {per_class!r}; the smallest class has {fewest} patterns to find centers in")
         if not 0 < spread < float("inf"):
             raise ValueError(f"spread is {spread!r}; it must be positive and finite")
         groups, squares = [], 0.0
@@ -74,16 +74,16 @@ class RBFNetwork:
             groups.append(means.cluster_centers_)
             squares += means.inertia_
             report(c + 1, CLASSES)
-        centres = np.concatenate(groups).astype(np.float32)
+        centers = np.concatenate(groups).astype(np.float32)
         width = spread * float(np.sqrt(squares / len(inputs)))
         if width == 0:
-            raise ValueError("every pattern is a centre and the Gaussians have no width; lower per_class")
-        layer = Layer.fit(gaussians(inputs, centres, width), place_code(classes), ridge)
-        return cls(images.shape[1:], centres, width, layer)
+            raise ValueError("every pattern is a center and the Gaussians have no width; lower per_class")
+        layer = Layer.fit(gaussians(inputs, centers, width), place_code(classes), ridge)
+        return cls(images.shape[1:], centers, width, layer)
 
     def outputs(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
         """One a class, shape (n, 10)."""
-        return self.layer(gaussians(vectors(images, self.size), self.centres, self.width))
+        return self.layer(gaussians(vectors(images, self.size), self.centers, self.width))
 
     def decide(self, images: NDArray[np.uint8]) -> Decisions:
         return greatest(self.outputs(images))
@@ -93,17 +93,17 @@ class RBFNetwork:
 
     @property
     def multiply_accumulates(self) -> int:
-        """One a component of every centre (a difference squared), and the linear units; the Gaussian is not counted."""
-        return self.centres.size + self.layer.multiply_accumulates
+        """One a component of every center (a difference squared), and the linear units; the Gaussian is not counted."""
+        return self.centers.size + self.layer.multiply_accumulates
 
     @property
     def stored(self) -> int:
-        """Centres, their one width, weights and biases."""
-        return self.centres.size + 1 + self.layer.stored
+        """Centers, their one width, weights and biases."""
+        return self.centers.size + 1 + self.layer.stored
 
 
-def gaussians(inputs: NDArray[np.float32], centres: NDArray[np.float32], width: float) -> NDArray[np.float32]:
-    """exp(-d^2 / (2 width^2)) of the distance of every input from every centre, shape (n, units)."""
-    exponents = squared_distances(inputs, centres)
+def gaussians(inputs: NDArray[np.float32], centers: NDArray[np.float32], width: float) -> NDArray[np.float32]:
+    """exp(-d^2 / (2 width^2)) of the distance of every input from every center, shape (n, units)."""
+    exponents = squared_distances(inputs, centers)
     exponents *= np.float32(-0.5 / width**2)
     return np.exp(exponents, out=exponents)

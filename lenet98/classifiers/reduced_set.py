@@ -77,7 +77,7 @@ def first(alpha: Array, count: int) -> NDArray[np.intp]:
 
 def coefficients(kernel: Polynomial, z: Array, x: Array, alpha: Array) -> Array:
     """beta that bring sum_k beta_k Phi(z_k) nearest to sum_i alpha_i Phi(x_i), shape (count,)."""
-    return linalg.solve(_regularised(kernel, z), kernel(z, x) @ alpha, assume_a="pos")
+    return linalg.solve(_regularized(kernel, z), kernel(z, x) @ alpha, assume_a="pos")
 
 
 def objective(kernel: Polynomial, z: Array, x: Array, alpha: Array) -> tuple[float, Array]:
@@ -86,12 +86,12 @@ def objective(kernel: Polynomial, z: Array, x: Array, alpha: Array) -> tuple[flo
     The ridge times |beta|^2 is part of it.
     """
     target = kernel(z, x) @ alpha
-    beta = linalg.solve(_regularised(kernel, z), target, assume_a="pos")
+    beta = linalg.solve(_regularized(kernel, z), target, assume_a="pos")
     pull = (kernel.slope(z, z) * beta) @ z - (kernel.slope(z, x) * alpha) @ x
     return -float(target @ beta), 2 * beta[:, None] * pull
 
 
-def _regularised(kernel: Polynomial, z: Array) -> Array:
+def _regularized(kernel: Polynomial, z: Array) -> Array:
     values: Array = kernel(z, z)
     values[np.diag_indices_from(values)] += RIDGE
     return values

@@ -2,7 +2,7 @@
 
 The regular machines are those of Cortes and Vapnik (1995) and of Burges and Schoelkopf (1997); the latter also are the
 source of virtual support vectors: the machine is trained again on its support vectors and on these shifted by a pixel.
-scikit-learn (libsvm) solves the quadratic programme.
+scikit-learn (libsvm) solves the quadratic program.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ DIRECTIONS = {
 """Shifts (down, right) in pixels, by their number."""
 
 
-def normalised(images: NDArray[np.uint8], like: tuple[int, int] | None = None) -> Array:
+def normalized(images: NDArray[np.uint8], like: tuple[int, int] | None = None) -> Array:
     """Patterns of Euclidean norm 1, shape (n, pixels), of images of shape (n, height, width); a blank one stays 0.
 
     `like` is the height and width that they must have, if any; ValueError for others.
@@ -98,7 +98,7 @@ class Machine:
     bias: float
 
     def decision_values(self, kernel: Polynomial, patterns: NDArray[np.float32]) -> Array:
-        """f of normalised patterns, shape (n, pixels); shape (n,)."""
+        """f of normalized patterns, shape (n, pixels); shape (n,)."""
         blocks = (patterns[start : start + BLOCK] for start in range(0, len(patterns), BLOCK))
         return np.concatenate([kernel(block, self.vectors) @ self.coefficients for block in blocks]) + self.bias
 
@@ -114,7 +114,7 @@ class OneAgainstRest:
 
     def decision_values(self, images: NDArray[np.uint8], beat: Callable[[], None] = lambda: None) -> Array:
         """What each machine says of images of shape (n, height, width), shape (n, classes)."""
-        patterns = normalised(images, self.size).astype(np.float32)
+        patterns = normalized(images, self.size).astype(np.float32)
         values = []
         for machine in self.machines:
             beat()
@@ -151,7 +151,7 @@ def fit_machine(
     kernel, C
         C is the bound of the multipliers.
     patterns
-        Normalised, shape (n, pixels), C-ordered.
+        Normalized, shape (n, pixels), C-ordered.
     positive
         Shape (n,), both kinds present.
     """
@@ -179,7 +179,7 @@ def regular(
     images, labels
         Shapes (n, height, width) and (n,), every class among them.
     """
-    given, patterns = classes_of(labels, len(images)), normalised(images)
+    given, patterns = classes_of(labels, len(images)), normalized(images)
     return {c: partial(fit_machine, kernel, C, patterns, given == c) for c in range(CLASSES)}
 
 
@@ -201,7 +201,7 @@ def virtual(
     def task(c: int) -> Fit:
         # Made when they are needed: ten such sets are gigabytes.
         chosen = support[c]
-        patterns = normalised(shifted(images[chosen], directions))
+        patterns = normalized(shifted(images[chosen], directions))
         return fit_machine(kernel, C, patterns, np.resize(given[chosen] == c, len(patterns)))
 
     return {c: partial(task, c) for c in support}

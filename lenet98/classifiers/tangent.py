@@ -51,7 +51,7 @@ def tangent_vectors(images: NDArray[np.float64], sigma: float) -> tuple[NDArray[
     """Smoothed images and their seven tangent vectors, in the order of `TANGENTS`.
 
     Derivatives are those of the image under a Gaussian of standard deviation `sigma`, pixels, with background around
-    it.  Coordinates are pixels from the centre of the field.
+    it.  Coordinates are pixels from the center of the field.
 
     Parameters
     ----------

@@ -8,7 +8,7 @@ A distorted pattern is named by (seed, pattern, copy) and made when it is needed
 it; copy 0 is the original.  `Pool` is the paper's training set of 60,000 originals and 540,000 distorted patterns, and
 the order in which the passes show it.
 
-Coordinates are in pixels from the centre of the field, x to the right and y downwards.  A point (x, y) moves to
+Coordinates are in pixels from the center of the field, x to the right and y downwards.  A point (x, y) moves to
 
     x' = sx (x + shear y + shift_x)                 sx = exp(scale + squeeze)
     y' = sy (y + shift_y - anchor) + anchor         sy = exp(scale - squeeze)
@@ -41,7 +41,7 @@ class Magnitudes:
     """Half-ranges of the five parameters, each drawn uniformly from its range; there is no rotation.
 
     Raises ValueError, naming the field, for a range that is negative or not finite, or under which digits would be more
-    than doubled or halved, slanted beyond 45 degrees, or moved until their centre is off the field.
+    than doubled or halved, slanted beyond 45 degrees, or moved until their center is off the field.
     """
 
     scale: float = 0.29
@@ -55,7 +55,7 @@ class Magnitudes:
     shift_y: float = 2.0
     """Vertical translation, pixels, before scaling."""
     anchor: float = 11.0
-    """Pixels below the centre of the field of the line that vertical scaling leaves in place; not a range."""
+    """Pixels below the center of the field of the line that vertical scaling leaves in place; not a range."""
 
     def __post_init__(self) -> None:
         for name in RANGES:
@@ -79,7 +79,7 @@ class Magnitudes:
         for axis, pixels in furthest.items():
             if pixels >= FIELD / 2:
                 raise ValueError(
-                    f"Magnitudes move the centre of a digit up to {pixels:.3g} px in {axis}, off the"
+                    f"Magnitudes move the center of a digit up to {pixels:.3g} px in {axis}, off the"
                     f" {FIELD}x{FIELD} field; reduce shift_{axis}" + (", anchor or scale" if axis == "y" else "")
                 )
 
@@ -162,14 +162,14 @@ def _product(a: NDArray[np.uint64], b: np.uint64) -> tuple[NDArray[np.uint64], N
 
 
 def matrices(drawn: NDArray[np.float64], anchor: float = FIG7.anchor) -> NDArray[np.float64]:
-    """The affine maps of such parameters, (x, y) -> (x', y') about the centre of the field.
+    """The affine maps of such parameters, (x, y) -> (x', y') about the center of the field.
 
     Parameters
     ----------
     drawn
         Shape (n, 5), columns as `RANGES`.
     anchor
-        Height of the line that vertical scaling leaves in place, pixels below the centre.
+        Height of the line that vertical scaling leaves in place, pixels below the center.
 
     Returns
     -------
@@ -192,7 +192,7 @@ def transform(images: NDArray[np.uint8], patterns: ArrayLike, maps: NDArray[np.f
     patterns
         Which images, shape (n,).
     maps
-        Affine maps about the centre, shape (n, 2, 3), as of `matrices`.
+        Affine maps about the center, shape (n, 2, 3), as of `matrices`.
 
     Returns
     -------

@@ -1,4 +1,4 @@
-"""Digits as a network sees them: in a field of background, grey levels scaled (Section II.B)."""
+"""Digits as a network sees them: in a field of background, gray levels scaled (Section II.B)."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ BLACK = 1.175
 """Input value of full ink (II.B); with `WHITE` it makes the mean input roughly 0."""
 
 LEVELS = np.linspace(WHITE, BLACK, 256).astype(np.float32)
-"""Input value of each grey level, 0 = background."""
+"""Input value of each gray level, 0 = background."""
 
 
 def pad_and_scale(images: NDArray[np.uint8], size: int = 32) -> NDArray[np.float32]:
-    """Put images in the middle of a larger field of background and scale their grey levels (II.B).
+    """Put images in the middle of a larger field of background and scale their gray levels (II.B).
 
     Parameters
     ----------

@@ -5,7 +5,7 @@ distortions (Fig. 6), so it is that network's.  `fig8_errors.csv` tells how they
 
 `writers.npz` holds, for every MNIST pattern, the NIST HSF series and the writer from the extended labels of QMNIST
 (Yadav and Bottou, NeurIPS 2019; files qmnist-train-labels-idx2-int and the first 10,000 rows of
-qmnist-test-labels-idx2-int, columns 1 and 2; licence in LICENSE-QMNIST.txt).
+qmnist-test-labels-idx2-int, columns 1 and 2; license in LICENSE-QMNIST.txt).
 """
 
 from __future__ import annotations

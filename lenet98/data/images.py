@@ -106,7 +106,7 @@ def _gray_levels(values: NDArray[Any]) -> NDArray[np.uint8]:
 # --- one isolated digit -----------------------------------------------------------------------------------------------
 
 
-def normalise_digit(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+def normalize_digit(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """Bring one isolated digit to the form of MNIST's regular version (III.A).
 
     Whether ink is darker or lighter than its even background is seen from the border.

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from scipy import ndimage
 
-from lenet98.data.images import BLANK, MINIMAL_CONTRAST, even_ink, in_field, normalise_digit
+from lenet98.data.images import BLANK, MINIMAL_CONTRAST, even_ink, in_field, normalize_digit
 from lenet98.data.preprocessing import BOX, FIELD
 
 Gray = NDArray[np.uint8]
@@ -75,7 +75,7 @@ def find_digit(image: Gray) -> Digit:
     """
     if image.shape == (FIELD, FIELD):
         try:
-            return Digit(normalise_digit(image), ())
+            return Digit(normalize_digit(image), ())
         except ValueError:
             pass  # no prepared image but a small photograph
     sized = _sized(image)

@@ -30,8 +30,8 @@ Images = NDArray[np.uint8]
 def crop(images: Images, size: int = BOX) -> Images:
     """Cut the digits out of their field: the window that holds most ink, of equals the one nearest to the middle.
 
-    MNIST's digits fit 20x20 pixels, but `middle` cuts into most of them, because it is their centre of mass that lies
-    there.  The window chosen here is the box to which they were normalised: nothing is lost.
+    MNIST's digits fit 20x20 pixels, but `middle` cuts into most of them, because it is their center of mass that lies
+    there.  The window chosen here is the box to which they were normalized: nothing is lost.
 
     Parameters
     ----------
@@ -57,7 +57,7 @@ def crop(images: Images, size: int = BOX) -> Images:
 
 
 def middle(images: Images, size: int = BOX) -> Images:
-    """Cut the window out of the middle of the field, where MNIST's digits have their centre of mass.
+    """Cut the window out of the middle of the field, where MNIST's digits have their center of mass.
 
     Parameters, result and errors are those of `crop`.
     """
@@ -84,7 +84,7 @@ def _window(profile: NDArray[np.int64], size: int) -> NDArray[np.intp]:
 def deslant(images: Images) -> Images:
     """Shift the lines of each digit sideways until its principal axis is vertical.
 
-    The moments are those of the grey levels.  A line is shifted by its height above the centre of mass times
+    The moments are those of the gray levels.  A line is shifted by its height above the center of mass times
     mu_xy / mu_yy, which makes mu_xy zero; linear interpolation keeps the mass and the mean of every line.
 
     Parameters
@@ -103,7 +103,7 @@ def deslant(images: Images) -> Images:
 
 
 def _moments(images: Images) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Height of each line below the centre of mass, shape (n, height), and the slant, shape (n,).
+    """Height of each line below the center of mass, shape (n, height), and the slant, shape (n,).
 
     The slant is mu_xy / mu_yy of the ink, pixels to the right per pixel down; 0 where mu_yy is 0.
     """
@@ -112,7 +112,7 @@ def _moments(images: Images) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     lines = images.sum(axis=2, dtype=np.float64)
     mass = np.maximum(lines.sum(axis=1), 1)
     below = y - (lines @ y / mass)[:, None]
-    first = images @ x.astype(np.float64)  # of every line, about the left border; the centre's x cancels
+    first = images @ x.astype(np.float64)  # of every line, about the left border; the center's x cancels
     mu_xy, mu_yy = (first * below).sum(axis=1), (lines * below**2).sum(axis=1)
     return below, np.divide(mu_xy, mu_yy, out=np.zeros(len(images)), where=mu_yy > 0)
 
@@ -132,7 +132,7 @@ def _deslanted(images: Images) -> Images:
 
 
 def reduce(images: Images, size: int = REDUCED) -> Images:
-    """Reduce images to `size` x `size` pixels, each the mean grey level of the area that it covers.
+    """Reduce images to `size` x `size` pixels, each the mean gray level of the area that it covers.
 
     Parameters
     ----------
@@ -141,7 +141,7 @@ def reduce(images: Images, size: int = REDUCED) -> Images:
 
     Returns
     -------
-    Shape (n, size, size), rounded to whole grey levels.
+    Shape (n, size, size), rounded to whole gray levels.
 
     Raises ValueError for other types and shapes, and for images smaller than `size`.
     """

@@ -60,7 +60,7 @@ def differences(name: str) -> list[str]:
 
 
 def side_by_side(names: Sequence[str]) -> str:
-    """LeNet-5 and the named networks as a table, a column each, with a line of judgement below for each.
+    """LeNet-5 and the named networks as a table, a column each, with a line of judgment below for each.
 
     What is not the paper's is marked with an asterisk.  ValueError as `facts`.
     """
@@ -72,10 +72,10 @@ def side_by_side(names: Sequence[str]) -> str:
         for point in found[PAPER]
     ]
     table = tabulate(rows, ["", "lenet5 (1998)", *columns[1:]], disable_numparse=True)
-    return "\n".join([table, "", *(_judgement(name, marked[name]) for name in names), "", NOTE])
+    return "\n".join([table, "", *(_judgment(name, marked[name]) for name in names), "", NOTE])
 
 
-def _judgement(name: str, marked: list[str]) -> str:
+def _judgment(name: str, marked: list[str]) -> str:
     if not marked:
         return f"{name} is LeNet-5."
     of_network = ", ".join(point for point in marked if point in NETWORK)
@@ -101,7 +101,7 @@ def _of_1998(config: training.Config) -> Facts:
         config.spec,
         config.reading,
         preprocessing=_levels(WHITE, BLACK),
-        optimiser=f"SDLM, a rate per parameter, h_kk on {config.curvature_patterns} patterns before every pass",
+        optimizer=f"SDLM, a rate per parameter, h_kk on {config.curvature_patterns} patterns before every pass",
         passes=str(len(config.etas)),
         rate=_steps(config.etas),
         order={"constant": "one random order for all passes", "reshuffled": "a new random order every pass"}[
@@ -116,7 +116,7 @@ def _of_lush(config: lush.Config) -> Facts:
         lush.SPEC,
         config.reading,
         preprocessing=_levels(0, 255 * config.scale),
-        optimiser=f"SDLM, a rate per parameter, h_kk on {config.curvature_patterns} patterns every {config.passes} "
+        optimizer=f"SDLM, a rate per parameter, h_kk on {config.curvature_patterns} patterns every {config.passes} "
         "passes",
         passes=str(len(config.etas) * config.passes),
         rate=_steps([eta for eta in config.etas for _ in range(config.passes)]),
@@ -131,7 +131,7 @@ def _of_layer_rates(config: lenet_from_scratch.Config) -> Facts:
         lenet_from_scratch.SPEC,
         lenet_from_scratch.READING,
         preprocessing=_levels(WHITE, BLACK),
-        optimiser=f"SDLM, a rate per layer by the sum of its h_kk, on {config.curvature_patterns} patterns before "
+        optimizer=f"SDLM, a rate per layer by the sum of its h_kk, on {config.curvature_patterns} patterns before "
         f"every pass, momentum {config.momentum:g}",
         passes=str(len(config.etas)),
         rate=_steps(config.etas),
@@ -147,7 +147,7 @@ def _of_layer_rates(config: lenet_from_scratch.Config) -> Facts:
 
 
 def _of_spec(
-    spec: Spec, reading: Reading, *, preprocessing: str, optimiser: str, passes: str, rate: str, order: str
+    spec: Spec, reading: Reading, *, preprocessing: str, optimizer: str, passes: str, rate: str, order: str
 ) -> Facts:
     convolutions = [layer for layer in spec.hidden if layer.kind == "convolution" and not layer.full]
     full = [layer for layer in spec.hidden if layer.full]
@@ -168,7 +168,7 @@ def _of_spec(
         squashing={"tanh": f"{A} tanh(2a/3)", "relu": "ReLU"}[spec.squashing],
         outputs=f"{spec.classes} {outputs}",
         loss="cross-entropy" if output.kind == "softmax" else LOSSES[reading.loss],
-        optimiser=optimiser,
+        optimizer=optimizer,
         rate=rate,
         batch="1",
         passes=passes,
@@ -190,7 +190,7 @@ def _convolution(layer: Geometry) -> str:
     return _maps(layer.out_shape[0], layer.kernel[0], "every map" if layer.every_map else table)
 
 
-# --- networks of today, learnt in mini-batches ------------------------------------------------------------------------
+# --- networks of today, trained in mini-batches -----------------------------------------------------------------------
 
 
 @_facts.register
@@ -208,7 +208,7 @@ def _of_today(config: minibatch.Config) -> Facts:
         squashing=_squashing(network),
         outputs=f"{network.classes} linear units, softmax",
         loss="cross-entropy",
-        optimiser=_optimiser(config.optimizer),
+        optimizer=_optimizer(config.optimizer),
         rate=_rate(config),
         batch=str(config.batch),
         passes=str(config.passes),
@@ -223,14 +223,14 @@ def _squashing(network: ConvNet) -> str:
     words = {"tanh": "tanh", "sigmoid": "logistic", "relu": "ReLU"}
     of_maps, of_units = words[network.squashes("convolution")], words[network.squashes("full")]
     extra = [
-        *(["batch normalised"] if network.batch_norm else []),
+        *(["batch normalized"] if network.batch_norm else []),
         *([f"dropout {network.dropout:g}"] * (network.dropout > 0)),
     ]
     both = of_maps if of_maps == of_units else f"{of_maps}; full layers {of_units}"
     return ", ".join([both, *extra])
 
 
-def _optimiser(chosen: Optimizer) -> str:
+def _optimizer(chosen: Optimizer) -> str:
     words = {"sgd": "SGD", "adam": "Adam", "adamw": "AdamW", "adadelta": "Adadelta"}
     extra = [
         f"{name.replace('_', ' ')} {getattr(chosen, name):g}"
@@ -267,7 +267,7 @@ def _initial(initial: Initial) -> str:
 
 def _in_order(
     *, size: int, preprocessing: str, convolutions: list[str], pooling: str, full: list[int], squashing: str,
-    outputs: str, loss: str, optimiser: str, rate: str, batch: str, passes: str, order: str, initial: str,
+    outputs: str, loss: str, optimizer: str, rate: str, batch: str, passes: str, order: str, initial: str,
     parameters: int, connections: int,
 ) -> Facts:  # fmt: skip
     first, second, *others = [*convolutions, "none", "none"]
@@ -282,7 +282,7 @@ def _in_order(
         "squashing": squashing,
         "output": outputs,
         "loss": loss,
-        "optimiser": optimiser,
+        "optimizer": optimizer,
         "rate": rate,
         "batch": batch,
         "passes": passes,
@@ -298,7 +298,7 @@ def _maps(maps: int, kernel: int, reads: str) -> str:
 
 
 def _levels(white: float, black: float) -> str:
-    return f"grey levels {white:.4g} to {black:.4g}"
+    return f"gray levels {white:.4g} to {black:.4g}"
 
 
 def _steps(values: list[float] | tuple[float, ...]) -> str:

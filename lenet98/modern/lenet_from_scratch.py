@@ -75,7 +75,7 @@ class Config:
     bias: float = 0.01
     """Initial value of every bias but F6's."""
     train_size: int = 60_000
-    """The first so many training patterns are learnt."""
+    """The first so many training patterns are learned."""
 
     def __post_init__(self) -> None:
         if not self.etas or not all(0 < eta < float("inf") for eta in self.etas):

@@ -2,7 +2,7 @@
 
 `lenet5.lsh` of Lush, with the patch in making_qmnist/ of facebookresearch/qmnist, has no RBF units and no F6: C5 feeds
 ten squashed outputs, whose targets are +1 for the class and -1 for the others, under the mean squared error.  Input is
-the grey level times 0.01 on a 32x32 field of zeros.  Weights start uniform in +-1/sqrt(F); as the layers are written in
+the gray level times 0.01 on a 32x32 field of zeros.  Weights start uniform in +-1/sqrt(F); as the layers are written in
 EBLearn, the same author's translation of that library, biases start at 0 and the coefficients of the subsampling, which
 adds its inputs, at 1/sqrt(4).  There are three stages of ten passes, each of one eta; the diagonal Hessian is estimated
 on the first 1,000 patterns when a stage begins, and only then.  Patterns come in the order of the database.
@@ -72,9 +72,9 @@ class Config:
     curvature_patterns: int = 1000
     """The first so many patterns, on which h_kk is estimated when a stage begins."""
     scale: float = 0.01
-    """Input value of a grey level of 1; the background's is 0."""
+    """Input value of a gray level of 1; the background's is 0."""
     train_size: int = 60_000
-    """The first so many training patterns are learnt, in their order."""
+    """The first so many training patterns are learned, in their order."""
 
     def __post_init__(self) -> None:
         if not self.etas or not all(0 < eta < float("inf") for eta in self.etas):

@@ -1,4 +1,4 @@
-"""Training as it is done today: mini-batches, an optimiser of PyTorch; mostly softmax and cross-entropy.
+"""Training as it is done today: mini-batches, an optimizer of PyTorch; mostly softmax and cross-entropy.
 
 Not of the paper, whose networks learn one pattern per update with a rate per parameter (`lenet98.training`); here so
 that what is called LeNet-5 today is measured on the same bench.  A pass shows every pattern once in a new random order;
@@ -46,7 +46,7 @@ Schedule = Literal["constant", "cosine"]
 
 @dataclass(frozen=True)
 class Optimizer:
-    """An optimiser of PyTorch and its settings; other settings are PyTorch's defaults.
+    """An optimizer of PyTorch and its settings; other settings are PyTorch's defaults.
 
     Raises ValueError, naming the field, for a value that no run can have.
     """
@@ -119,7 +119,7 @@ class Config:
     elastic: Elastic | None = None
     """Show every pattern distorted elastically, anew in every pass; after `affine`."""
     train_size: int = 60_000
-    """The first so many training patterns are learnt."""
+    """The first so many training patterns are learned."""
     held_out: int = 0
     """The last so many training patterns are those on which errors are counted; the test set if 0."""
     device: Device = "cpu"
@@ -149,7 +149,7 @@ class Config:
         if self.network.batch_norm and 1 in (self.batch, self.train_size % self.batch):
             raise ValueError(
                 f"Config.batch is {self.batch}: the last of {self.train_size} patterns would be a batch of its own, "
-                "over which nothing can be normalised; choose another size"
+                "over which nothing can be normalized; choose another size"
             )
 
     @property
@@ -245,7 +245,7 @@ def flat(model: nn.Module) -> NDArray[np.float32]:
 
 
 def rate(config: Config, update: int) -> float:
-    """The optimiser's rate at an update, counted from 0 over all passes."""
+    """The optimizer's rate at an update, counted from 0 over all passes."""
     factor = config.factors[update // config.updates] if config.factors else 1.0
     if config.schedule == "cosine":
         factor *= (1 + cos(pi * update / (config.passes * config.updates))) / 2
@@ -385,7 +385,7 @@ def _estimate(run: _Run, number: int) -> Tensor | None:
 
 
 def _update(run: _Run, number: int, patterns: NDArray[np.integer]) -> tuple[Tensor, Tensor]:
-    """One step of the optimiser; errors and mean loss of the batch before it."""
+    """One step of the optimizer; errors and mean loss of the batch before it."""
     config = run.config
     chosen = torch.from_numpy(patterns).to(config.device)
     if config.affine or config.elastic:
@@ -409,7 +409,7 @@ def _set_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:
 
 @contextmanager
 def _drawing_from(seed: int, device: Device) -> Iterator[None]:
-    """PyTorch's own generators, which dropout draws from, started at `seed` and afterwards as they were before."""
+    """PyTorch's own generators, which dropout draws from, started at `seed` and afterward as they were before."""
     with torch.random.fork_rng(devices=[torch.cuda.current_device()] if device == "cuda" else []):
         torch.manual_seed(seed)
         yield

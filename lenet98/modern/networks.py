@@ -5,9 +5,9 @@ subsampling and no RBF units: convolutions that read every map, 2x2 pooling with
 linear outputs as classes, which a softmax turns to probabilities.  The PyTorch module, the counts and
 `lenet98.modern.compare` all read the one description.
 
-A `SpecNet` is one of `lenet98.networks`, with what is added to networks today.  The network of 1998 is learnt here
+A `SpecNet` is one of `lenet98.networks`, with what is added to networks today.  The network of 1998 is trained here
 one pattern at a time (`lenet98.training`); this lets the very same layers, from the same initial weights and on the
-same loss, be learnt in batches (`lenet98.modern.minibatch`), with batch normalisation and dropout, which have no
+same loss, be trained in batches (`lenet98.modern.minibatch`), with batch normalization and dropout, which have no
 meaning for a single pattern or no place in the online engine.
 """
 
@@ -75,7 +75,7 @@ class Initial:
 
 
 KERAS = Initial("glorot", biases=0.0)
-"""What Keras does if it is told nothing."""
+"""The defaults of Keras."""
 
 
 @dataclass(frozen=True)
@@ -100,7 +100,7 @@ class ConvNet:
     full_squashing: Activation | None = None
     """After the full layers, where it is another."""
     batch_norm: bool = False
-    """Whether sums are normalised over the batch before they are squashed."""
+    """Whether sums are normalized over the batch before they are squashed."""
     dropout: float = 0.0
     """Share of a full layer's inputs that are dropped in training, those of the outputs among them."""
     initial: Initial = Initial()
@@ -134,7 +134,7 @@ class ConvNet:
 
     @property
     def parameters(self) -> int:
-        """Trainable parameters; those of batch normalisation, two a map or unit, among them."""
+        """Trainable parameters; those of batch normalization, two a map or unit, among them."""
         return sum(layer.parameters for layer in self.layers)
 
     @property
@@ -146,7 +146,7 @@ class ConvNet:
     def multiply_accumulates(self) -> int:
         """Of one recognition, as `lenet98.accounting` counts: products with trained weights.
 
-        What batch normalisation multiplies is not counted: the weights before it can hold it.
+        What batch normalization multiplies is not counted: the weights before it can hold it.
         """
         return sum(layer.multiply_accumulates for layer in self.layers)
 
@@ -178,7 +178,7 @@ class ConvNet:
             )
             _draw(summing, self.initial, rng)
             parts[layer.name] = summing
-            if layer.normalised:
+            if layer.normalized:
                 parts[f"{layer.name} norm"] = nn.BatchNorm1d(maps) if flat else nn.BatchNorm2d(maps)
             if layer.kind != "output":
                 parts[f"{layer.name} squash"] = ACTIVATIONS[self.squashes(layer.kind)]()
@@ -203,14 +203,14 @@ class ConvNetLayer:
     out_shape: tuple[int, int, int]
     fan_in: int
     """Inputs of a unit, bias not counted."""
-    normalised: bool = False
+    normalized: bool = False
 
     @property
     def parameters(self) -> int:
         maps = self.out_shape[0]
         if self.kind == "pooling":
             return 0
-        return maps * (self.fan_in + 1) + (2 * maps if self.normalised else 0)
+        return maps * (self.fan_in + 1) + (2 * maps if self.normalized else 0)
 
     @property
     def connections(self) -> int:
@@ -270,7 +270,7 @@ def _weights(
 
 
 def field(images: Tensor, size: int, levels: tuple[float, float]) -> Tensor:
-    """Images in the middle of a field of background, their grey levels scaled.
+    """Images in the middle of a field of background, their gray levels scaled.
 
     Parameters
     ----------
@@ -307,7 +307,7 @@ class SpecNet:
     reading: Reading = DEFAULT
     """Decides the initial weights, the subsampling and the loss."""
     batch_norm: bool = False
-    """Whether the sums of convolutions and full layers are normalised over the batch before they are squashed."""
+    """Whether the sums of convolutions and full layers are normalized over the batch before they are squashed."""
     dropout: float = 0.0
     """Share of a full layer's inputs that are dropped in training; never of RBF units, whose inputs are compared."""
 
@@ -325,19 +325,19 @@ class SpecNet:
         return self.spec.input_shape[1]
 
     @property
-    def normalised(self) -> tuple[Geometry, ...]:
-        """The layers after whose sums batch normalisation stands."""
+    def normalized(self) -> tuple[Geometry, ...]:
+        """The layers after whose sums batch normalization stands."""
         layers = self.spec.hidden if self.batch_norm else ()
         return tuple(layer for layer in layers if layer.kind in ("convolution", "full"))
 
     @property
     def parameters(self) -> int:
-        """Trainable parameters; those of batch normalisation, two a map or unit, among them."""
-        return self.spec.parameters + sum(2 * layer.out_shape[0] for layer in self.normalised)
+        """Trainable parameters; those of batch normalization, two a map or unit, among them."""
+        return self.spec.parameters + sum(2 * layer.out_shape[0] for layer in self.normalized)
 
     @property
     def multiply_accumulates(self) -> int:
-        """Of one recognition; batch normalisation multiplies nothing that the weights before it cannot hold."""
+        """Of one recognition; batch normalization multiplies nothing that the weights before it cannot hold."""
         return sum(map(accounting.multiply_accumulates, self.spec.geometry))
 
     def build(self, seed: int) -> Scoring:
@@ -352,15 +352,15 @@ class SpecNet:
 class Scoring(nn.Module):
     """A spec's `Net` with outputs of which the greatest is the answer, as those of other networks of today: -y_i.
 
-    Of a softmax these are log p_i.  Initial weights are those of `Net` with that seed; batch normalisation starts as
-    the identity on normalised sums.
+    Of a softmax these are log p_i.  Initial weights are those of `Net` with that seed; batch normalization starts as
+    the identity on normalized sums.
     """
 
     def __init__(self, network: SpecNet, seed: int) -> None:
         super().__init__()
         self.net = Net(network.spec, network.reading, seed)
         self.dropout = nn.Dropout(network.dropout)
-        self.norms = nn.ModuleDict({layer.name: nn.BatchNorm2d(layer.out_shape[0]) for layer in network.normalised})
+        self.norms = nn.ModuleDict({layer.name: nn.BatchNorm2d(layer.out_shape[0]) for layer in network.normalized})
 
     def forward(self, images: Tensor) -> Tensor:
         spec, x = self.net.spec, images

@@ -84,7 +84,7 @@ class ModuleNet:
         return counter.get_total_flops() // 2
 
     def build(self, seed: int) -> nn.Module:
-        """The module as a run of that seed starts; PyTorch's generator is afterwards as it was before.
+        """The module as a run of that seed starts; PyTorch's generator is afterward as it was before.
 
         Raises RuntimeError if the file was edited since.
         """

@@ -35,9 +35,9 @@ class Popular:
 KERAS_ADAM = Optimizer("adam", 1e-3, epsilon=1e-7)
 """Adam as Keras has it by default."""
 
-# Grey levels of mean 0 and variance 1 over the training set on the 32x32 field, whose mean is 0.10004 and standard
+# Gray levels of mean 0 and variance 1 over the training set on the 32x32 field, whose mean is 0.10004 and standard
 # deviation 0.27522 of full ink.
-STANDARDISED = (-0.36348, 3.27001)
+STANDARDIZED = (-0.36348, 3.27001)
 
 POPULAR = {
     popular.name: popular
@@ -49,7 +49,7 @@ POPULAR = {
             "a Keras tutorial, known at second hand: its page could not be found again",
             1.4,
             "of validation after the last pass, 1.1 in the best one",
-            "learning rate, initial weights, grey levels: Keras's defaults, 0 to 1",
+            "learning rate, initial weights, gray levels: Keras's defaults, 0 to 1",
         ),
         Popular(
             "caceres-adadelta",
@@ -112,12 +112,12 @@ POPULAR = {
                 passes=20,
                 batch=8,
                 factors=(1.0,) * 2 + (0.4,) * 3 + (0.2,) * 3 + (0.1,) * 4 + (0.02,) * 4 + (0.01,) * 4,
-                levels=STANDARDISED,
+                levels=STANDARDIZED,
             ),
             "harrypnh, lenet5-from-scratch (github.com/harrypnh), NumPy",
             0.83,
             "of the test set after the last pass, 0.78 in the best one",
-            "nothing; the test set, there standardised by its own mean and deviation, has the training set's here",
+            "nothing; the test set, there standardized by its own mean and deviation, has the training set's here",
         ),
         Popular(
             "mattwang44-layer-rates",

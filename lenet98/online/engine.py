@@ -39,7 +39,7 @@ class Engine:
         parameters, rates
             w_k and eps_k, float32, shape (spec.parameters,).
         images
-            Float32, shape (n, maps, height, width), in the order in which they are learnt.
+            Float32, shape (n, maps, height, width), in the order in which they are learned.
         labels
             Classes, shape (n,).
 

@@ -52,7 +52,7 @@ class Plan(NamedTuple):
     sources: NDArray[np.int64]
     """The tables of all layers: the input maps that each output map reads."""
     prototypes: NDArray[np.float32]
-    """Centres of the RBF units, shape (classes, components); no components with a softmax output."""
+    """Centers of the RBF units, shape (classes, components); no components with a softmax output."""
     softmax: bool
     """Whether the last of the layers are linear units under a softmax, and not what RBF units read."""
     average: bool
@@ -87,7 +87,7 @@ class Workspace(NamedTuple):
     """y_i of the output."""
 
 
-# Sums may be reordered (that is what vectorises them); NaN and infinity keep their meaning, divergence must be seen.
+# Sums may be reordered (that is what vectorizes them); NaN and infinity keep their meaning, divergence must be seen.
 # No kernel allocates memory, so nothing needs Numba's reference counts (nrt), which take a tenth of the time.
 compiled = numba.njit(  # type: ignore[call-overload]
     nogil=True, cache=True, error_model="numpy", fastmath={"reassoc", "contract", "nsz", "arcp"}, _nrt=False
@@ -96,7 +96,7 @@ compiled = numba.njit(  # type: ignore[call-overload]
 Array = Any  # float32 arrays; Numba infers the types
 f32 = np.float32
 
-# tanh z = z P(z^2) / Q(z^2) within 4e-7 for |z| <= 8, constant beyond; P and Q by least squares reweighted towards the
+# tanh z = z P(z^2) / Q(z^2) within 4e-7 for |z| <= 8, constant beyond; P and Q by least squares reweighted toward the
 # minimax error in float64.  The library's tanh, called unit by unit, would take longer than all the rest of an update.
 P = tuple(f32(c) for c in (9.99999970e-01, 1.34381888e-01, 3.56415337e-03, 2.17732010e-05, 1.50617482e-08))
 Q = tuple(f32(c) for c in (1.0, 4.67715096e-01, 2.61360051e-02, 3.39917491e-04, 8.45363656e-07))

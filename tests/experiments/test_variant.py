@@ -29,7 +29,7 @@ def blocks(language):
 
 @pytest.fixture
 def own(tmp_path, monkeypatch):
-    """Writes a file and loads it as `--module` does; afterwards nothing of it is left."""
+    """Writes a file and loads it as `--module` does; afterward nothing of it is left."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(registry, "_experiments", dict(registry.load()))
     monkeypatch.setattr(sys, "path", [*sys.path])

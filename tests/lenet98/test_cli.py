@@ -112,7 +112,7 @@ def test_stopped_and_resumed_gives_the_same_bits(lenet98, monkeypatch, tmp_path)
     monkeypatch.setattr(cli._Bar, "show", stop_in_pass_2)
     status, _, err = lenet98("train", *SHORT, "--out", "net.npz")
     assert status == 130
-    assert err.splitlines()[-1] == "lenet98: stopped; the same command goes on after the last finished pass"
+    assert err.splitlines()[-1] == "lenet98: stopped; the same command resumes from the last completed pass"
     assert not (tmp_path / "net.npz").exists()
 
     seen = []
@@ -129,7 +129,7 @@ def test_stopped_in_the_first_pass(lenet98, monkeypatch):
 
     monkeypatch.setattr(cli._Bar, "show", stop)
     status, _, err = lenet98("train", *SHORT)
-    assert (status, err) == (130, "lenet98: stopped; the same command begins anew: no pass was finished\n")
+    assert (status, err) == (130, "lenet98: stopped; the same command starts over: no pass was completed\n")
 
 
 def test_a_run_that_diverges_writes_no_weights(lenet98, monkeypatch, tmp_path):
@@ -453,7 +453,7 @@ def test_a_signal_ends_training_with_what_to_do(lenet98, monkeypatch, number, st
     monkeypatch.setattr(cli._Bar, "show", lambda *_: signal.raise_signal(number))
     before = signal.getsignal(number)
     ended, _, err = lenet98("train", *SHORT)
-    assert (ended, err) == (status, "lenet98: stopped; the same command begins anew: no pass was finished\n")
+    assert (ended, err) == (status, "lenet98: stopped; the same command starts over: no pass was completed\n")
     assert signal.getsignal(number) is before
 
 

@@ -28,7 +28,7 @@ LOSSES = [Reading(loss="eq8"), *(Reading(loss="eq9", j=j) for j in (0.1, 1.0, 10
 readings = st.builds(Reading, subsampling=st.sampled_from(["average", "sum"]), loss=st.sampled_from(["eq8", "eq9"]))
 
 
-def randomised(module, random):
+def randomized(module, random):
     for parameter in module.parameters():
         parameter.data = torch.tensor(random.normal(size=parameter.shape))
     return module.double()
@@ -58,7 +58,7 @@ def test_convolution_is_the_squared_jacobian(data, in_maps, out_maps, kernel, nu
     table = data.draw(st.none() | tables(in_maps, out_maps))
     layers = (Convolution("C1", out_maps, kernel, table), Full("F2", 2), RBF("RBF", "places", 2))
     random = np.random.default_rng(number)
-    layer = randomised(ConvolutionModule(Spec("one", (in_maps, height, width), layers).geometry[0]), random)
+    layer = randomized(ConvolutionModule(Spec("one", (in_maps, height, width), layers).geometry[0]), random)
     check(layer, torch.tensor(random.normal(size=(2, in_maps, height, width))), random)
 
 
@@ -70,7 +70,7 @@ def test_subsampling_is_the_squared_jacobian(data, in_maps, subsampling, number)
     layers = (Subsampling("S1", sources=sources), Full("F2", 2), RBF("RBF", "places", 2))
     geometry = Spec("one", (in_maps, height, width), layers).geometry[0]
     random = np.random.default_rng(number)
-    layer = randomised(SubsamplingModule(geometry, Reading(subsampling=subsampling)), random)
+    layer = randomized(SubsamplingModule(geometry, Reading(subsampling=subsampling)), random)
     check(layer, torch.tensor(random.normal(size=(2, in_maps, height, width))), random)
 
 
@@ -79,7 +79,7 @@ def test_subsampling_is_the_squared_jacobian(data, in_maps, subsampling, number)
 def test_full_is_the_squared_jacobian(in_shape, units, number):
     layers = (Full("F1", units), Full("F2", 2), RBF("RBF", "places", 2))
     random = np.random.default_rng(number)
-    layer = randomised(FullModule(Spec("one", in_shape, layers).geometry[0]), random)
+    layer = randomized(FullModule(Spec("one", in_shape, layers).geometry[0]), random)
     check(layer, torch.tensor(random.normal(size=(2, *in_shape))), random)
 
 

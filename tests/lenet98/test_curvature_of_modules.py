@@ -19,7 +19,7 @@ from lenet98.networks import LENET5
 from lenet98.readings import DEFAULT, LITERAL
 from lenet98.sdlm import ETAS, SDLM
 from lenet98.specs import Convolution, Pooling, Softmax, Spec, Subsampling
-from tests.lenet98.test_curvature import by_squared_jacobian, randomised
+from tests.lenet98.test_curvature import by_squared_jacobian, randomized
 from tests.strategies import few
 
 # torch.func itself still calls torch.jit.script.
@@ -48,14 +48,14 @@ def test_conv2d_is_the_squared_jacobian(data, groups, maps, kernel, stride, bias
     inputs, outputs = (groups * n for n in maps)
     random = np.random.default_rng(number)
     layer = nn.Conv2d(inputs, outputs, kernel, stride, padding, dilation, groups, bias)
-    check(randomised(layer, random), torch.tensor(random.normal(size=(2, inputs, 6, 5))), random)
+    check(randomized(layer, random), torch.tensor(random.normal(size=(2, inputs, 6, 5))), random)
 
 
 @few
 @given(st.integers(1, 4), st.integers(1, 4), st.sampled_from([(), (2,), (2, 3)]), st.booleans(), st.integers(0, 99))
 def test_linear_is_the_squared_jacobian(inputs, outputs, rows, bias, number):
     random = np.random.default_rng(number)
-    layer = randomised(nn.Linear(inputs, outputs, bias), random)
+    layer = randomized(nn.Linear(inputs, outputs, bias), random)
     check(layer, torch.tensor(random.normal(size=(2, *rows, inputs))), random)
 
 

@@ -1,4 +1,4 @@
-"""One compute thread, and afterwards as many as before."""
+"""One compute thread, and afterward as many as before."""
 
 import re
 

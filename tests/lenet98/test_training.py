@@ -94,7 +94,7 @@ def test_curvature_patterns_are_random_or_the_first(digits):
     assert not np.array_equal(*drawn)
 
 
-def test_distorted_patterns_are_learnt_in_place_of_the_originals(digits):
+def test_distorted_patterns_are_learned_in_place_of_the_originals(digits):
     config = replace(SMALL, train_size=100, distortions=Magnitudes(), etas=(5e-4,))
     patterns = pass_sample(config, 0, 1)
     assert 0.7 < np.mean(patterns.copy > 0) < 1  # nine in ten of the pool
@@ -106,7 +106,7 @@ def test_distorted_patterns_are_learnt_in_place_of_the_originals(digits):
     np.testing.assert_array_equal(run.parameters, parameters)
 
 
-def test_curvature_is_estimated_on_what_is_learnt(digits):
+def test_curvature_is_estimated_on_what_is_learned(digits):
     """With distortions, on distorted patterns, each pattern the original or one of its nine copies."""
     parameters = initial_parameters(LENET5, DEFAULT, generator(0, "init"))
     moving = replace(SMALL, distortions=Magnitudes(scale=0, squeeze=0, shear=0, shift_x=6, shift_y=6))
@@ -152,7 +152,7 @@ def test_only_the_last_pass_is_averaged_and_every_pass_has_its_own_eta(digits):
     np.testing.assert_allclose(run.parameters, (2 * after_1000 + parameters) / 3, atol=1e-7)
 
 
-def test_held_out_patterns_are_not_learnt_and_are_what_is_evaluated(digits):
+def test_held_out_patterns_are_not_learned_and_are_what_is_evaluated(digits):
     data = replace(digits, train_images=digits.train_images[:700], train_labels=digits.train_labels[:700])
     config = replace(SMALL, held_out=100, etas=(5e-4,))
     run = train(config, 0, data)
@@ -247,7 +247,7 @@ def test_bad_configurations_are_named(field, value, message):
 
 
 def test_selected_patterns_are_what_a_pass_learns(digits):
-    """The same as a run whose own patterns they are: curvature aside, which is of what is learnt."""
+    """The same as a run whose own patterns they are: curvature aside, which is of what is learned."""
     config = replace(SMALL, etas=SMALL.etas[:1], distortions=FIG7)
     every = pass_sample(config, 2, 1)
     some = every[:40]

@@ -287,7 +287,7 @@ def test_a_rate_cannot_stand_for_a_count():
         (["table", "lenet6"], "no experiment called 'lenet6'; "),
         (["run", "fake", "--seeds", "3-1"], "'3-1' names a seed twice or none"),
         (["run", "fake", "--seeds", "x"], "'x' are no seeds; write them as 0-9"),
-        (["run", "fake", "--jobs", "0"], "'0' is no number of runs"),
+        (["run", "fake", "--jobs", "0"], "'0' is not a number of runs"),
         (["table", "lenet5", "--format", "pdf"], "invalid choice: 'pdf'"),
         (["jump"], "invalid choice: 'jump'"),
         (["publish", "fake", "--results", "nowhere"], "no results of fake yet; `python -m experiments run fake`"),

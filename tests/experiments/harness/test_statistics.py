@@ -200,13 +200,13 @@ def test_no_published_interval_is_cut_off():
     for folder in sorted({path.parent for path in REFERENCE.rglob("seed-*.json")}):
         runs = Runs("", "reference", folder, read_folder(folder))
         errors, patterns = tables.counts(runs.finished)
-        if (row := tables.summarise("", None, errors, patterns)).interval:
+        if (row := tables.summarize("", None, errors, patterns)).interval:
             assert 0 < row.interval[0] <= row.mean <= row.interval[1] < 100
 
 
 def test_two_runs_that_say_too_little_have_no_interval_rather_than_one_cut_off(tmp_path):
     # 0.9% and 1.1%: sd 0.1414, t of one degree of freedom 12.7, so -+ 1.27.
-    row = tables.summarise("row", None, [90, 110], 10_000)
+    row = tables.summarize("row", None, [90, 110], 10_000)
     assert (row.interval, row.by_seed, row.sd) == (None, (), pytest.approx(0.1414, abs=1e-4))
     wrong = draw(np.random.default_rng(18), 2, spread=0.2)
     found = compare(some(tmp_path, "one", wrong), some(tmp_path, "other", wrong, family="other"))

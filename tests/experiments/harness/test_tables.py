@@ -69,7 +69,7 @@ def reference(load):
 def test_mean_sd_and_interval_over_seeds():
     # Deviations from 95: -10 -5 -3 -1 0 0 1 3 5 10; squares sum to 270; sd = sqrt(270 / 9) = 5.4772 errors = 0.054772%.
     # Student's t for 9 degrees of freedom is 2.26216 at 95%: half = 2.26216 * 0.054772 / sqrt(10) = 0.039182.
-    row = tables.summarise("LeNet-5", 0.95, ERRORS, 10_000)
+    row = tables.summarize("LeNet-5", 0.95, ERRORS, 10_000)
     assert row.mean == pytest.approx(0.95)
     assert row.sd == pytest.approx(0.0547723, abs=1e-6)
     assert row.interval == pytest.approx((0.95 - 0.039182, 0.95 + 0.039182), abs=1e-5)
@@ -78,16 +78,16 @@ def test_mean_sd_and_interval_over_seeds():
 
 
 def test_interval_of_a_single_run_is_wilsons():
-    # p = 0.0095, n = 10000, z = 1.959964: centre (p + z^2/2n)/(1 + z^2/n) = 0.009688358,
+    # p = 0.0095, n = 10000, z = 1.959964: center (p + z^2/2n)/(1 + z^2/n) = 0.009688358,
     # half width z/(1 + z^2/n) sqrt(p(1 - p)/n + z^2/4n^2) = 0.001910, so 0.778% to 1.160%.
-    row = tables.summarise("LeNet-5", 0.82, (95,), 10_000)
+    row = tables.summarize("LeNet-5", 0.82, (95,), 10_000)
     assert row.sd is None
     assert row.interval == pytest.approx((0.7778, 1.1599), abs=2e-4)
     assert row.difference == pytest.approx(0.13)
 
 
 def test_no_run_has_no_numbers():
-    row = tables.summarise("LeNet-5", 0.95, (), 0, diverged=5)
+    row = tables.summarize("LeNet-5", 0.95, (), 0, diverged=5)
     assert (row.mean, row.sd, row.interval, row.difference, row.n, row.diverged) == (None, None, None, None, 0, 5)
 
 
@@ -274,10 +274,10 @@ def test_readme_is_rewritten_between_its_markers_and_only_there(reference, tmp_p
     command = ["readme", *arguments(reference)]
     assert main([*command, "--check"]) == 1
     assert capsys.readouterr().err.splitlines() == [
-        "README.md is stale; `make tables` writes it anew",
-        "docs/results/lenet5.md is stale; `make tables` writes it anew",
-        "docs/results/fig7.md is stale; `make tables` writes it anew",
-        "docs/results/README.md is stale; `make tables` writes it anew",
+        "README.md is stale; `make tables` rewrites it",
+        "docs/results/lenet5.md is stale; `make tables` rewrites it",
+        "docs/results/fig7.md is stale; `make tables` rewrites it",
+        "docs/results/README.md is stale; `make tables` rewrites it",
     ]
     assert main(command) == 0
     text = (tmp_path / "README.md").read_text()

@@ -42,7 +42,7 @@ def changed(experiment, against):
 def test_rungs_are_in_the_order_of_the_ladder():
     assert [rung.title for rung in LADDER] == [
         "LeNet-5 (1998)", "full C3", "average pooling", "max pooling", "softmax", "ReLU", "SGD", "AdamW",
-        "batch normalisation", "dropout", "affine distortions", "elastic distortions", "wider, deeper",
+        "batch normalization", "dropout", "affine distortions", "elastic distortions", "wider, deeper",
     ]  # fmt: skip
     assert [rung.against for rung in LADDER] == [None, *(rung.experiment for rung in LADDER[:-1])]
     assert [idea.title for idea in ALONE] == [*(rung.title for rung in LADDER), "wider, deeper, 0.25 eta"]
@@ -86,7 +86,7 @@ def test_distortions_are_added_and_nothing_else():
         assert {name.partition(".")[0] for name in changed(experiment, against)} == {field}
 
 
-def test_mini_batches_keep_the_network_its_reading_and_the_grey_levels_of_the_rung_before():
+def test_mini_batches_keep_the_network_its_reading_and_the_gray_levels_of_the_rung_before():
     sgd, before = registry.named("modern/ladder/sgd").config, registry.named("modern/ladder/relu").config
     assert (sgd.network.spec, sgd.network.reading) == (before.spec, before.reading)
     assert (sgd.levels, sgd.passes, sgd.train_size) == ((-0.1, 1.175), len(before.etas), before.train_size)
@@ -112,11 +112,11 @@ def test_settings_in_use_are_among_those_that_are_tried_on_held_out_patterns():
         assert choice.used in [value for value, _ in choice.experiments.values()]
         for name in choice.experiments:
             config = registry.named(name).config
-            learnt = 15_000 if "wider" in name else 50_000
-            assert (config.train_size, config.held_out) == (learnt, 60_000 - learnt)
+            learned = 15_000 if "wider" in name else 50_000
+            assert (config.train_size, config.held_out) == (learned, 60_000 - learned)
 
 
-def test_held_out_runs_differ_from_their_rungs_in_what_is_learnt_alone():
+def test_held_out_runs_differ_from_their_rungs_in_what_is_learned_alone():
     for name, rung in (
         (f"ladder-adamw-rate{RATES[ladder.LAST.name, 'adamw']:g}", "modern/ladder/adamw"),
         (f"1998-sgd-rate{RATES['lenet5', 'sgd']:g}", "modern/alone/sgd"),
@@ -305,7 +305,7 @@ def test_ladder_writes_a_change_that_is_beyond_its_axis(load, mnist):
     _, right = drawing.figure(load).axes
     assert [text.get_text() for text in right.texts] == ["+89"]
     assert max(right.get_xlim()) < 2
-    # Both are of the same rung; what is learnt with a share of eta has a mark of its own.
+    # Both are of the same rung; what is trained with a share of eta has a mark of its own.
     assert [tuple(container.lines[0].get_ydata()) for container in right.containers][-1] == (12,)
     assert right.containers[-1].lines[0].get_marker() == "D"
 

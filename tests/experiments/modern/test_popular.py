@@ -8,12 +8,12 @@ import pytest
 from experiments.harness import registry, tables
 from experiments.harness.loader import Loader, NoResults
 from experiments.harness.registry import Context
-from experiments.harness.tables import summarise
+from experiments.harness.tables import summarize
 from experiments.modern.popular import overlap
 from experiments.trainers import train_by_layer_rates, train_by_stages, train_in_batches
 from lenet98.modern import lenet_from_scratch, lush, minibatch
 from lenet98.modern.networks import ConvNet
-from lenet98.modern.popular import POPULAR, STANDARDISED
+from lenet98.modern.popular import POPULAR, STANDARDIZED
 from tests.fakes import publish
 
 IN_BATCHES = [name for name, popular in POPULAR.items() if isinstance(popular.config, minibatch.Config)]
@@ -43,11 +43,11 @@ def test_rates_of_the_numpy_network_are_those_of_its_readme():
     assert rates == pytest.approx(expected)
 
 
-def test_standardised_levels_are_those_of_the_padded_training_set(mnist):
+def test_standardized_levels_are_those_of_the_padded_training_set(mnist):
     padded = mnist.train_images.astype(np.float64).sum() / 255 / (60_000 * 32 * 32)
     squares = (mnist.train_images.astype(np.float64) ** 2).sum() / 255**2 / (60_000 * 32 * 32)
     deviation = (squares - padded**2) ** 0.5
-    assert pytest.approx((-padded / deviation, (1 - padded) / deviation), abs=2e-5) == STANDARDISED
+    assert pytest.approx((-padded / deviation, (1 - padded) / deviation), abs=2e-5) == STANDARDIZED
 
 
 @pytest.mark.parametrize("name", POPULAR)
@@ -94,12 +94,12 @@ def test_outcome_of_a_network_of_distances(tmp_path, monkeypatch, mnist, train, 
 
 def test_overlap_is_of_our_interval_with_wilsons():
     # 141 errors in 10,000: 1.20 to 1.66.
-    assert overlap(summarise("", None, [100, 105, 110], 10_000), 1.41) is False
-    assert overlap(summarise("", None, [115, 120, 125], 10_000), 1.41) is True
-    assert overlap(summarise("", None, [170, 180, 190], 10_000), 1.41) is True  # 1.55 to 2.05
-    assert overlap(summarise("", None, [178, 180, 182], 10_000), 1.41) is False
-    assert overlap(summarise("", None, [178, 180, 182], 10_000), None) is None
-    assert overlap(summarise("", None, [], 0), 1.41) is None
+    assert overlap(summarize("", None, [100, 105, 110], 10_000), 1.41) is False
+    assert overlap(summarize("", None, [115, 120, 125], 10_000), 1.41) is True
+    assert overlap(summarize("", None, [170, 180, 190], 10_000), 1.41) is True  # 1.55 to 2.05
+    assert overlap(summarize("", None, [178, 180, 182], 10_000), 1.41) is False
+    assert overlap(summarize("", None, [178, 180, 182], 10_000), None) is None
+    assert overlap(summarize("", None, [], 0), 1.41) is None
 
 
 def test_table(tmp_path):

@@ -72,7 +72,7 @@ def test_the_seed_reaches_k_means(small, tmp_path):
     assert not np.array_equal(first.scores, second.scores)
 
 
-def test_held_out_patterns_are_not_learnt(mnist):
+def test_held_out_patterns_are_not_learned(mnist):
     there = patterns(Config("k-nearest", "28x28", {"k": 1}, train_size=50_000, held_out=10_000), mnist)
     assert there.train_images.shape == (50_000, 28, 28)
     np.testing.assert_array_equal(there.train_images, mnist.train_images[:50_000])

@@ -201,7 +201,7 @@ def test_every_classifier_is_compared_with_all_runs_of_lenet5(some):
     ],
 )  # fmt: skip
 def test_a_row_is_missed_beyond_a_fifth_or_three_tenths_whichever_is_more(theirs, errors, mark):
-    row = tables.summarise("row", theirs, [errors], 10_000)
+    row = tables.summarize("row", theirs, [errors], 10_000)
     assert comparison.mark(row) == mark
     assert comparison.misses(row) is bool(mark)
 

@@ -103,7 +103,7 @@ def test_local_outputs_are_ridge_regressions_of_the_errors_of_the_layer(seed, k,
 
 
 def test_local_output_by_hand():
-    """One input, one neighbour: V_0 = (w, b) = 0, x = (2, 1), t = 1: V = x t / (|x|^2 + decay) = (2, 1) / 10."""
+    """One input, one neighbor: V_0 = (w, b) = 0, x = (2, 1), t = 1: V = x t / (|x|^2 + decay) = (2, 1) / 10."""
     layer = Linear(np.zeros((10, 1)), np.zeros(10))
     outputs = local_outputs(layer, np.array([[3.0]]), np.array([[[2.0]]]), np.array([[4]]), 5.0)
     assert outputs[0, 4] == pytest.approx((2 * 3 + 1) / 10)
@@ -111,7 +111,7 @@ def test_local_output_by_hand():
 
 
 def test_multiply_accumulates_of_local_learning_by_hand():
-    """Two units, one input and a bias, three neighbours."""
+    """Two units, one input and a bias, three neighbors."""
     layer = Linear(np.zeros((2, 1)), np.zeros(2))
     errors, equations, solution, output = 3 * 2 * 2, 3 * 3 + 3 * 2 * 2, 8 // 6 + 2 * 4, 2 * 2 * 2
     assert local_multiply_accumulates(layer, 3) == errors + equations + solution + output
@@ -200,7 +200,7 @@ def test_diverged_network_is_reported_as_such(context):
 
 
 @pytest.mark.parametrize("kind", [NeighboursConfig, LocalConfig])
-def test_impossible_neighbours_are_refused(kind):
+def test_impossible_neighbors_are_refused(kind):
     with pytest.raises(ValueError, match=r"neighbours is 0; it must be 1\.\.train_size, 60000"):
         training(kind, "lenet4", neighbours=0)
     with pytest.raises(ValueError, match="neighbours is 1001"):
@@ -228,6 +228,6 @@ def test_last_layers_table(tmp_path):
         publish(tmp_path, "lenet1-lenet4/held-out/lenet4-last-layer-replaced", seed, test=110, extra=extra)
     made = tables.named("last-layers")(Loader(("reference",), tmp_path / "results", tmp_path))
     assert [line[:2] for line in made.body] == [
-        ["its own", "1.10"], ["K-NN, k = 5", "0.95"], ["Local, 60 neighbours, decay 10", "0.85"]
+        ["its own", "1.10"], ["K-NN, k = 5", "0.95"], ["Local, 60 neighbors, decay 10", "0.85"]
     ]  # fmt: skip
     assert made.records[2]["errors"] == [80, 90]

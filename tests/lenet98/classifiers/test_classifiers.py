@@ -25,13 +25,13 @@ FITS = {
     "quadratic": lambda images, labels: Quadratic.fit(images, labels, components=10, ridge=1e-2),
     "rbf": lambda images, labels: RBFNetwork.fit(images, labels, per_class=5, spread=1.0, ridge=1e-4),
 }
-LEARNT = 1500
+LEARNED = 1500
 
 
 @pytest.fixture(scope="module")
 def fitted(mnist):
     """Every classifier on the first few patterns, reduced to 20x20."""
-    images, labels = FORMS["deslanted"](mnist.train_images[:LEARNT]), mnist.train_labels[:LEARNT]
+    images, labels = FORMS["deslanted"](mnist.train_images[:LEARNED]), mnist.train_labels[:LEARNED]
     return {name: fit(images, labels) for name, fit in FITS.items()}
 
 
@@ -113,7 +113,7 @@ def test_linear_has_the_papers_parameters(mnist, form, parameters):
 
 @few
 @given(st.integers(0, 1000), st.floats(0.01, 1))
-def test_a_layer_solves_the_regularised_system(seed, ridge):
+def test_a_layer_solves_the_regularized_system(seed, ridge):
     rng = np.random.default_rng(seed)
     x, t = rng.normal(size=(30, 4)).astype(np.float32), rng.normal(size=(30, 3)).astype(np.float32)
     # The penalty as further patterns: sqrt(n ridge) e_i with target 0, which have no bias.
@@ -146,7 +146,7 @@ def test_scores_are_the_papers_sums(fitted, judged):
 
 
 def test_a_unit_sees_its_two_classes_only(fitted, mnist):
-    images, labels = FORMS["deslanted"](mnist.train_images[:LEARNT]), mnist.train_labels[:LEARNT]
+    images, labels = FORMS["deslanted"](mnist.train_images[:LEARNED]), mnist.train_labels[:LEARNED]
     unit = PAIRS.index((3, 8))
     chosen = (labels == 3) | (labels == 8)
     alone = Layer.fit(vectors(images[chosen]), np.where(labels[chosen] == 3, 1.0, -1.0)[:, None], 1e-2)
@@ -159,7 +159,7 @@ def test_outputs_not_squashed(mnist):
     np.testing.assert_allclose(made.outputs(images), made.layer(vectors(images)) @ SIGNS, rtol=1e-5)
 
 
-# --- nearest neighbours -----------------------------------------------------------------------------------------------
+# --- nearest neighbors -----------------------------------------------------------------------------------------------
 
 
 def test_distances_are_scipys(mnist):
@@ -169,14 +169,14 @@ def test_distances_are_scipys(mnist):
 
 
 @pytest.mark.parametrize("k", [1, 3, 5])
-def test_neighbours_are_scikit_learns(mnist, judged, k):
-    learnt, labels = FORMS["deslanted"](mnist.train_images[:LEARNT]), mnist.train_labels[:LEARNT]
-    theirs = KNeighborsClassifier(k, algorithm="brute").fit(vectors(learnt), labels)
+def test_neighbors_are_scikit_learns(mnist, judged, k):
+    learned, labels = FORMS["deslanted"](mnist.train_images[:LEARNED]), mnist.train_labels[:LEARNED]
+    theirs = KNeighborsClassifier(k, algorithm="brute").fit(vectors(learned), labels)
     near = labels[theirs.kneighbors(vectors(judged[0]), return_distance=False)]
-    ours = KNearest.fit(learnt, labels, k=k)
+    ours = KNearest.fit(learned, labels, k=k)
     found = ours.neighbours(judged[0])
     np.testing.assert_array_equal(found.classes, near)
-    every = cdist(vectors(judged[0]), vectors(learnt))
+    every = cdist(vectors(judged[0]), vectors(learned))
     for c in range(10):
         np.testing.assert_allclose(found.nearest[:, c], every[:, labels == c].min(axis=1), rtol=1e-3)
     most = np.array([np.bincount(row, minlength=10).max() for row in near])
@@ -211,7 +211,7 @@ def test_the_score_is_the_lead_in_distance():
     assert knn.decide(query).scores[0] < 0
 
 
-def test_nearest_neighbours_cost_the_papers_24_million(mnist):
+def test_nearest_neighbors_cost_the_papers_24_million(mnist):
     images = np.broadcast_to(FORMS["deslanted"](mnist.train_images[:10]), (6, 10, 20, 20)).reshape(-1, 20, 20)
     small = KNearest.fit(images[:60], np.arange(60) % 10)
     assert small.stored * 1000 == small.multiply_accumulates * 1000 == 24_000_000
@@ -230,7 +230,7 @@ def test_products_are_the_papers_820(mnist):
 
 
 def test_principal_components_are_the_covariances_eigenvectors(fitted, mnist):
-    inputs = vectors(FORMS["deslanted"](mnist.train_images[:LEARNT])).astype(float)
+    inputs = vectors(FORMS["deslanted"](mnist.train_images[:LEARNED])).astype(float)
     quadratic = fitted["quadratic"]
     assert quadratic.mean is None
     features = (inputs @ quadratic.axes.T)[:20]
@@ -250,7 +250,7 @@ def test_quadratic_costs(mnist):
     assert round(made.stored, -3) == 40_000  # Fig. 12
 
 
-def test_centred_components_have_the_mean_taken_away(mnist):
+def test_centered_components_have_the_mean_taken_away(mnist):
     images, labels = mnist.train_images[:400], mnist.train_labels[:400]
     made = Quadratic.fit(images, labels, components=5, centred=True, ridge=0.1)
     inputs = vectors(images)
@@ -264,23 +264,23 @@ def test_centred_components_have_the_mean_taken_away(mnist):
 
 
 def test_gaussians_by_hand():
-    inputs, centres = np.float32([[0, 0], [3, 4]]), np.float32([[0, 0], [0, 4]])
+    inputs, centers = np.float32([[0, 0], [3, 4]]), np.float32([[0, 0], [0, 4]])
     expected = np.exp(-np.array([[0, 16], [25, 9]]) / 8)
-    np.testing.assert_allclose(gaussians(inputs, centres, 2.0), expected, rtol=1e-5)
+    np.testing.assert_allclose(gaussians(inputs, centers, 2.0), expected, rtol=1e-5)
 
 
-def test_centres_are_means_of_their_class(fitted, mnist):
-    images, labels = FORMS["deslanted"](mnist.train_images[:LEARNT]), mnist.train_labels[:LEARNT]
+def test_centers_are_means_of_their_class(fitted, mnist):
+    images, labels = FORMS["deslanted"](mnist.train_images[:LEARNED]), mnist.train_labels[:LEARNED]
     rbf, inputs = fitted["rbf"], vectors(images)
     squares = 0.0
     for c in range(10):
-        own, centres = inputs[labels == c], rbf.centres[5 * c : 5 * c + 5]
-        distances = cdist(own, centres, "sqeuclidean")
+        own, centers = inputs[labels == c], rbf.centers[5 * c : 5 * c + 5]
+        distances = cdist(own, centers, "sqeuclidean")
         squares += distances.min(axis=1).sum()
         for n in range(5):
-            np.testing.assert_allclose(centres[n], own[distances.argmin(axis=1) == n].mean(axis=0), atol=0.02)
-    assert rbf.width == pytest.approx(np.sqrt(squares / LEARNT), rel=1e-2)
-    hidden = np.exp(-cdist(inputs[:50], rbf.centres, "sqeuclidean") / (2 * rbf.width**2))
+            np.testing.assert_allclose(centers[n], own[distances.argmin(axis=1) == n].mean(axis=0), atol=0.02)
+    assert rbf.width == pytest.approx(np.sqrt(squares / LEARNED), rel=1e-2)
+    hidden = np.exp(-cdist(inputs[:50], rbf.centers, "sqeuclidean") / (2 * rbf.width**2))
     expected = hidden @ rbf.layer.weights.T + rbf.layer.biases
     np.testing.assert_allclose(rbf.outputs(images[:50]), expected, atol=1e-3)
 
@@ -296,8 +296,8 @@ def test_rbf_depends_on_its_seed_and_reports(mnist):
 
     one, again, other = fit(1), fit(1), fit(2)
     assert told[:10] == [(c, 10) for c in range(1, 11)]
-    np.testing.assert_array_equal(one.centres, again.centres)
-    assert not np.array_equal(one.centres, other.centres)
+    np.testing.assert_array_equal(one.centers, again.centers)
+    assert not np.array_equal(one.centers, other.centers)
     # Of 1,000 units on 784 pixels both are the 794 thousand of Figs. 11 and 12, as with one width for all.
     assert (one.multiply_accumulates, one.stored) == (30 * 784 + 300, 30 * 784 + 1 + 310)
     assert round((1000 * 784 + 1 + 10_010) / 1000) == round((1000 * 784 + 10_000) / 1000) == 794

@@ -6,7 +6,7 @@ from scipy.optimize import check_grad
 
 from lenet98.classifiers import reduced_set
 from lenet98.classifiers.reduced_set import RIDGE, coefficients, objective, reduce
-from lenet98.classifiers.svm import Machine, Polynomial, fit_machine, normalised
+from lenet98.classifiers.svm import Machine, Polynomial, fit_machine, normalized
 
 KERNEL = Polynomial(5)
 
@@ -14,12 +14,12 @@ KERNEL = Polynomial(5)
 @pytest.fixture(scope="module")
 def machine(mnist):
     """A machine for the eights among 2,000 digits."""
-    return fit_machine(KERNEL, 10, normalised(mnist.train_images[:2000]), mnist.train_labels[:2000] == 8)[0]
+    return fit_machine(KERNEL, 10, normalized(mnist.train_images[:2000]), mnist.train_labels[:2000] == 8)[0]
 
 
 @pytest.fixture(scope="module")
 def others(mnist):
-    return normalised(mnist.train_images[2000:3000]).astype(np.float32)
+    return normalized(mnist.train_images[2000:3000]).astype(np.float32)
 
 
 @pytest.fixture(scope="module")

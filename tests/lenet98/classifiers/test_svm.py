@@ -1,4 +1,4 @@
-"""Support vector machines: against scikit-learn, by hand, and the conditions of the quadratic programme."""
+"""Support vector machines: against scikit-learn, by hand, and the conditions of the quadratic program."""
 
 import numpy as np
 import pytest
@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from sklearn.svm import SVC
 
 from lenet98.classifiers import svm
-from lenet98.classifiers.svm import Machine, OneAgainstRest, Polynomial, fit_machine, normalised, shifted
+from lenet98.classifiers.svm import Machine, OneAgainstRest, Polynomial, fit_machine, normalized, shifted
 from tests.strategies import few
 
 KERNEL = Polynomial(4)
@@ -44,15 +44,15 @@ def test_kernel_by_hand():
 def test_decision_values_are_scikit_learns(some, classifier):
     images, labels, others = some
     for c in (0, 8):
-        theirs = SVC(C=C, kernel="poly", degree=4, gamma=0.5, coef0=0.5).fit(normalised(images), labels == c)
+        theirs = SVC(C=C, kernel="poly", degree=4, gamma=0.5, coef0=0.5).fit(normalized(images), labels == c)
         ours = classifier.decision_values(others)[:, c]
-        np.testing.assert_allclose(ours, theirs.decision_function(normalised(others)), atol=1e-4)
+        np.testing.assert_allclose(ours, theirs.decision_function(normalized(others)), atol=1e-4)
 
 
 def test_machines_are_optimal(some, fits):
     """Karush, Kuhn and Tucker: who supports lies on the margin or, at the bound, within; all others lie outside."""
     images, labels, _ = some
-    patterns = normalised(images).astype(np.float32)
+    patterns = normalized(images).astype(np.float32)
     for c, (machine, support) in fits.items():
         sign = np.where(labels == c, 1, -1)
         margin = sign * machine.decision_values(KERNEL, patterns)
@@ -122,7 +122,7 @@ def test_virtual_machines_know_shifts(some, fits):
     # All patterns of the second training are the supports of the first and their shifts.
     vectors, kept = again[3]
     assert kept.max() < 5 * len(support[3])
-    np.testing.assert_array_equal(vectors.vectors, normalised(shifted(images[support[3]], 4)[kept]).astype(np.float32))
+    np.testing.assert_array_equal(vectors.vectors, normalized(shifted(images[support[3]], 4)[kept]).astype(np.float32))
 
 
 @few
@@ -130,8 +130,8 @@ def test_virtual_machines_know_shifts(some, fits):
 def test_norms_do_not_depend_on_the_strength_of_the_ink(mnist, i, share):
     image = mnist.train_images[i : i + 1]
     fainter = (image * share).astype(np.uint8)
-    np.testing.assert_allclose(np.linalg.norm(normalised(fainter)), 1)
-    np.testing.assert_allclose(normalised(fainter), normalised(image), atol=0.02)
+    np.testing.assert_allclose(np.linalg.norm(normalized(fainter)), 1)
+    np.testing.assert_allclose(normalized(fainter), normalized(image), atol=0.02)
 
 
 def test_scores_are_how_far_the_best_machine_is_ahead(some, classifier):
@@ -141,7 +141,7 @@ def test_scores_are_how_far_the_best_machine_is_ahead(some, classifier):
 
 def test_blank_image_has_a_class(classifier):
     blank = np.zeros((1, 28, 28), np.uint8)
-    assert not normalised(blank).any()
+    assert not normalized(blank).any()
     assert np.isfinite(classifier.decision_values(blank)).all()
 
 
@@ -162,8 +162,8 @@ def test_bad_input_is_refused(some, classifier):
     with pytest.raises(ValueError, match="no pattern of class 9"):
         svm.regular(KERNEL, C, images[labels != 9], labels[labels != 9])
     with pytest.raises(ValueError, match="C must be positive, got 0"):
-        fit_machine(KERNEL, 0, normalised(images), labels == 3)
+        fit_machine(KERNEL, 0, normalized(images), labels == 3)
     with pytest.raises(ValueError, match="20x20, the classifier was fitted on 28x28"):
         classifier.decide(np.zeros((1, 20, 20), np.uint8))
     with pytest.raises(ValueError, match="uint8"):
-        normalised(images.astype(float))
+        normalized(images.astype(float))

@@ -86,7 +86,7 @@ def test_a_small_shift_costs_nothing_to_second_order(digits, number):
 
     def moved(step):
         shifted = shift(image, np.eye(2)[number] * step, order=5)
-        # Not in grey levels, whose rounding would be all that is seen.
+        # Not in gray levels, whose rounding would be all that is seen.
         smooth, vectors = tangent.tangent_vectors(shifted[None] / 255, SIGMA)
         basis = tangent._orthonormal(vectors.reshape(1, 7, -1))
         return tangent.Planes(smooth.reshape(1, -1), basis)

@@ -42,8 +42,8 @@ def square(maps_: np.ndarray) -> np.ndarray:
     return np.vstack((maps_[0], [0, 0, 1]))
 
 
-def centre_of_mass(image: np.ndarray) -> np.ndarray:
-    """(x, y) of the ink of a (1, 1, 32, 32) pattern, from the centre of the field."""
+def center_of_mass(image: np.ndarray) -> np.ndarray:
+    """(x, y) of the ink of a (1, 1, 32, 32) pattern, from the center of the field."""
     ink = image[0, 0].astype(float) - np.float32(WHITE)
     y, x = np.mgrid[:32, :32] - 15.5
     return np.array([(ink * x).sum(), (ink * y).sum()]) / ink.sum()
@@ -83,7 +83,7 @@ def test_squeeze_keeps_area_and_scale_multiplies_it() -> None:
     assert np.linalg.det(maps(scale=0.29)[0, :, :2]) == pytest.approx(np.exp(0.58))
 
 
-def test_scaling_leaves_the_point_11_px_below_the_centre_in_place() -> None:
+def test_scaling_leaves_the_point_11_px_below_the_center_in_place() -> None:
     for drawn in ({"scale": 0.29}, {"squeeze": -0.09}, {"scale": -0.2, "squeeze": 0.05}):
         np.testing.assert_allclose(square(maps(**drawn)) @ [0, 11, 1], [0, 11, 1], atol=1e-12)
     assert (square(maps(scale=0.29)) @ [0, 0, 1])[1] == pytest.approx(11 * (1 - np.exp(0.29)))
@@ -109,9 +109,9 @@ def test_zero_magnitudes_and_copy_zero_are_the_original_bit_for_bit(mnist) -> No
 
 
 @pytest.mark.parametrize("shift", [(1.25, 0.0), (0.0, -2.6), (-0.4, 1.7)])
-def test_translation_moves_the_centre_of_mass_by_as_much(shift: tuple[float, float]) -> None:
-    before = centre_of_mass(transform(ring(), [0], maps()))
-    after = centre_of_mass(transform(ring(), [0], maps(shift_x=shift[0], shift_y=shift[1])))
+def test_translation_moves_the_center_of_mass_by_as_much(shift: tuple[float, float]) -> None:
+    before = center_of_mass(transform(ring(), [0], maps()))
+    after = center_of_mass(transform(ring(), [0], maps(shift_x=shift[0], shift_y=shift[1])))
     np.testing.assert_allclose(after - before, shift, atol=1e-3)
 
 

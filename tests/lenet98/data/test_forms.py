@@ -22,7 +22,7 @@ def slants(images):
 
 
 def moments(image):
-    """Mass, centre of mass (y, x) and the central moments mu_yy and mu_xy, per unit of mass, pixel by pixel."""
+    """Mass, center of mass (y, x) and the central moments mu_yy and mu_xy, per unit of mass, pixel by pixel."""
     mass = image.sum(dtype=float)
     cy, cx = ndimage.center_of_mass(image)
     points = [(y - cy, x - cx, image[y, x]) for y, x in np.argwhere(image)]
@@ -33,14 +33,14 @@ def moments(image):
 # --- deslanted --------------------------------------------------------------------------------------------------------
 
 
-def test_principal_axis_becomes_vertical_about_the_centre_of_mass(mnist):
+def test_principal_axis_becomes_vertical_about_the_center_of_mass(mnist):
     for image in widened(mnist.train_images[:40]):
         made = deslant(image[None])[0]
-        mass, centre, mu_yy, mu_xy = moments(image)
-        made_mass, made_centre, made_yy, made_xy = moments(made)
+        mass, center, mu_yy, mu_xy = moments(image)
+        made_mass, made_center, made_yy, made_xy = moments(made)
         assert slants(image[None])[0] == pytest.approx(mu_xy / mu_yy, abs=1e-9)
-        assert made_mass == pytest.approx(mass, rel=1e-3)  # whole grey levels
-        assert made_centre == pytest.approx(centre, abs=0.02)
+        assert made_mass == pytest.approx(mass, rel=1e-3)  # whole gray levels
+        assert made_center == pytest.approx(center, abs=0.02)
         assert made_yy == pytest.approx(mu_yy, rel=5e-3)
         assert abs(made_xy / made_yy) < 0.005
 
@@ -81,7 +81,7 @@ def test_a_known_shear_is_found_and_undone(eighths, seed):
 
 def test_twice_changes_nothing(mnist):
     once = deslant(widened(mnist.train_images[:3000]))
-    assert abs(deslant(once).astype(int) - once).max() <= 1  # of 255 grey levels, from the rounding
+    assert abs(deslant(once).astype(int) - once).max() <= 1  # of 255 gray levels, from the rounding
 
 
 def test_an_upright_digit_is_left_alone(mnist):
@@ -125,8 +125,8 @@ def test_the_window_that_holds_most():
 def test_deslanted_digits_have_their_mass_in_the_middle(mnist):
     made = FORMS["deslanted"](mnist.train_images[:2000])
     np.testing.assert_array_equal(made, deslant(mnist.train_images[:2000])[:, 4:24, 4:24])
-    centres = np.array([ndimage.center_of_mass(image) for image in made])
-    assert np.median(abs(centres - 9.5), axis=0).max() < 0.6  # of a pixel
+    centers = np.array([ndimage.center_of_mass(image) for image in made])
+    assert np.median(abs(centers - 9.5), axis=0).max() < 0.6  # of a pixel
     kept = made.sum((1, 2)) / mnist.train_images[:2000].sum((1, 2))
     assert kept.mean() > 0.95
 

@@ -5,7 +5,7 @@ import pytest
 from PIL import Image
 from scipy import ndimage
 
-from lenet98.data.images import normalise_digit, read_image
+from lenet98.data.images import normalize_digit, read_image
 
 
 def likeness(ours, theirs):
@@ -19,13 +19,13 @@ def enlarged(image, factor=7, method=Image.Resampling.BOX):
 
 def test_a_digit_of_mnist_stays_what_it_is(mnist):
     originals = mnist.test_images[:300]
-    assert likeness([normalise_digit(image) for image in originals], originals).min() > 0.999
+    assert likeness([normalize_digit(image) for image in originals], originals).min() > 0.999
 
 
 def test_size_place_and_polarity_do_not_matter(mnist):
     originals = mnist.test_images[:300]
     scans = [np.pad(255 - enlarged(image), ((90, 5), (3, 40)), constant_values=255) for image in originals]
-    same = likeness([normalise_digit(scan) for scan in scans], originals)
+    same = likeness([normalize_digit(scan) for scan in scans], originals)
     # A stroke whose mass lies on the edge between two pixels may go to the other one.
     assert np.median(same) > 0.995
     assert np.quantile(same, 0.02) > 0.95
@@ -37,13 +37,13 @@ def test_soft_edges_and_noise_do_not_move_the_box(mnist, noise):
     originals = mnist.test_images[:100]
     soft = [enlarged(image, 10, Image.Resampling.LANCZOS) for image in originals]  # rings around every stroke
     scans = [200 - 0.6 * image + rng.normal(0, noise, (280, 280)) for image in soft]
-    same = likeness([normalise_digit(np.rint(scan).astype(np.uint8)) for scan in scans], originals)
+    same = likeness([normalize_digit(np.rint(scan).astype(np.uint8)) for scan in scans], originals)
     assert np.median(same) > 0.93
 
 
-def test_mass_in_the_centre_and_box_of_twenty(mnist):
+def test_mass_in_the_center_and_box_of_twenty(mnist):
     for image in mnist.train_images[:200]:
-        digit = normalise_digit(enlarged(image, 3))
+        digit = normalize_digit(enlarged(image, 3))
         # The corner that the four middle pixels share, which MNIST counts as pixel 14, to the nearest pixel.
         assert np.abs(np.array(ndimage.center_of_mass(digit)) - 14).max() <= 0.51
         extent = [np.ptp(np.flatnonzero((digit > 0).any(axis))) + 1 for axis in (0, 1)]
@@ -54,12 +54,12 @@ def test_mass_in_the_centre_and_box_of_twenty(mnist):
 def test_aspect_is_kept_and_nothing_leaves_the_field():
     bar = np.zeros((100, 300), np.uint8)
     bar[20:24, 10:290] = 255
-    rows, columns = np.nonzero(normalise_digit(bar))
+    rows, columns = np.nonzero(normalize_digit(bar))
     assert (np.ptp(rows), np.ptp(columns)) == (0, 19)
     club = np.zeros((200, 200), np.uint8)
     club[10:12, 0:200] = 255
     club[0:22, 178:200] = 255  # its mass is at the right end
-    assert np.flatnonzero(normalise_digit(club).any(0)).tolist()[0] == 0
+    assert np.flatnonzero(normalize_digit(club).any(0)).tolist()[0] == 0
 
 
 @pytest.mark.parametrize(
@@ -74,7 +74,7 @@ def test_aspect_is_kept_and_nothing_leaves_the_field():
 )
 def test_what_holds_no_digit_is_refused(image, message):
     with pytest.raises(ValueError, match=message):
-        normalise_digit(image)
+        normalize_digit(image)
 
 
 # --- files ------------------------------------------------------------------------------------------------------------
@@ -84,14 +84,14 @@ INK[3:9, 4] = [255, 200, 255, 255, 100, 255]
 
 
 def test_image_files_of_every_kind_read_alike(tmp_path):
-    grey = Image.fromarray(255 - INK)
-    transparent = Image.merge("RGBA", [*[Image.new("L", grey.size, 0)] * 3, Image.fromarray(INK)])
+    gray = Image.fromarray(255 - INK)
+    transparent = Image.merge("RGBA", [*[Image.new("L", gray.size, 0)] * 3, Image.fromarray(INK)])
     deep = Image.fromarray((255 - INK).astype(np.uint16) * 257)
-    turned = grey.transpose(Image.Transpose.ROTATE_90)
+    turned = gray.transpose(Image.Transpose.ROTATE_90)
     exif = Image.Exif()
     exif[0x0112] = 6  # "turn by 90 degrees clockwise to view"
     turned.save(tmp_path / "turned.png", exif=exif)
-    for name, image in {"grey": grey, "colour": grey.convert("RGB"), "transparent": transparent, "deep": deep}.items():
+    for name, image in {"gray": gray, "color": gray.convert("RGB"), "transparent": transparent, "deep": deep}.items():
         image.save(tmp_path / f"{name}.png")
     np.save(tmp_path / "bytes.npy", 255 - INK)
     np.save(tmp_path / "fractions.npy", (255 - INK) / 255)

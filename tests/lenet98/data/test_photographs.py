@@ -7,7 +7,7 @@ from scipy import ndimage
 
 from lenet98 import weights
 from lenet98.data.fields import pad_and_scale
-from lenet98.data.images import normalise_digit
+from lenet98.data.images import normalize_digit
 from lenet98.data.photographs import find_digit
 from lenet98.online.engine import Engine
 
@@ -173,7 +173,7 @@ def test_prepared_images_are_read_as_before(mnist):
     for image in mnist.test_images[:100]:
         for prepared in (image, 255 - image):
             found = find_digit(prepared)
-            np.testing.assert_array_equal(found.image, normalise_digit(prepared))
+            np.testing.assert_array_equal(found.image, normalize_digit(prepared))
             assert found.notes == ()
 
 
@@ -182,7 +182,7 @@ def test_an_even_scan_of_one_digit_is_read_as_before(mnist):
         scan = np.asarray(Image.fromarray(255 - image).resize((280, 280), Image.Resampling.BOX))
         found = find_digit(scan)
         if not found.notes:
-            np.testing.assert_array_equal(found.image, normalise_digit(scan))
+            np.testing.assert_array_equal(found.image, normalize_digit(scan))
 
 
 def test_a_digit_that_touches_the_edge_is_said_to(mnist):

@@ -20,7 +20,7 @@ def test_lenet5_is_lenet5():
 
 def test_what_people_write_has_no_table_no_trained_subsampling_and_no_rbf_units():
     marked = set(differences("alake-padded"))
-    assert {"C3", "pooling", "squashing", "output", "loss", "optimiser", "batch", "initial weights"} <= marked
+    assert {"C3", "pooling", "squashing", "output", "loss", "optimizer", "batch", "initial weights"} <= marked
     assert not marked & {"input", "C1", "full layers"}
     assert facts("alake-padded")["C3"] == "16 maps, 5x5, every map"
     assert "input" in differences("keras-adam")
@@ -29,7 +29,7 @@ def test_what_people_write_has_no_table_no_trained_subsampling_and_no_rbf_units(
 def test_lushs_network_is_lenet5s_up_to_c5():
     marked = differences("lush-three-stages")
     assert [point for point in marked if point not in ("parameters", "connections")] == [
-        "preprocessing", "full layers", "output", "optimiser", "rate", "passes", "order", "initial weights"
+        "preprocessing", "full layers", "output", "optimizer", "rate", "passes", "order", "initial weights"
     ]  # fmt: skip
     # eq. 8 is as much the paper's as eq. 9.
     assert facts("lush-three-stages")["loss"] == "mean squared error (eq. 8)"
@@ -38,7 +38,7 @@ def test_lushs_network_is_lenet5s_up_to_c5():
 def test_one_rate_a_layer_is_all_but_lenet5s_network():
     marked = differences("mattwang44-layer-rates")
     assert marked == [
-        "pooling", "full layers", "optimiser", "rate", "batch", "order", "initial weights", "parameters", "connections"
+        "pooling", "full layers", "optimizer", "rate", "batch", "order", "initial weights", "parameters", "connections"
     ]  # fmt: skip
     # Neither coefficients and biases of S2 and S4 (12 and 32) nor the biases of F6.
     assert facts("mattwang44-layer-rates")["parameters"] == f"{60_000 - 44 - 84:,}"

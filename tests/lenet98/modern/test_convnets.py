@@ -56,7 +56,7 @@ def test_module_is_the_one_written_out_with_a_padded_convolution():
     torch.testing.assert_close(ours(field(images, 32, (0.0, 1.0))), written(images[:, None] / 255))
 
 
-def test_max_pooling_other_squashing_of_full_layers_normalisation_and_dropout_are_where_they_belong():
+def test_max_pooling_other_squashing_of_full_layers_normalization_and_dropout_are_where_they_belong():
     network = ConvNet(pooling="max", squashing="relu", full_squashing="tanh", batch_norm=True, dropout=0.5)
     kinds = [type(module).__name__ for module in built(network)]
     assert kinds == [

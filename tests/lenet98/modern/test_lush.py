@@ -53,7 +53,7 @@ def test_initial_weights_are_forgets():
     assert set(parameters[SPEC.geometry[1].weight_slice]) == {0.5}
 
 
-def test_inputs_are_grey_levels_by_a_hundredth_on_zeros(mnist):
+def test_inputs_are_gray_levels_by_a_hundredth_on_zeros(mnist):
     seen = inputs(mnist.test_images[:2], 0.01)
     assert seen.shape == (2, 1, 32, 32)
     assert not seen[:, :, :2].any()

@@ -56,7 +56,7 @@ def test_loss_falls_on_a_fixed_batch(digits):
     ],
 )
 def test_a_pass_by_hand(digits, chosen, reference):
-    """Batches of 64, 64 and 22 in the order of the run, each a step of PyTorch's own optimiser."""
+    """Batches of 64, 64 and 22 in the order of the run, each a step of PyTorch's own optimizer."""
     config = replace(SMALL, optimizer=chosen, train_size=150, batch=64, passes=1)
     run = train(config, 5, digits)
     model = config.network.build(5)
@@ -202,6 +202,6 @@ def test_bad_configurations_are_named(fields, message):
         ({"momentum": 1.0}, "Optimizer.momentum is 1.0"),
     ],
 )
-def test_bad_optimisers_are_named(fields, message):
+def test_bad_optimizers_are_named(fields, message):
     with pytest.raises(ValueError, match=message):
         Optimizer(**fields)

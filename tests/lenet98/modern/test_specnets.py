@@ -1,4 +1,4 @@
-"""Networks of specs learnt in mini-batches: the same network and loss as before, and what is added to it."""
+"""Networks of specs trained in mini-batches: the same network and loss as before, and what is added to it."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def test_without_additions_it_is_the_net_with_its_signs_turned(mnist, name, read
 
 
 def test_todays_rung_with_everything_is_the_network_written_out(mnist):
-    """Full C3, maximum, ReLU, normalised sums and dropout, by torch's own layers with the same weights."""
+    """Full C3, maximum, ReLU, normalized sums and dropout, by torch's own layers with the same weights."""
     model = SpecNet(RELU, ladder.HE, batch_norm=True, dropout=0.5).build(1)
     half = nn.Dropout(0.5)
     today = nn.Sequential(
@@ -74,7 +74,7 @@ def test_todays_rung_with_everything_is_the_network_written_out(mnist):
         torch.testing.assert_close(outputs, today(images), atol=1e-4, rtol=1e-4)
 
 
-def test_parameters_of_normalisation_are_two_a_map_but_for_subsampling():
+def test_parameters_of_normalization_are_two_a_map_but_for_subsampling():
     network = SpecNet(batch_norm=True)
     assert network.parameters == 60_000 + 2 * (6 + 16 + 120 + 84)
     model = network.build(0)
@@ -139,6 +139,6 @@ def test_images_that_do_not_fit_are_named(digits):
         train(replace(CONFIG, network=SpecNet("20x20-300-10")), 0, digits)
 
 
-def test_a_last_batch_of_one_cannot_be_normalised():
+def test_a_last_batch_of_one_cannot_be_normalized():
     with pytest.raises(ValueError, match="a batch of its own"):
         replace(CONFIG, network=SpecNet(batch_norm=True), train_size=33)

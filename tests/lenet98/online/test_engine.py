@@ -184,7 +184,7 @@ def test_of_equal_distances_the_lowest_class_is_the_answer():
 
 
 def test_eq9_where_every_exponential_vanishes():
-    """300 saturated units are about 1,200 from every centre: e^-y is zero even in float64, and so is e^-j."""
+    """300 saturated units are about 1,200 from every center: e^-y is zero even in float64, and so is e^-j."""
     spec, reading = mlp(5, input_shape=(1, 2, 2), classes=300), Reading(loss="eq9", j=3000.0)
     engine, (parameters, images, labels) = Engine(spec, reading), case(spec, reading)
     parameters *= 100
