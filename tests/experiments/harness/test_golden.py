@@ -57,7 +57,8 @@ def test_another_amplitude_fails_a_golden_case(tmp_path):
     for package in ("lenet98", "experiments"):
         shutil.copytree(ROOT / package, tmp_path / package, ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copytree(ROOT / "tests" / "golden", tmp_path / "tests" / "golden")
-    program = "from experiments.harness import golden; print(golden.departures(['fig9/lenet5']))"
+    case = golden.cases_of(registry.named("fig9/lenet5").family)[0]
+    program = f"from experiments.harness import golden; print(golden.departures([{case!r}]))"
     environment = {**os.environ, "PYTHONPATH": str(tmp_path), "NUMBA_CACHE_DIR": str(tmp_path / "cache")}
 
     def departures():
@@ -70,7 +71,7 @@ def test_another_amplitude_fails_a_golden_case(tmp_path):
     text = specs.read_text()
     assert "\nA = 1.7159\n" in text
     specs.write_text(text.replace("\nA = 1.7159\n", "\nA = 1.2000\n"))
-    assert departures() == "['fig9/lenet5']"
+    assert departures() == f"[{case!r}]"
 
 
 # --- two trees
