@@ -58,7 +58,10 @@ class Engine:
         if not (parameters.flags.c_contiguous and parameters.flags.writeable):
             raise ValueError("parameters are updated in place: they must be contiguous and not read-only; pass a copy")
         rates, rows, labels = self._vector(rates), self._rows(images), self._labels(labels, len(images))
-        errors, losses = kernels.sweep(self._plan, parameters, rates, rows, labels, self._work)
+        np.copyto(self._work.parameters, parameters)
+        np.copyto(self._work.rates, rates)
+        errors, losses = kernels.sweep(self._plan, self._work.parameters, self._work.rates, rows, labels, self._work)
+        np.copyto(parameters, self._work.parameters)
         return int(errors), float(losses)
 
     def gradient(self, parameters: Vector, image: Vector, label: int) -> Vector:
@@ -78,7 +81,8 @@ class Engine:
         """
         parameters, rows = self._vector(parameters), self._rows(images)
         distances = np.empty((len(rows), self.spec.classes), np.float32)
-        kernels.evaluate(self._plan, parameters, rows, self._work, distances)
+        np.copyto(self._work.parameters, parameters)
+        kernels.evaluate(self._plan, self._work.parameters, rows, self._work, distances)
         return distances
 
     # Compiled code reads past the end of a short array without a word, so shapes and types are checked here, and it is
