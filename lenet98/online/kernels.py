@@ -22,7 +22,7 @@ import numpy as np
 from numba.core.compiler import Compiler
 from numpy.typing import NDArray
 
-CONVOLUTION, SUBSAMPLING, FULL, AVERAGE, MAX = range(5)
+CONVOLUTION, COVERING, SUBSAMPLING, FULL, AVERAGE, MAX = range(6)
 TANH, RELU, LINEAR = range(3)
 
 # What a kernel needs to know of one layer: sizes, and indices of first elements.
@@ -74,12 +74,8 @@ class Plan(NamedTuple):
 
 
 class Workspace(NamedTuple):
-    """What the kernels work with beside their arguments, all float32; all but `parameters` and `rates` for one pattern."""
+    """What the kernels write for one pattern, all float32."""
 
-    parameters: NDArray[np.float32]
-    """w_k while a pass over patterns reads and updates them: a copy that begins where memory is read fastest."""
-    rates: NDArray[np.float32]
-    """eps_k, likewise."""
     states: NDArray[np.float32]
     """x of all units, the input first; then layer after layer."""
     deltas: NDArray[np.float32]
@@ -115,11 +111,6 @@ class Disjoint(Compiler):
 compiled = numba.njit(  # type: ignore[call-overload]
     nogil=True, cache=True, error_model="numpy", fastmath={"reassoc", "contract", "nsz", "arcp"}, _nrt=False,
     pipeline_class=Disjoint,
-)  # fmt: skip
-
-inlined = numba.njit(  # type: ignore[call-overload]
-    nogil=True, cache=True, error_model="numpy", fastmath={"reassoc", "contract", "nsz", "arcp"}, _nrt=False,
-    pipeline_class=Disjoint
 )  # fmt: skip
 
 Array = Any  # float32 arrays; Numba infers the types
@@ -211,6 +202,13 @@ def dot(x: Array, y: Array) -> Any:
 
 
 @compiled
+def scale(factor: Any, x: Array, out: Array) -> None:
+    """out_i = factor x_i, both (n,)."""
+    for i in range(out.size):
+        out[i] = factor * x[i]
+
+
+@compiled
 def add_scaled(factor: Any, x: Array, out: Array) -> None:
     """out_i += factor x_i, shape (n,) as `out`."""
     for i in range(out.size):
@@ -280,7 +278,9 @@ def lagged_products(d: Array, e: Array, strips: Array, strip: int, width: int, g
 
 
 @compiled
-def spread(u: Array, v: Array, d: Array, e: Array, width: int, x0: Array, x1: Array, x2: Array, x3: Array, x4: Array) -> None:
+def spread(
+    u: Array, v: Array, d: Array, e: Array, width: int, x0: Array, x1: Array, x2: Array, x3: Array, x4: Array
+) -> None:
     """x_c[r width + i] += u[r, c] d_i + v[r, c] e_i: dE/dx of five strips from dE/da of a and b of `correlate` (n,)."""
     for r in range(len(u)):
         y0, y1, y2, y3, y4 = x0[r * width :], x1[r * width :], x2[r * width :], x3[r * width :], x4[r * width :]
@@ -372,6 +372,42 @@ def convolution_backward(plan: Plan, layer: Any, parameters: Array, work: Worksp
 
 
 @compiled
+def covering_forward(plan: Plan, layer: Any, parameters: Array, work: Workspace) -> None:
+    """a[m] = b[m] + sum_n sum_rc w[m, n, r, c] input[n, r, c]: a convolution whose kernels cover their input maps.
+
+    A layer that reads all its input maps is a full layer; this one reads those of its table.
+    """
+    size = layer.in_height * layer.in_width
+    inputs = work.states[layer.input : layer.output].reshape(layer.in_maps, size)
+    weights = parameters[layer.weights : layer.biases].reshape(-1, size)
+    a = work.states[layer.output : layer.output + layer.units]
+    copy(parameters[layer.biases : layer.biases + layer.maps], a)
+    for n in range(layer.in_maps):
+        for k in range(plan.first_link[layer.table + n], plan.first_link[layer.table + n + 1]):
+            a[plan.readers[k]] += dot(weights[plan.kernels[k]], inputs[n])
+
+
+@compiled
+def covering_backward(plan: Plan, layer: Any, parameters: Array, work: Workspace) -> None:
+    """From dE/da of the layer's units to the gradient, eq. 19, and dE/dx of its input.
+
+    dE/dw[m, n, r, c] = dE/da[m] input[n, r, c]        dE/dinput[n, r, c] = sum_m w[m, n, r, c] dE/da[m]
+    """
+    size = layer.in_height * layer.in_width
+    inputs = work.states[layer.input : layer.output].reshape(layer.in_maps, size)
+    input_deltas = work.deltas[layer.input : layer.output].reshape(layer.in_maps, size)
+    weights = parameters[layer.weights : layer.biases].reshape(-1, size)
+    gradient = work.gradient[layer.weights : layer.biases].reshape(-1, size)
+    delta = work.deltas[layer.output : layer.output + layer.units]
+    copy(delta, work.gradient[layer.biases : layer.biases + layer.maps])
+    for n in range(layer.in_maps):
+        fill(f32(0), input_deltas[n])
+        for k in range(plan.first_link[layer.table + n], plan.first_link[layer.table + n + 1]):
+            scale(delta[plan.readers[k]], inputs[n], gradient[plan.kernels[k]])
+            add_scaled(delta[plan.readers[k]], weights[plan.kernels[k]], input_deltas[n])
+
+
+@compiled
 def field_sums(x: Array, width: int, rows: Array, out: Array) -> None:
     """out[y, i] = x[2y, 2i] + x[2y, 2i + 1] + x[2y + 1, 2i] + x[2y + 1, 2i + 1], all maps at once.
 
@@ -393,13 +429,6 @@ def spread_to_fields(d: Array, width: int, rows: Array, dx: Array) -> None:
     for y in range(4 * d.size // width):
         for i in range(width):
             dx[y * width + i] = rows[y // 2 * width + i]
-
-
-@compiled
-def scale(factor: Any, x: Array, out: Array) -> None:
-    """out_i = factor x_i, both (n,)."""
-    for i in range(out.size):
-        out[i] = factor * x[i]
 
 
 @compiled
@@ -585,6 +614,8 @@ def forward(plan: Plan, parameters: Array, image: Array, work: Workspace, distan
     for layer in plan.layers:
         if layer.kind == CONVOLUTION:
             convolution_forward(plan, layer, parameters, work)
+        elif layer.kind == COVERING:
+            covering_forward(plan, layer, parameters, work)
         elif layer.kind == SUBSAMPLING:
             subsampling_forward(plan, layer, parameters, work)
         elif layer.kind == AVERAGE:
@@ -681,6 +712,8 @@ def layer_backward(plan: Plan, layer: Any, parameters: Array, work: Workspace) -
     """From dE/da of a layer that is not full to dE/dx of its input, and to its gradient dE/dw, eq. 19."""
     if layer.kind == CONVOLUTION:
         convolution_backward(plan, layer, parameters, work)
+    elif layer.kind == COVERING:
+        covering_backward(plan, layer, parameters, work)
     elif layer.kind == SUBSAMPLING:
         subsampling_backward(plan, layer, parameters, work)
     elif layer.kind == AVERAGE:
@@ -723,7 +756,7 @@ def learn(plan: Plan, parameters: Array, rates: Array, work: Workspace) -> None:
             full_update(layer, parameters, rates, work)
             continue
         layer_backward(plan, layer, parameters, work)
-        if layer.kind == CONVOLUTION or layer.kind == SUBSAMPLING:
+        if layer.kind != AVERAGE and layer.kind != MAX:
             own = slice(layer.weights, layer.biases + layer.maps)
             descend(parameters[own], rates[own], work.gradient[own])
 

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from lenet98.online.kernels import (
     AVERAGE,
     CONVOLUTION,
+    COVERING,
     FULL,
     LAYER,
     LINEAR,
@@ -32,7 +33,9 @@ def _kind(layer: Geometry) -> int:
     special = {"subsampling": SUBSAMPLING, "average": AVERAGE, "max": MAX}
     if layer.kind in special:
         return special[layer.kind]
-    return FULL if layer.full else CONVOLUTION
+    if layer.full:
+        return FULL
+    return COVERING if layer.positions == 1 else CONVOLUTION
 
 
 def plan(spec: Spec, reading: Reading) -> Plan:
@@ -108,10 +111,14 @@ def workspace(spec: Spec) -> Workspace:
     runs = max((layer.units + layer.out_shape[0] * RUN for layer in convolutions), default=0)
     sums = sum(layer.inputs // 4 for layer in spec.geometry if layer.kind == "subsampling")
     fields = max((layer.inputs // 4 for layer in spec.geometry if layer.kind in ("subsampling", "average")), default=0)
-    largest = max(spec.trainable, key=lambda layer: layer.weights).first_weight
-    parameters, rates = (_room(spec.parameters, largest) for _ in range(2))
     lengths = (states, states, strips, strip_deltas, runs, sums, fields, 2 * fields, spec.parameters, spec.classes)
-    return Workspace(parameters, rates, *map(_room, lengths))
+    return Workspace(*map(_room, lengths))
+
+
+def parameter_vector(spec: Spec) -> NDArray[np.float32]:
+    """A vector for the parameters of `spec` that lies where kernels read it fastest."""
+    largest = max(spec.trainable, key=lambda layer: layer.weights)
+    return _room(spec.parameters, largest.first_weight)
 
 
 def _room(length: int, first: int = 0) -> NDArray[np.float32]:
