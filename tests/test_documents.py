@@ -85,7 +85,7 @@ def test_readme_fits_three_screens():
 
 # --- commands ---------------------------------------------------------------------------------------------------------
 
-COMMANDS = ("make", "lenet98", "python -m experiments", "python -m paper_figures", "python -m benchmarks.online_step")
+COMMANDS = ("make", "lenet98", "python -m experiments", "python -m paper_figures", "python -m benchmarks.")
 
 
 def commands(path):
