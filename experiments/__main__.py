@@ -102,6 +102,11 @@ def _parser() -> argparse.ArgumentParser:
         sub.add_argument("--jobs", type=_argument(_jobs), default=1, help="runs side by side, one core each")
         sub.add_argument("--force", action="store_true", help="run again what is there")
         sub.add_argument("--shard", type=_argument(shards.parse), metavar="I/N", help="only the I-th of N shares")
+        sub.set_defaults(dask=None)
+        if name != "plan":
+            sub.add_argument(
+                "--dask", metavar="CLUSTER", help="address or scheduler file of a Dask cluster that runs them"
+            )
         sub.add_argument("--data-dir", type=Path, help="folder of MNIST's files")
         device(sub)
     sub = command("list", _list, "list the experiments and tables")
@@ -166,7 +171,8 @@ def _made_plan(chosen: argparse.Namespace) -> plan.Plan:
     )
     for line in made.lines():
         print(line, flush=True)
-    print(made.total(chosen.jobs), flush=True)
+    if not (made.jobs and chosen.dask):
+        print(made.total(chosen.jobs), flush=True)
     return made
 
 
@@ -179,10 +185,18 @@ def _run(chosen: argparse.Namespace, after: Callable[[], str] | None = None) -> 
     made = _made_plan(chosen)
     if not made.jobs:
         return 0
-    summary = runner.execute(made.jobs, chosen.jobs, chosen.data_dir, after=after)
+    if chosen.dask:
+
+        def announce(workers: int) -> str:
+            return made.total(workers, f"on {workers} workers of {chosen.dask}")
+
+        summary = runner.execute_on(chosen.dask, made.jobs, chosen.data_dir, after=after, announce=announce)
+    else:
+        summary = runner.execute(made.jobs, chosen.jobs, chosen.data_dir, after=after)
     if summary.interrupted:
         how = "interrupted" if summary.interrupted == signal.SIGINT else f"ended by {summary.interrupted.name}"
-        print(f"{how}; the same command resumes each run from its last completed pass", file=sys.stderr)
+        goes_on = "makes the others" if chosen.dask else "resumes each run from its last completed pass"
+        print(f"{how}; the same command {goes_on}", file=sys.stderr)
         return 128 + summary.interrupted
     return 1 if summary.failed else 0
 

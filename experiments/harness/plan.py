@@ -72,12 +72,11 @@ class Plan:
         for (name, folder), there in groupby(self.there, lambda job: (job.experiment.name, job.folder)):
             seeds = format_seeds(job.seed for job in there)
             yield f"{name} seeds {seeds}: there already, in {folder}; --force runs them again"
-        for (name, reason, one), group in groupby(
-            self.jobs, lambda job: (job.experiment.name, job.reason, job.estimate)
-        ):
-            seeds = [job.seed for job in group]
-            total = dataclasses.replace(one, minutes=one.minutes * len(seeds))
-            yield f"{name} seeds {format_seeds(seeds)}: {reason}, {total}"
+        for (name, reason), group in groupby(self.jobs, lambda job: (job.experiment.name, job.reason)):
+            jobs = list(group)
+            one = jobs[0].estimate
+            total = dataclasses.replace(one, minutes=one.minutes * len(jobs))
+            yield f"{name} seeds {format_seeds(job.seed for job in jobs)}: {reason}, {total}"
 
     def minutes(self, jobs: int) -> float:
         """Estimated time with that many jobs side by side, each run begun, in order, as soon as one is free."""

@@ -144,7 +144,7 @@ def test_plan_names_times_the_slowest_and_what_is_there(known, tmp_path, capsys)
     lines = capsys.readouterr().out.splitlines()
     assert lines[0].startswith("fig9/linear seeds 0: there already")
     assert lines[1] == "fig9/lenet5 seeds 0: no result yet, about 2 minutes, a guess"
-    # The headline's 2 minutes and 1; then 30 on one core, to 31, beside 12 and 17 runs of a minute; 5 are left for both.
+    # The headline takes 2 minutes and 1. Then 30 on one core, to 31, beside 12 and 17 runs of a minute; 5 are left.
     slowest = "fig9/svm_poly4 (30), fig9/knn (12), fig9/lenet5 (2)"
     assert lines[-1] == f"26 runs, about 34 minutes with --jobs 2; the slowest, in minutes: {slowest}"
 
