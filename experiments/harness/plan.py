@@ -27,7 +27,7 @@ class Job:
     seed: int
     identity: Identity
     folder: Path
-    estimate: Estimate
+    estimate: Estimate = Estimate(0, "unknown")
     reason: str = ""
     afresh: bool = False
     """Whether an earlier checkpoint is thrown away."""
