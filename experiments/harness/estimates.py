@@ -26,6 +26,10 @@ class Estimate:
         return f"about {self.minutes:.2g} minutes, {self.source}"
 
 
+UNKNOWN = Estimate(0, "unknown")
+"""Of a run that is not planned."""
+
+
 def estimate(
     experiment: Experiment, identity: Identity, here: Sequence[Json], published: Callable[[], Sequence[Json]]
 ) -> Estimate:

@@ -12,7 +12,7 @@ from itertools import groupby
 from pathlib import Path
 
 from experiments.harness import store
-from experiments.harness.estimates import Estimate, estimate
+from experiments.harness.estimates import UNKNOWN, Estimate, estimate
 from experiments.harness.identity import Identity, Json, differences, of_record
 from experiments.harness.records import LARGEST_SEED
 from experiments.harness.registry import Experiment
@@ -27,7 +27,7 @@ class Job:
     seed: int
     identity: Identity
     folder: Path
-    estimate: Estimate = Estimate(0, "unknown")
+    estimate: Estimate = UNKNOWN
     reason: str = ""
     afresh: bool = False
     """Whether an earlier checkpoint is thrown away."""
