@@ -147,7 +147,7 @@ class Cluster(Generic[Task]):
         except TimeoutError:
             raise ValueError("the cluster has no workers; start some, then give the command again") from None
         if problems := self._look():
-            more = f" ({len(problems) - 1} more are refused)" if len(problems) > 1 else ""
+            more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
             raise ValueError(f"{problems[0]}{more}")
 
     def submit(self, task: Task) -> None:

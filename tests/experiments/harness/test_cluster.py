@@ -170,7 +170,7 @@ def test_workers_that_would_compute_other_bits_are_refused(cluster, logged, tmp_
     (line,) = capsys.readouterr().err.splitlines()
     assert re.fullmatch(
         r"experiments: worker tcp://[\d.:]+ is refused: "
-        rf"it has {said}; start it anew from the same checkout \(1 more are refused\)",
+        rf"it has {said}; start it anew from the same checkout \(and 1 more\)",
         line,
     )
     assert not (tmp_path / "log").exists()
