@@ -42,9 +42,9 @@ def clock() -> float:
     chain(1, 1)
     times = []
     for _ in range(50):
-        began = time.perf_counter()
+        began = time.process_time()
         chain(n, 12345)
-        times.append(time.perf_counter() - began)
+        times.append(time.process_time() - began)
     return 2 * n / min(times) / 1e9
 
 
