@@ -17,7 +17,7 @@ from torch import Tensor
 from lenet98.curvature import slope
 from lenet98.modules import SQUASHING
 from lenet98.readings import Reading
-from lenet98.replicas.layers import KINDS, Layer
+from lenet98.replicas.layers import Layer, kind
 from lenet98.replicas.outputs import RBF, Loss, Output, Softmax
 from lenet98.specs import Spec
 
@@ -73,7 +73,7 @@ class Replicas:
         softmax = spec.output.kind == "softmax"
         self._layers = [
             Placed(
-                KINDS[layer.kind](layer, gain.view(-1, 1, 1, 1, 1), one_weight.view(-1, 1, 1, 1, 1)),
+                kind(layer)(layer, gain.view(-1, 1, 1, 1, 1), one_weight.view(-1, 1, 1, 1, 1)),
                 self.parameters[:, layer.weight_slice],
                 self.parameters[:, layer.bias_slice],
                 self._gradient[:, layer.weight_slice],
