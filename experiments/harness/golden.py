@@ -6,7 +6,8 @@ family that trains also has a run that is interrupted and resumed, and one that 
 
 `python -m experiments neutral --against REV` computes the cases by the code of REV and by the code here and compares
 every bit.  `python -m experiments golden` compares them with the files in tests/golden/, which hold the fingerprints of
-one kind of machine each, and for all others a few numbers of runs so short that rounding has had no time to grow.
+one kind of machine each, and for all others a few numbers of runs so short that rounding has had no time to grow.  The
+tests run these short ones of every case, bit by bit where a file is of their machine, and few at full length (`long`).
 """
 
 from __future__ import annotations
@@ -94,7 +95,25 @@ def cases(experiments: Iterable[Experiment] | None = None) -> list[str]:
 
 def cases_of(family: str) -> list[str]:
     """Names of the cases of a family."""
-    return [name for name in cases() if registry.named(name.partition(" ")[0]).family == family]
+    return [name for name in cases() if family_of(name) == family]
+
+
+def family_of(case: str) -> str:
+    """The family of the case's experiment."""
+    return registry.named(case.partition(" ")[0]).family
+
+
+def short() -> list[str]:
+    """Names of the cases that have a short run: all but those that are resumed or diverge."""
+    return [name for name in cases() if " " not in name]
+
+
+def long() -> list[str]:
+    """Names of the cases that the tests run at full length: resumed, diverging, and the quickest of each family."""
+    quickest: dict[str, str] = {}
+    for name in sorted(short(), key=lambda name: registry.named(name).minutes):
+        quickest.setdefault(family_of(name), name)
+    return [*quickest.values(), *(name for name in cases() if " " in name)]
 
 
 def passes(config: Any) -> int:
@@ -279,12 +298,12 @@ def results(names: Sequence[str], *, few: bool = False) -> dict[str, dict[str, A
 # --- golden files -----------------------------------------------------------------------------------------------------
 
 
-def here() -> dict[str, str] | None:
-    """Fingerprints of the cases on a machine like this one; None if no golden file is of such a machine."""
+def here(*, few: bool = False) -> dict[str, str] | None:
+    """Fingerprints of the cases on a machine like this one, or of their short runs; None if no file is of such one."""
     where = machine()
     file = GOLDEN / f"{where['processor']}.json"
     written = json.loads(file.read_text()) if file.is_file() else {}
-    return dict(written["cases"]) if written.get("machine") == where else None
+    return dict(written["short" if few else "cases"]) if written.get("machine") == where else None
 
 
 def anywhere() -> dict[str, list[float]]:
@@ -292,11 +311,11 @@ def anywhere() -> dict[str, list[float]]:
     return dict(json.loads((GOLDEN / "anywhere.json").read_text()))
 
 
-def departures(names: Iterable[str] | None = None) -> list[str]:
-    """Cases, of all unless named, that are not what the golden files say."""
-    wanted = list(cases() if names is None else names)
-    if (bits := here()) is not None:
-        return [name for name, made in results(wanted).items() if made.get("fingerprint") != bits.get(name)]
+def departures(names: Iterable[str] | None = None, *, few: bool = False) -> list[str]:
+    """Cases, of all unless named, that are not what the golden files say; `few` for their short runs."""
+    wanted = list(names if names is not None else short() if few else cases())
+    if (bits := here(few=few)) is not None:
+        return [name for name, made in results(wanted, few=few).items() if made.get("fingerprint") != bits.get(name)]
     known = anywhere()
     made = results([name for name in wanted if name in known], few=True)
     return [name for name, result in made.items() if not alike(result.get("sketch", []), known[name])]
@@ -311,11 +330,14 @@ def write() -> list[Path]:
     """Write the golden files of this machine and of any machine; the files."""
     names, where = cases(), machine()
     bits = {name: result["fingerprint"] for name, result in results(names).items()}
-    begun = [name for name in names if " " not in name]
-    short = {name: result["sketch"] for name, result in results(begun, few=True).items()}
+    begun = results(short(), few=True)
     files = {
-        GOLDEN / f"{where['processor']}.json": {"machine": where, "cases": bits},
-        GOLDEN / "anywhere.json": short,
+        GOLDEN / f"{where['processor']}.json": {
+            "machine": where,
+            "cases": bits,
+            "short": {name: result["fingerprint"] for name, result in begun.items()},
+        },
+        GOLDEN / "anywhere.json": {name: result["sketch"] for name, result in begun.items()},
     }
     for path, content in files.items():
         with atomic(path) as file:
@@ -408,7 +430,7 @@ def neutral(revision: str, names: Sequence[str] | None = None) -> list[Verdict]:
         versions = _versions(path)
     families: dict[str, list[str]] = {}
     for name in chosen:
-        families.setdefault(registry.named(name.partition(" ")[0]).family, []).append(name)
+        families.setdefault(family_of(name), []).append(name)
     return [_verdict(family, of, there, was, now, versions) for family, of in sorted(families.items())]
 
 

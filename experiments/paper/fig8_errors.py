@@ -14,7 +14,7 @@ from math import comb
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import fisher_exact, hypergeom, multivariate_hypergeom, random_table
+from scipy.stats import fisher_exact, hypergeom, random_table
 from tabulate import tabulate
 
 from experiments.harness import documents
@@ -263,7 +263,7 @@ def by_writer(errors: Mask, who: Writers, rng: np.random.Generator, draws: int, 
         found += int(_pairs(counts))
         # Of all pairs of patterns by one hand, the share of pairs of patterns that are both errors.
         expected += float(_pairs(patterns)) * comb(int(counts.sum()), 2) / comb(int(patterns.sum()), 2)
-        drawn += _pairs(multivariate_hypergeom.rvs(patterns, counts.sum(), size=draws, random_state=rng))
+        drawn += _pairs(rng.multivariate_hypergeometric(patterns, counts.sum(), size=draws, method="count"))
     pairs = Chance(found, expected, float((1 + (drawn >= found).sum()) / (1 + draws)))
     numbers, counts = np.unique(who.test_writer[errors], return_counts=True)
     most = np.lexsort((numbers, -counts))[:worst]
