@@ -9,7 +9,7 @@ over replicas: what becomes of one does not reach the others.  On a GPU the upda
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from typing import Literal, NamedTuple, get_args
 
 import torch
 from torch import Tensor
@@ -21,7 +21,9 @@ from lenet98.replicas.layers import Layer, kind
 from lenet98.replicas.outputs import RBF, Loss, Output, Softmax
 from lenet98.specs import Spec
 
-AT_ONCE = {"cpu": 1000, "cuda": 20_000}
+Device = Literal["cpu", "cuda"]
+
+AT_ONCE: dict[Device, int] = {"cpu": 1000, "cuda": 20_000}
 """Patterns, all replicas' together, that `distances` and `curvature` propagate at once, which bounds the memory."""
 
 
@@ -59,7 +61,7 @@ class Replicas:
     rates: Tensor
     """eps_k, likewise."""
 
-    def __init__(self, spec: Spec, readings: Sequence[Reading], device: str = "cpu") -> None:
+    def __init__(self, spec: Spec, readings: Sequence[Reading], device: Device = "cpu") -> None:
         if not readings:
             raise ValueError("there are no readings; give one for each replica")
         check_device(device)
@@ -237,10 +239,10 @@ class Replicas:
             )
 
 
-def check_device(device: str) -> None:
+def check_device(device: Device) -> None:
     """Raise ValueError, with the remedy, unless `device` is "cpu", or "cuda" where there is a GPU."""
-    if device not in AT_ONCE:
-        raise ValueError(f"device is {device!r}; it must be one of {', '.join(AT_ONCE)}")
+    if device not in get_args(Device):
+        raise ValueError(f"device is {device!r}; it must be one of {', '.join(get_args(Device))}")
     if device == "cuda" and not torch.cuda.is_available():
         raise ValueError("device is 'cuda', but PyTorch finds no GPU here; 'cpu' works everywhere")
 

@@ -24,7 +24,7 @@ from lenet98.data.splits import split
 from lenet98.loop import Progress, SDLMPass, State, Trained
 from lenet98.randomness import generator
 from lenet98.readings import initial_parameters
-from lenet98.replicas.engine import Replicas, check_device
+from lenet98.replicas.engine import Device, Replicas, check_device
 from lenet98.sdlm import rates
 from lenet98.threads import one_thread
 from lenet98.training import CHUNK, Config, curvature_sample, inputs, medians, network_input, pass_sample
@@ -39,7 +39,7 @@ def train_replicas(
     seeds: Sequence[int],
     data: MNIST,
     *,
-    device: str = "cpu",
+    device: Device = "cpu",
     progress: Callable[[Progress], None] = lambda _: None,
     checkpoint: Path | None = None,
 ) -> list[Trained]:
@@ -134,14 +134,14 @@ class _Run(NamedTuple):
     configs: Sequence[Config]
     seeds: Sequence[int]
     data: MNIST
-    device: str
+    device: Device
     patterns: tuple[Tensor, Tensor] | None
     """Images and labels that all replicas learn, on the device; None if any is distorted, which is each one's own."""
     test_images: Tensor
     test_labels: Tensor
 
     @classmethod
-    def of(cls, configs: Sequence[Config], seeds: Sequence[int], data: MNIST, device: str) -> _Run:
+    def of(cls, configs: Sequence[Config], seeds: Sequence[int], data: MNIST, device: Device) -> _Run:
         first = configs[0]
         judged = split(data, first.train_size, first.held_out)
         patterns = None
@@ -171,7 +171,7 @@ class _Run(NamedTuple):
         return _on(self.device, np.concatenate(own)), _on(self.device, labels), order
 
 
-def _on(device: str, array: NDArray[np.generic]) -> Tensor:
+def _on(device: Device, array: NDArray[np.generic]) -> Tensor:
     """The array on the device; to a GPU it goes while the device works on."""
     tensor = torch.from_numpy(np.ascontiguousarray(array))
     return tensor.pin_memory().to(device, non_blocking=True) if device == "cuda" else tensor
