@@ -14,10 +14,8 @@ from typing import Literal, NamedTuple, get_args
 import torch
 from torch import Tensor
 
-from lenet98.curvature import slope
-from lenet98.modules import SQUASHING
 from lenet98.readings import Reading
-from lenet98.replicas.layers import Layer, kind
+from lenet98.replicas.layers import Layer, kind, slope, squash
 from lenet98.replicas.outputs import RBF, Loss, Output, Softmax
 from lenet98.specs import Spec
 
@@ -179,7 +177,7 @@ class Replicas:
         for layer in self._layers:
             a, u, z = layer.kind.forward(layer.w, layer.b, states[-1])
             squashing = layer.kind.geometry.squashing
-            states.append(SQUASHING[squashing](a))
+            states.append(squash(a, squashing))
             passed.append(Passed(layer, slope(states[-1], squashing), u, z))
         return states, passed
 

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from lenet98.specs import Geometry
+from lenet98.specs import A, Geometry, S, Squashing
 
 
 class Forward(NamedTuple):
@@ -191,6 +191,20 @@ def kind(geometry: Geometry) -> type[Layer]:
     """The class of a layer; a softmax's is that of its linear units."""
     others: dict[str, type[Layer]] = {"subsampling": Subsampling, "average": Average, "max": Max}
     return others.get(geometry.kind) or (Full if geometry.positions == 1 else Convolution)
+
+
+def squash(a: Tensor, squashing: Squashing | None) -> Tensor:
+    """x = f(a) in place of a, which is not needed again."""
+    if squashing == "tanh":
+        return a.mul_(S).tanh_().mul_(A)
+    return a if squashing is None else a.relu_()
+
+
+def slope(x: Tensor, squashing: Squashing | None) -> Tensor:
+    """f'(a) from x = f(a), as `lenet98.curvature.slope`, in one operation."""
+    if squashing == "tanh":
+        return torch.addcmul(torch.full_like(x[:1, :1, :1, :1, :1], S * A), x, x, value=-S / A)
+    return torch.ones_like(x) if squashing is None else (x > 0).to(x)
 
 
 def spread(x: Tensor) -> Tensor:

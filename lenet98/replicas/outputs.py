@@ -12,7 +12,6 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
 from lenet98.curvature import cross_entropy_curvature, eq9_curvature
 from lenet98.prototypes import prototypes
@@ -52,7 +51,7 @@ class RBF:
         loss = y.gather(2, labels[:, :, None]).squeeze(2) + self.competing * penalties.logsumexp(2)
         # dE/dy_i is 1 for the right class, less p_i with eq. 9; dy_i/dx is 2 (x - w_i).
         posterior = self.competing[:, :, None] * penalties.softmax(2)[:, :, 1:]
-        slopes = F.one_hot(labels, y.shape[2]) - posterior
+        slopes = right(labels, y) - posterior
         derivative = 2 * self.scale[:, :, None] * (slopes[:, :, None] @ differences).squeeze(2)
         return Loss(y, self.scale * loss, derivative.mT[..., None, None])
 
@@ -83,7 +82,7 @@ class Softmax:
     def loss(self, x: Tensor, labels: Tensor) -> Loss:
         """E = y_D, times the scale."""
         y = self.distances(x)
-        derivative = self.scale[:, :, None] * (torch.exp(-y) - F.one_hot(labels, y.shape[2]))
+        derivative = self.scale[:, :, None] * (torch.exp(-y) - right(labels, y))
         loss = self.scale * y.gather(2, labels[:, :, None]).squeeze(2)
         return Loss(y, loss, derivative.mT[..., None, None])
 
@@ -93,3 +92,8 @@ class Softmax:
 
 
 Output = RBF | Softmax
+
+
+def right(labels: Tensor, y: Tensor) -> Tensor:
+    """1 for the right class of each pattern and 0 for the others, like y; a label that is no class has none."""
+    return (labels[:, :, None] == torch.arange(y.shape[2], device=y.device)).to(y)
