@@ -21,8 +21,8 @@ from lenet98.specs import Spec
 
 Device = Literal["cpu", "cuda"]
 
-AT_ONCE: dict[Device, int] = {"cpu": 1000, "cuda": 20_000}
-"""Patterns, all replicas' together, that `distances` and `curvature` propagate at once, which bounds the memory."""
+AT_ONCE: dict[Device, int] = {"cpu": 200, "cuda": 10_000}
+"""Patterns, all replicas' together, that `distances` and `curvature` propagate at once: on a CPU what caches hold."""
 
 
 class Placed(NamedTuple):
@@ -39,8 +39,6 @@ class Passed(NamedTuple):
     """What the way back needs of a layer that patterns have passed; see `layers.Forward`."""
 
     layer: Placed
-    slope: Tensor
-    """f'(a), as the layer's states."""
     u: Tensor
     z: Tensor
 
@@ -162,10 +160,11 @@ class Replicas:
             x = images.index_select(0, chosen.flatten()).unflatten(0, chosen.shape).transpose(1, 2)
             states, passed = self._forward(x)
             squared = [
-                Passed(layer, slopes.square(), u.square(), layer.kind.squared(state, z))
-                for state, (layer, slopes, u, z) in zip(states[:-1], passed, strict=True)
+                Passed(layer, u.square(), layer.kind.squared(x, z))
+                for x, (layer, u, z) in zip(states[:-1], passed, strict=True)
             ]
-            self._backward(squared, self._output.curvature(states[-1]))
+            slopes = [slopes.square() for slopes in self._slopes(states)]
+            self._backward(squared, slopes, self._output.curvature(states[-1]))
             total += self._gradient
         return total / order.shape[1]
 
@@ -176,19 +175,22 @@ class Replicas:
         states, passed = [x], []
         for layer in self._layers:
             a, u, z = layer.kind.forward(layer.w, layer.b, states[-1])
-            squashing = layer.kind.geometry.squashing
-            states.append(squash(a, squashing))
-            passed.append(Passed(layer, slope(states[-1], squashing), u, z))
+            states.append(squash(a, layer.kind.geometry.squashing))
+            passed.append(Passed(layer, u, z))
         return states, passed
 
-    def _backward(self, passed: list[Passed], derivative: Tensor) -> None:
+    def _slopes(self, states: list[Tensor]) -> list[Tensor]:
+        """f'(a) of each layer's units."""
+        return [slope(x, layer.kind.geometry.squashing) for x, layer in zip(states[1:], self._layers, strict=True)]
+
+    def _backward(self, passed: list[Passed], slopes: list[Tensor], derivative: Tensor) -> None:
         """From dE/dx of the last states to the gradient dE/dw (eq. 19), or with all squared to the curvature (eq. 23).
 
         dE/da = f'(a) dE/dx within a layer; dE/dx = sum u dE/da from a layer to the one below.
         """
         for number in range(len(passed) - 1, -1, -1):
-            layer, slopes, u, z = passed[number]
-            delta = slopes * derivative
+            layer, u, z = passed[number]
+            delta = slopes[number] * derivative
             layer.kind.gradient(z, delta, layer.dw, layer.db)
             if number > 0:
                 derivative = layer.kind.back(u, delta)
@@ -197,7 +199,7 @@ class Replicas:
         """Of the pattern of each replica; the gradient goes to `_gradient`."""
         states, passed = self._forward(self._images[:, :, None])
         loss = self._output.loss(states[-1], self._labels[:, None])
-        self._backward(passed, loss.derivative)
+        self._backward(passed, self._slopes(states), loss.derivative)
         return loss
 
     def _update(self) -> None:
