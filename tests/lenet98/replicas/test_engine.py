@@ -101,6 +101,16 @@ def test_a_replica_among_64_is_itself_alone(digits):
         assert together[2][k] == pytest.approx(alone[2][0], rel=1e-5)
 
 
+def test_two_sweeps_are_one_longer_sweep(digits):
+    readings, starts, eps, orders = case(2, digits[0][:20])
+    whole = swept(replicas(LENET5, readings, starts, eps), digits, orders)
+    made = replicas(LENET5, readings, starts, eps)
+    first, second = (swept(made, digits, np.array(orders)[:, half]) for half in (slice(12), slice(12, None)))
+    np.testing.assert_array_equal(second[0], whole[0])
+    np.testing.assert_array_equal(first[1] + second[1], whole[1])
+    np.testing.assert_allclose(first[2] + second[2], whole[2])
+
+
 def assert_like_one(spec, seed, patterns=3):
     """Gradient, distances and curvature of five replicas with five readings against those of each alone."""
     parameters, images, labels = drawn(spec, len(READINGS), patterns + len(READINGS), seed)
@@ -151,6 +161,31 @@ def test_a_replica_that_diverges_leaves_the_others_as_they_are(digits):
     for k in (0, 2):
         np.testing.assert_array_equal(parameters[k], undisturbed[0][k])
         assert (errors[k], losses[k]) == (undisturbed[1][k], undisturbed[2][k])
+
+
+@pytest.mark.parametrize("spec", [LENET5, LENET4, *ladder.LADDER[1:]], ids=lambda spec: spec.name)
+def test_no_operation_asks_the_device_for_a_value_or_leaves_it(spec, monkeypatch):
+    """PyTorch's device without values stands for a GPU: it refuses both."""
+    monkeypatch.setattr("lenet98.replicas.engine.check_device", lambda device: None)
+    monkeypatch.setitem(AT_ONCE, "meta", 100)
+    made = Replicas(spec, READINGS, "meta")
+    images, labels = torch.zeros(9, *spec.input_shape, device="meta"), torch.zeros(9, dtype=torch.int64, device="meta")
+    order = torch.zeros(len(READINGS), 2, dtype=torch.int64, device="meta")
+    errors, losses = made.sweep(images, labels, order)
+    assert (errors.device.type, losses.device.type) == ("meta", "meta")
+    assert made.curvature(images, order).shape == made.parameters.shape
+    assert made.distances(images).shape == (len(READINGS), 9, spec.classes)
+
+
+def test_what_an_update_reads_and_writes_stays_where_it_is(digits):
+    """A CUDA graph holds addresses."""
+    readings, starts, eps, orders = case(2, digits[0][:3])
+    made = replicas(LENET5, readings, starts, eps)
+    lasting = {name: value for name, value in vars(made).items() if isinstance(value, torch.Tensor)}
+    before = {name: value.data_ptr() for name, value in lasting.items()}
+    swept(made, digits, orders)
+    assert {"parameters", "rates", "_gradient", "_images", "_labels", "_errors", "_losses"} == set(before)
+    assert {name: getattr(made, name).data_ptr() for name in before} == before
 
 
 @NO_GPU
