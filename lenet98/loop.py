@@ -21,13 +21,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Progress:
-    """Where a run stands: `done` of `total` patterns of the pass, `errors` among them so far."""
+    """Where a run stands: `done` of `total` patterns of the pass, `errors` among them so far; None if not known yet."""
 
     pass_number: int
     passes: int
     done: int
     total: int
-    errors: int = 0
+    errors: int | None = 0
 
 
 @dataclass(frozen=True)

@@ -240,7 +240,7 @@ def _learn(
         errors += chunk_errors
         losses += chunk_losses
         mean += replicas.parameters * (order.shape[1] / total)
-        progress(Progress(number, passes, done + order.shape[1], total))
+        progress(Progress(number, passes, done + order.shape[1], total, errors=None))
     if number == passes:
         averaged = torch.tensor([run.configs[k].reading.final_weights == "average" for k in which], device=run.device)
         replicas.parameters.copy_(torch.where(averaged[:, None], mean.float(), replicas.parameters))
