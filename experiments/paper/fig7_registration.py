@@ -14,6 +14,7 @@ its nine distorted copies, as in the 60,000 and 540,000 patterns of the text.  `
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -189,6 +190,7 @@ def statistics(c: Components) -> dict[str, float]:
     return dict(zip(FIG7_STATISTICS, map(float, values), strict=True))
 
 
+@lru_cache
 def expected(
     magnitudes: Magnitudes = FIG7, *, first_is_original: bool = True, sets: int = 1000, seed: int = 0
 ) -> dict[str, tuple[float, float]]:
