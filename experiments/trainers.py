@@ -52,13 +52,13 @@ def train_network(config: Config, seed: int, context: Context) -> Outcome:
 
 
 @dataclass(frozen=True)
-class Together(Config):
+class ReplicaConfig(Config):
     """A training run that is computed together with others."""
 
     device: Device = "cpu"
 
 
-def train_together(config: Together, seeds: Sequence[int], context: Context) -> list[Outcome]:
+def train_together(config: ReplicaConfig, seeds: Sequence[int], context: Context) -> list[Outcome]:
     """One training run on MNIST for each seed."""
     runs = train_replicas(
         config,
@@ -75,13 +75,13 @@ def train_together(config: Together, seeds: Sequence[int], context: Context) -> 
 
 
 @family("online, replicas")
-def train_one_together(config: Together, seed: int, context: Context) -> Outcome:
+def train_one_together(config: ReplicaConfig, seed: int, context: Context) -> Outcome:
     """`train_together` with one seed."""
     return train_together(config, (seed,), context)[0]
 
 
 def _together(experiment: Experiment) -> Experiment:
-    config = Together(**{field.name: getattr(experiment.config, field.name) for field in fields(Config)})
+    config = ReplicaConfig(**{field.name: getattr(experiment.config, field.name) for field in fields(Config)})
     return replace(experiment, config=config, run=train_one_together, together=train_together)
 
 

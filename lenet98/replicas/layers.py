@@ -201,7 +201,7 @@ def squash(a: Tensor, squashing: Squashing | None) -> Tensor:
 
 
 def slope(x: Tensor, squashing: Squashing | None) -> Tensor:
-    """f'(a) from x = f(a), as `lenet98.curvature.slope`, in one operation."""
+    """f'(a) from x = f(a), as `lenet98.curvature.slope`, in fewer operations."""
     if squashing == "tanh":
         return torch.addcmul(torch.full_like(x[:1, :1, :1, :1, :1], S * A), x, x, value=-S / A)
     return torch.ones_like(x) if squashing is None else (x > 0).to(x)
