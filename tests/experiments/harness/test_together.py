@@ -63,13 +63,16 @@ def test_each_seed_is_recorded_as_a_run_of_its_own(tmp_path, mnist, capsys):
 
 
 def test_results_of_one_way_are_never_read_as_those_of_another(tmp_path, capsys):
-    run(tmp_path, "--seeds", "0")
+    run(tmp_path, "--seeds", "0-1")
     table = ["table", "tiny", "--source", "results", "--results", str(tmp_path), "--reference", str(tmp_path)]
     capsys.readouterr()
     assert main(table) == 2
     assert "no results of tiny yet" in capsys.readouterr().err
     assert main([*table, "--replicas", "--device", "cpu"]) == 0
-    assert "Tiny" in capsys.readouterr().out
+    out = capsys.readouterr().out
+    assert "Tiny" in out
+    assert "`python -m experiments table tiny --source results --replicas --device cpu` from" in out
+    assert "cores, 2 seeds at once." in out
     assert main([*table, "--replicas", "--device", "cuda"]) == 2
     assert "run tiny --replicas` makes them" in capsys.readouterr().err
 
