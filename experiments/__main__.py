@@ -17,7 +17,7 @@ from pathlib import Path
 from textwrap import fill
 from typing import Any, NoReturn, get_args
 
-from experiments.harness import documents, golden, plan, registry, rows, runner, store, tables, together, verify
+from experiments.harness import documents, golden, plan, registry, rows, runner, shards, store, tables, together, verify
 from experiments.harness.files import load as load_file
 from experiments.harness.identity import Json
 from experiments.harness.loader import Loader, NoResults, sources
@@ -106,6 +106,12 @@ def _parser() -> argparse.ArgumentParser:
         sub.add_argument("--seeds", type=_argument(plan.parse_seeds), help="0-9, 0,3,5 or 4; else each one's own")
         sub.add_argument("--jobs", type=_argument(_jobs), default=1, help="runs side by side, one core each")
         sub.add_argument("--force", action="store_true", help="run again what is there")
+        sub.add_argument("--shard", type=_argument(shards.parse), metavar="I/N", help="only the I-th of N shares")
+        sub.set_defaults(dask=None)
+        if name != "plan":
+            sub.add_argument(
+                "--dask", metavar="CLUSTER", help="address or scheduler file of a Dask cluster that runs them"
+            )
         sub.add_argument("--data-dir", type=Path, help="folder of MNIST's files")
         device(sub)
         if name == "reproduce":
@@ -164,17 +170,25 @@ def _made_plan(chosen: argparse.Namespace) -> plan.Plan:
         raise ValueError(f"--device is {chosen.device!r}; this machine has {', '.join(minibatch.devices())}")
     experiments = comparison.experiments(chosen.names)
     if chosen.replicas:
-        if chosen.jobs > 1:
-            raise ValueError("--replicas are one process; leave --jobs out")
+        if chosen.jobs > 1 or chosen.dask:
+            raise ValueError("--replicas are one process here; leave --jobs and --dask out")
         experiments = [registry.as_replicas(found) for found in experiments]
     experiments = [registry.on_device(found, chosen.device) for found in experiments]
     for experiment in experiments:
         if experiment.deterministic and chosen.seeds not in (None, (0,)):
             print(f"{experiment.name} does not depend on the seed: seed 0 is all there is")
-    made = plan.plan(experiments, chosen.seeds, chosen.results, force=chosen.force)
+    made = plan.plan(
+        experiments,
+        chosen.seeds,
+        chosen.results,
+        reference=chosen.reference,
+        force=chosen.force,
+        first=comparison.HEADLINE,
+        shard=chosen.shard,
+    )
     for line in made.lines():
         print(line, flush=True)
-    if not chosen.replicas:  # its estimates are of runs one by one
+    if not chosen.replicas and not (made.jobs and chosen.dask):  # estimates are of runs one by one
         print(made.total(chosen.jobs), flush=True)
     return made
 
@@ -190,11 +204,18 @@ def _run(chosen: argparse.Namespace, after: Callable[[], str] | None = None) -> 
         return 0
     if chosen.replicas:
         summary = together.execute(made.jobs, chosen.data_dir)
+    elif chosen.dask:
+
+        def announce(workers: int) -> str:
+            return made.total(workers, f"on {workers} workers of {chosen.dask}")
+
+        summary = runner.execute_on(chosen.dask, made.jobs, chosen.data_dir, after=after, announce=announce)
     else:
         summary = runner.execute(made.jobs, chosen.jobs, chosen.data_dir, after=after)
     if summary.interrupted:
         how = "interrupted" if summary.interrupted == signal.SIGINT else f"ended by {summary.interrupted.name}"
-        print(f"{how}; the same command resumes each run from its last completed pass", file=sys.stderr)
+        goes_on = "makes the others" if chosen.dask else "resumes each run from its last completed pass"
+        print(f"{how}; the same command {goes_on}", file=sys.stderr)
         return 128 + summary.interrupted
     return 1 if summary.failed else 0
 

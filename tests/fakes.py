@@ -1,12 +1,18 @@
-"""Results of runs that never were, for the tests of tables and figures."""
+"""Results of runs that never were, for the tests of tables and figures; and runs that compute next to nothing."""
 
+import os
+import signal
+import time
 from dataclasses import asdict, replace
+from pathlib import Path
 
 import numpy as np
 
 from experiments.harness import registry, store
 from experiments.harness.identity import Identity
+from experiments.harness.registry import Outcome
 from experiments.paper import numbers as paper
+from lenet98.loop import Progress
 
 IDENTITY = Identity({}, "mnist-1", "online", {"online": 1})
 JUDGED = replace(IDENTITY, data=registry.DATA["mnist"]())
@@ -81,3 +87,38 @@ def record(experiment, seed, passes, status="finished", extra=None):
 def stated(identity):
     """What a record says of its identity."""
     return {**asdict(identity), "key": identity.key}
+
+
+# --- runs -------------------------------------------------------------------------------------------------------------
+
+
+def logged(config, seed, context):
+    """Draws from the seed, in two passes, and a line in the file config["log"] for each begin.
+
+    The process of seed config["dies"] is killed after its first pass, if that is the first time.
+    """
+    log = Path(config["log"])
+    with log.open("a") as file:
+        file.write(f"{seed}\n")
+    rng, passes = np.random.default_rng(seed), []
+    for number in (1, 2):
+        context.progress(Progress(number, 2, 100, 100, seed))
+        predictions = rng.integers(0, 10, 100, np.uint8)
+        passes.append({"number": number, "test_errors": int(predictions[0]), "test_patterns": 100, "seconds": 0.01})
+        if seed == config["dies"] and log.read_text().splitlines().count(str(seed)) == 1:
+            time.sleep(0.2)  # the report is on its way
+            os.kill(os.getpid(), signal.SIGKILL)
+    if seed == config["fails"]:
+        raise RuntimeError("no such luck\nsecond line")
+    began = {"resumed from": context.checkpoint.read_text()} if context.checkpoint.exists() else {}
+    return Outcome(passes, predictions, scores=rng.random(100, np.float32), weights=rng.random(5), extra=began)
+
+
+def endless(config, seed, context):
+    """Reports until it is stopped, and says in the file config["log"] that it was."""
+    try:
+        while True:
+            context.progress(Progress(1, 1, 1, 100))
+            time.sleep(0.02)
+    finally:
+        Path(config["log"]).write_text("stopped")

@@ -149,7 +149,7 @@ def known(words):
 
 def on_experiments(words, tmp_path):
     words = ["cpu" if word == "cuda" else word for word in words]  # wherever the tests run
-    if words[0] in ("run", "reproduce"):
+    if words[0] in ("run", "reproduce") and "--dask" not in words:  # no cluster is here
         words = ["plan", *words[1:], "--results", str(tmp_path)]
     if words[0] == "table":
         words = [word for word in words if word != "--replicas"]  # of which nothing is published

@@ -1,4 +1,7 @@
-"""Experiments of one's own: files anywhere that register them, named on the command line by `--module`."""
+"""Experiments of one's own: files anywhere that register them, named on the command line by `--module`.
+
+A worker on another machine gets the text of such a file.  Modules of one's own that it imports must be there.
+"""
 
 from __future__ import annotations
 
@@ -6,8 +9,10 @@ import importlib
 import importlib.util
 import sys
 import traceback
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
+from tempfile import mkdtemp
 
 from experiments.harness import registry
 
@@ -49,3 +54,29 @@ def _place(path: Path, error: Exception) -> str:
     ]
     line = lines[-1] if lines else getattr(error, "lineno", None)
     return f"{path}:{line}" if line else str(path)
+
+
+# --- on another machine -----------------------------------------------------------------------------------------------
+
+_received: dict[str, str] = {}
+"""Texts of the files that came here, by the names of their modules."""
+
+
+def texts(experiments: Iterable[registry.Experiment]) -> dict[str, str]:
+    """Texts of the files that register some experiments, by the names of their modules."""
+    files = {experiment.file for experiment in experiments if experiment.file is not None}
+    return {file.stem: file.read_text(encoding="utf-8") for file in files}
+
+
+def receive(sent: Mapping[str, str]) -> str:
+    """Let modules of such texts be imported in this process; why they cannot be, nothing if they can."""
+    for name, text in sent.items():
+        if name not in sys.modules and name not in _received:
+            folder = Path(mkdtemp(prefix="lenet98-"))
+            (folder / f"{name}.py").write_text(text, encoding="utf-8")
+            sys.path.insert(0, str(folder))
+            importlib.invalidate_caches()
+            _received[name] = text
+        if _received.get(name) != text:
+            return f"it has imported another {name}.py"
+    return ""

@@ -7,13 +7,16 @@ import heapq
 import operator
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import groupby
 from pathlib import Path
 
 from experiments.harness import store
+from experiments.harness.estimates import UNKNOWN, Estimate, estimate
 from experiments.harness.identity import Identity, Json, differences, of_record
 from experiments.harness.records import LARGEST_SEED
 from experiments.harness.registry import Experiment
+from experiments.harness.shards import Shard
 
 
 @dataclass(frozen=True)
@@ -24,6 +27,7 @@ class Job:
     seed: int
     identity: Identity
     folder: Path
+    estimate: Estimate = UNKNOWN
     reason: str = ""
     afresh: bool = False
     """Whether an earlier checkpoint is thrown away."""
@@ -70,45 +74,85 @@ class Plan:
             yield f"{name} seeds {seeds}: there already, in {folder}; --force runs them again"
         for (name, reason), group in groupby(self.jobs, lambda job: (job.experiment.name, job.reason)):
             jobs = list(group)
-            minutes = sum(job.experiment.minutes for job in jobs)
-            yield f"{name} seeds {format_seeds(job.seed for job in jobs)}: {reason}, about {minutes:.2g} minutes"
+            one = jobs[0].estimate
+            total = dataclasses.replace(one, minutes=one.minutes * len(jobs))
+            yield f"{name} seeds {format_seeds(job.seed for job in jobs)}: {reason}, {total}"
 
     def minutes(self, jobs: int) -> float:
         """Estimated time with that many jobs side by side, each run begun, in order, as soon as one is free."""
         free = [0.0] * max(1, jobs)
         for job in self.jobs:
-            heapq.heapreplace(free, free[0] + job.experiment.minutes)
+            heapq.heapreplace(free, free[0] + job.estimate.minutes)
         return max(free)
 
     def slowest(self, number: int) -> list[tuple[str, float]]:
         """The experiments whose runs take longest in all, with their minutes on one core, first the slowest."""
         minutes: dict[str, float] = {}
         for job in self.jobs:
-            minutes[job.experiment.name] = minutes.get(job.experiment.name, 0) + job.experiment.minutes
+            minutes[job.experiment.name] = minutes.get(job.experiment.name, 0) + job.estimate.minutes
         return heapq.nlargest(number, minutes.items(), key=operator.itemgetter(1))
 
-    def total(self, jobs: int) -> str:
-        """How many runs, how long with that many jobs side by side, and which are the slowest."""
-        text = f"{len(self.jobs)} runs, about {self.minutes(jobs):.0f} minutes with --jobs {jobs}"
+    def total(self, jobs: int, where: str = "") -> str:
+        """How many runs, how long with that many side by side (`where`, in words), and which are the slowest."""
+        where = where or f"with --jobs {jobs}"
+        text = f"{len(self.jobs)} runs, about {self.minutes(jobs):.0f} minutes {where}"
         slowest = ", ".join(f"{name} ({minutes:.2g})" for name, minutes in self.slowest(3))
         return f"{text}; the slowest, in minutes: {slowest}" if slowest else text
 
 
-def plan(experiments: Sequence[Experiment], seeds: Sequence[int] | None, results: Path, *, force: bool = False) -> Plan:
-    """Decide which runs are to be made; `seeds` None means each experiment's own."""
+def plan(
+    experiments: Sequence[Experiment],
+    seeds: Sequence[int] | None,
+    results: Path,
+    *,
+    reference: Path | None = None,
+    force: bool = False,
+    first: Sequence[str] = (),
+    shard: Shard | None = None,
+) -> Plan:
+    """Decide which runs are to be made, and in which order.
+
+    Parameters
+    ----------
+    experiments, seeds
+        What is asked for; `seeds` None means each experiment's own.
+    results
+        Folder of results.
+    reference
+        Folder of published results, whose times tell how long a run takes; None for no such folder.
+    force
+        Whether runs are made whose results are there.
+    first
+        Names of experiments that come before the others, in this order.  Of the others the longest come first, so that
+        short ones are left to fill every core to the end.
+    shard
+        The share of all runs that is taken; None for all of them.
+    """
+    asked = [(experiment, seed) for experiment in experiments for seed in _seeds(experiment, seeds)]
     to_do, there = [], []
-    for experiment in experiments:
+    for name, runs in groupby(shard.share(asked) if shard else asked, lambda run: run[0].name):
+        (experiment, *_), chosen = zip(*runs, strict=True)
         identity = experiment.identity()
-        folder = results / experiment.name / identity.key
-        before = [record for record in store.every_record(results / experiment.name) if record["key"] != identity.key]
-        for seed in experiment.seeds if seeds is None or experiment.deterministic else seeds:
-            job = Job(experiment, seed, identity, folder, afresh=force)
+        every = store.every_record(results / name)
+        before = [record for record in every if record["key"] != identity.key]
+        published = partial(store.published_records, name, reference) if reference else list
+        time = estimate(experiment, identity, every, published)
+        for seed in chosen:
+            job = Job(experiment, seed, identity, results / name / identity.key, time, afresh=force)
             reason = _reason(job, before)
             if reason is None:
                 there.append(job)
             else:
                 to_do.append(dataclasses.replace(job, reason=reason))
+    order = {name: place for place, name in enumerate(first)}
+    # Runs of one experiment stay together: sorting keeps the order of equals.
+    to_do.sort(key=lambda job: (order.get(job.experiment.name, len(order)), -job.estimate.minutes))
     return Plan(tuple(to_do), tuple(there))
+
+
+def _seeds(experiment: Experiment, seeds: Sequence[int] | None) -> Sequence[int]:
+    """Those to run of an experiment."""
+    return experiment.seeds if seeds is None or experiment.deterministic else seeds
 
 
 def _reason(job: Job, before: Sequence[Json]) -> str | None:

@@ -6,6 +6,7 @@ import hashlib
 import os
 import platform
 import subprocess
+from functools import cache
 from importlib import metadata
 from pathlib import Path
 
@@ -23,6 +24,7 @@ def machine(threads: int) -> Json:
     return {"cpu": _cpu_model(), "cores": os.cpu_count(), "os": platform.platform(), "threads": threads}
 
 
+@cache
 def _cpu_model() -> str:
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()

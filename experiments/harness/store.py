@@ -219,13 +219,20 @@ def latest(experiment: str, identity: Identity, results: Path) -> Runs:
 
 def every_record(folder: Path) -> list[Json]:
     """The records of an experiment under whatever key, without their arrays; malformed ones left out."""
-    found = []
-    for path in sorted(folder.glob("*/seed-*.json")):
-        with suppress(OSError, Unreadable):
-            record = _record(path)
-            _refuse(path, records.contradictions(record, _seed(path), None, path.parent.name))
-            found.append(record)
-    return found
+    return [record for path in sorted(folder.glob("*/seed-*.json")) for record in _records(path, path.parent.name)]
+
+
+def published_records(experiment: str, reference: Path) -> list[Json]:
+    """The published records of an experiment, without their arrays; malformed ones left out."""
+    return [record for path in sorted((reference / experiment).glob("seed-*.json")) for record in _records(path, None)]
+
+
+def _records(path: Path, key: str | None) -> Iterator[Json]:
+    """The record in a file, if there is one that is as its name and its key (None for any) say."""
+    with suppress(OSError, Unreadable):
+        record = _record(path)
+        _refuse(path, records.contradictions(record, _seed(path), None, key))
+        yield record
 
 
 def publish(

@@ -56,13 +56,7 @@ class Unbegun:
 class Died:
     """The process died that worked on a task."""
 
-    code: int | None
-    """Its exit status, the negative of a signal that ended it."""
-
-    def __str__(self) -> str:
-        if self.code == -signal.SIGKILL:
-            return "killed by SIGKILL; out of memory?"
-        return f"killed by {signal.Signals(-self.code).name}" if self.code and self.code < 0 else f"status {self.code}"
+    how: str
 
 
 Event = Report | Done | Unbegun | Died
@@ -119,6 +113,9 @@ class _Worker(Generic[Task]):
 class Pool(Generic[Task]):
     """Up to `size` processes that `work` on tasks; they start with the tasks."""
 
+    again = "from its last completed pass"
+    """How a task goes on whose process died."""
+
     def __init__(self, work: Work, size: int) -> None:
         self._work, self._size = work, size
         self._spawn = multiprocessing.get_context("spawn")
@@ -172,7 +169,7 @@ class Pool(Generic[Task]):
         try:
             event = worker.pipe.recv()
         except (EOFError, OSError):
-            return task, Died(self._end(worker))
+            return task, Died(_death(self._end(worker)))
         if not isinstance(event, Report):
             worker.task = None
         return task, event
@@ -192,6 +189,13 @@ class Pool(Generic[Task]):
         worker.pipe.close()
         worker.process.join()
         return worker.process.exitcode
+
+
+def _death(code: int | None) -> str:
+    """How a process died, by its exit status: the negative of a signal that ended it."""
+    if code == -signal.SIGKILL:
+        return "killed by SIGKILL; out of memory?"
+    return f"killed by {signal.Signals(-code).name}" if code and code < 0 else f"status {code}"
 
 
 @contextmanager

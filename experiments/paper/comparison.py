@@ -74,17 +74,9 @@ registry.register_group(GROUP, (row.experiment for row in paper.ROWS))
 
 
 def experiments(names: Sequence[str]) -> list[Experiment]:
-    """The experiments of those names, globs and groups in the order in which they are run.
-
-    The headline comes first, then the quickest, the slowest last.  ValueError for a name that does not exist.
-    """
+    """The experiments of those names, globs and groups, each once; ValueError for a name that does not exist."""
     chosen = {experiment.name: experiment for name in names for experiment in registry.members(name)}
-    return sorted(chosen.values(), key=_turn)
-
-
-def _turn(experiment: Experiment) -> tuple[int, float]:
-    headline = experiment.name in HEADLINE
-    return HEADLINE.index(experiment.name) if headline else len(HEADLINE), 0 if headline else experiment.minutes
+    return list(chosen.values())
 
 
 # --- what was found ---------------------------------------------------------------------------------------------------

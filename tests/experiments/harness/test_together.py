@@ -131,7 +131,8 @@ def test_one_process_at_a_time(tmp_path, capsys):
     ("arguments", "message"),
     [
         (["other", "--device", "cpu"], "other is not computed as replicas; leave --replicas out"),
-        (["tiny", "--device", "cpu", "--jobs", "2"], "--replicas are one process; leave --jobs out"),
+        (["tiny", "--device", "cpu", "--jobs", "2"], "--replicas are one process here; leave --jobs and --dask out"),
+        (["tiny", "--device", "cpu", "--dask", "x"], "--replicas are one process here; leave --jobs and --dask out"),
         (["tiny"], "--replicas need a GPU, and PyTorch finds none here; --device cpu puts them on the CPU"),
     ],
 )
