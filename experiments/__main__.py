@@ -17,7 +17,7 @@ from pathlib import Path
 from textwrap import fill
 from typing import Any, NoReturn, get_args
 
-from experiments.harness import documents, golden, plan, registry, rows, runner, shards, store, tables, verify
+from experiments.harness import documents, golden, plan, registry, rows, runner, shards, store, tables, together, verify
 from experiments.harness.files import load as load_file
 from experiments.harness.identity import Identity, Json, counts_as, of_record
 from experiments.harness.loader import Loader, NoResults, sources
@@ -47,6 +47,8 @@ def main(arguments: list[str] | None = None) -> int:
     chosen = _parser().parse_args(arguments)
     if getattr(chosen, "data_dir", None):
         os.environ[mnist.ENVIRONMENT] = str(chosen.data_dir)  # for all that looks at digits, here and in workers
+    if getattr(chosen, "device", "") is None:
+        chosen.device = "cuda" if chosen.replicas else "cpu"
     try:
         with runner.terminable():
             status = int(chosen.command(chosen))
@@ -88,8 +90,11 @@ def _parser() -> argparse.ArgumentParser:
 
     def device(sub: argparse.ArgumentParser) -> None:
         sub.add_argument(
-            "--device", choices=get_args(minibatch.Device), default="cpu", help="where mini-batches are computed"
+            "--device", choices=get_args(minibatch.Device), help="where mini-batches and replicas are computed"
         )
+
+    def replicas(sub: argparse.ArgumentParser, help: str) -> None:
+        sub.add_argument("--replicas", action="store_true", help=help)
 
     for name, function, help in (
         ("run", _run, "make the runs whose results are not there"),
@@ -109,6 +114,10 @@ def _parser() -> argparse.ArgumentParser:
             )
         sub.add_argument("--data-dir", type=Path, help="folder of MNIST's files")
         device(sub)
+        if name == "reproduce":
+            sub.set_defaults(replicas=False)
+        else:
+            replicas(sub, "the seeds of an experiment at once, on a GPU unless --device is cpu")
     sub = command("list", _list, "list the experiments and tables")
     sub.add_argument("names", nargs="*", metavar="NAME", help=NAMES)
     command("show", _show, "print an experiment's configuration and where its results are").add_argument("name")
@@ -118,6 +127,7 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument("--source", choices=("reference", "results", "both"), default="reference")
     sub.add_argument("--output", type=Path, help="file to write instead")
     device(sub)
+    replicas(sub, "of runs that were made with --replicas")
     sub = command("publish", _publish, "copy an experiment's results into the reference")
     sub.add_argument("name")
     sub.add_argument("--seeds", type=_argument(plan.parse_seeds), help="seeds that must be there")
@@ -154,9 +164,16 @@ def _jobs(text: str) -> int:
 
 
 def _made_plan(chosen: argparse.Namespace) -> plan.Plan:
+    if chosen.replicas and chosen.device not in minibatch.devices():
+        raise ValueError("--replicas need a GPU, and PyTorch finds none here; --device cpu puts them on the CPU")
     if chosen.device not in minibatch.devices():
         raise ValueError(f"--device is {chosen.device!r}; this machine has {', '.join(minibatch.devices())}")
-    experiments = [registry.on_device(found, chosen.device) for found in comparison.experiments(chosen.names)]
+    experiments = comparison.experiments(chosen.names)
+    if chosen.replicas:
+        if chosen.jobs > 1 or chosen.dask:
+            raise ValueError("--replicas are one process here; leave --jobs and --dask out")
+        experiments = [registry.as_replicas(found) for found in experiments]
+    experiments = [registry.on_device(found, chosen.device) for found in experiments]
     for experiment in experiments:
         if experiment.deterministic and chosen.seeds not in (None, (0,)):
             print(f"{experiment.name} does not depend on the seed: seed 0 is all there is")
@@ -171,7 +188,7 @@ def _made_plan(chosen: argparse.Namespace) -> plan.Plan:
     )
     for line in made.lines():
         print(line, flush=True)
-    if not (made.jobs and chosen.dask):
+    if not chosen.replicas and not (made.jobs and chosen.dask):  # estimates are of runs one by one
         print(made.total(chosen.jobs), flush=True)
     return made
 
@@ -185,7 +202,9 @@ def _run(chosen: argparse.Namespace, after: Callable[[], str] | None = None) -> 
     made = _made_plan(chosen)
     if not made.jobs:
         return 0
-    if chosen.dask:
+    if chosen.replicas:
+        summary = together.execute(made.jobs, chosen.data_dir)
+    elif chosen.dask:
 
         def announce(workers: int) -> str:
             return made.total(workers, f"on {workers} workers of {chosen.dask}")
@@ -301,10 +320,13 @@ def _where(runs: store.Runs, identity: Identity) -> Json:
 
 
 def _loader(chosen: argparse.Namespace, source: str) -> Loader:
-    return Loader(sources(source), chosen.results, chosen.reference, getattr(chosen, "device", "cpu"))
+    device = getattr(chosen, "device", "cpu")
+    return Loader(sources(source), chosen.results, chosen.reference, device, getattr(chosen, "replicas", False))
 
 
 def _table(chosen: argparse.Namespace) -> int:
+    if chosen.replicas and chosen.source != "results":
+        raise ValueError("published results are of runs one by one; --replicas needs --source results")
     if chosen.device != "cpu" and chosen.source != "results":
         raise ValueError(f"published results are of the cpu; --device {chosen.device} needs --source results")
     text = _made(chosen.names, _loader(chosen, chosen.source)).render(chosen.format)

@@ -15,6 +15,7 @@ from typing import TypeVar
 NUMERICS = {
     "engine": 2,  # a pattern forward and backward, its update (eq. 18), and the curvature (Appendix C)
     "online": 1,  # training as Section III.B describes it
+    "online, replicas": 1,  # the same by batched operations, several seeds at once
     "online, never twice": 1,  # the same on distortions that are new in every pass
     "saturation": 1,  # the same, looked at between passes
     "k-nearest states": 1,  # LeNet-4 with K-NN (III.C.8)
@@ -33,6 +34,7 @@ NUMERICS = {
 
 BUILDS_ON = {
     "online": ("engine",),
+    "online, replicas": ("online",),
     "online, never twice": ("online",),
     "saturation": ("online",),
     "k-nearest states": ("online",),

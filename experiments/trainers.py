@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, fields, replace
 from functools import cached_property
 from typing import Any, TypeVar
 
 import numpy as np
 import torch
 
-from experiments.harness.registry import Context, Outcome
+from experiments.harness import registry
+from experiments.harness.registry import Context, Experiment, Outcome
 from experiments.numerics import family
 from lenet98.data.distortions import FIG7, Sample
 from lenet98.data.mnist import MNIST
@@ -19,6 +20,8 @@ from lenet98.loop import Trained
 from lenet98.modern import lenet_from_scratch, lush, minibatch
 from lenet98.randomness import generator
 from lenet98.readings import DEFAULT
+from lenet98.replicas.engine import Device
+from lenet98.replicas.training import train_replicas
 from lenet98.sdlm import ETAS
 from lenet98.specs import Spec
 from lenet98.training import Config, train
@@ -43,6 +46,46 @@ def outcome(trained: Trained) -> Outcome:
 def train_network(config: Config, seed: int, context: Context) -> Outcome:
     """One training run on MNIST."""
     return outcome(train(config, seed, context.mnist, progress=context.progress, checkpoint=context.checkpoint))
+
+
+# --- the same, several seeds at once on one device --------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class ReplicaConfig(Config):
+    """A training run that is computed together with others."""
+
+    device: Device = "cpu"
+
+
+def train_together(config: ReplicaConfig, seeds: Sequence[int], context: Context) -> list[Outcome]:
+    """One training run on MNIST for each seed."""
+    runs = train_replicas(
+        config,
+        seeds,
+        context.mnist,
+        device=config.device,
+        progress=context.progress,
+        checkpoint=context.checkpoint,
+    )
+    # The device decides how sums are rounded, and so may the number of those that are computed together.
+    name = "cpu" if config.device == "cpu" else torch.cuda.get_device_name()
+    extra = {"device": name, "together": list(seeds)}
+    return [replace(outcome(trained), extra=extra) for trained in runs]
+
+
+@family("online, replicas")
+def train_one_together(config: ReplicaConfig, seed: int, context: Context) -> Outcome:
+    """`train_together` with one seed."""
+    return train_together(config, (seed,), context)[0]
+
+
+def _together(experiment: Experiment) -> Experiment:
+    config = ReplicaConfig(**{field.name: getattr(experiment.config, field.name) for field in fields(Config)})
+    return replace(experiment, config=config, run=train_one_together, together=train_together)
+
+
+registry.register_replicas(train_network, _together)
 
 
 # --- on another form of the database than the regular one (Sections III.A and III.C) ----------------------------------

@@ -356,7 +356,7 @@ class _Bar:
         if self._bar is None:
             self._bar = tqdm(total=progress.passes * progress.total, initial=before, unit=" patterns", unit_scale=True)
         self._bar.set_description(f"pass {progress.pass_number}/{progress.passes}", refresh=False)
-        self._bar.set_postfix_str(f"error {progress.errors / progress.done:.2%}", refresh=False)
+        self._bar.set_postfix_str(f"error {(progress.errors or 0) / progress.done:.2%}", refresh=False)
         self._bar.update(before + progress.done - self._bar.n)
 
 

@@ -156,14 +156,19 @@ def output_curvature(prototypes: Tensor, x: Tensor, reading: Reading) -> Tensor:
     """
     if reading.loss == "eq8" or reading.output_curvature == "eq8":
         return torch.full_like(x, 2 * reading.loss_scale)
+    return reading.loss_scale * eq9_curvature(prototypes, x, x.new_full((len(x), 1), reading.j))
+
+
+def eq9_curvature(prototypes: Tensor, x: Tensor, j: Tensor) -> Tensor:
+    """d2E/dx_j^2 of eq. 9, as `output_curvature` has it, with a constant j for each pattern, shape (patterns, 1)."""
     differences = x[:, None] - prototypes
-    penalties = F.pad(-differences.square().sum(2), (1, 0), value=-reading.j)
+    penalties = torch.cat([-j, -differences.square().sum(2)], 1)
     rubbish, classes = torch.softmax(penalties, 1)[:, :, None].tensor_split([1], 1)
     slopes = 2 * differences
     mean = (classes * slopes).sum(1, keepdim=True)
     # As a sum of squares, so that rounding cannot make it negative.
     variance = (classes * (slopes - mean).square()).sum(1) + (rubbish * mean.square()).squeeze(1)
-    return reading.loss_scale * (2 * rubbish.squeeze(1) + variance)
+    return 2 * rubbish.squeeze(1) + variance
 
 
 def softmax_output_curvature(y: Tensor, reading: Reading) -> Tensor:

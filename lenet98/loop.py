@@ -8,23 +8,26 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Generic, TypeVar
+from typing import TYPE_CHECKING, Generic, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from lenet98.checkpoint import Arrays, load, save
 
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
 
 @dataclass(frozen=True)
 class Progress:
-    """Where a run stands: `done` of `total` patterns of the pass, `errors` among them so far."""
+    """Where a run stands: `done` of `total` patterns of the pass, `errors` among them so far; None if not known yet."""
 
     pass_number: int
     passes: int
     done: int
     total: int
-    errors: int = 0
+    errors: int | None = 0
 
 
 @dataclass(frozen=True)
@@ -67,7 +70,8 @@ class Trained:
     """Whether the loss stopped being finite; the history then ends with the last pass before that."""
 
 
-P = TypeVar("P", bound=Pass)
+P = TypeVar("P", bound="DataclassInstance")
+"""What a history holds of each pass: a `Pass`, or several of networks that are trained together."""
 
 
 @dataclass(frozen=True)

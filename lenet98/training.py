@@ -135,6 +135,21 @@ def effective_rates(
     The patterns of the estimate are of what is learned: of `sample`, or else of the training set, where with
     distortions each is the original or any of its copies.
     """
+    few = curvature_sample(config, seed, number, sample)
+    images = network_input(config, seed, few, data.train_images)
+    h = diagonal(config.spec, config.reading, parameters, images)
+    return h, rates(h, config.etas[number - 1], config.mu)
+
+
+def medians(spec: Spec, h: NDArray[np.float32]) -> dict[str, float]:
+    """Median h_kk of each layer's parameters, by name; h is (spec.parameters,)."""
+    return {
+        layer.name: float(np.median(h[layer.weight_slice.start : layer.bias_slice.stop])) for layer in spec.trainable
+    }
+
+
+def curvature_sample(config: Config, seed: int, number: int, sample: Sample | None = None) -> Sample:
+    """The patterns on which h_kk is estimated before pass `number`, as `effective_rates` has them."""
     rng = generator(seed, "hessian", number)
     count = config.train_size if sample is None else len(sample.index)
     if config.reading.curvature_patterns == "first":
@@ -142,12 +157,8 @@ def effective_rates(
     else:
         chosen = rng.choice(count, config.curvature_patterns, replace=False)
     if sample is None:
-        few = Sample(chosen, rng.integers(0, _pool(config).copies, len(chosen)))
-    else:
-        few = Sample(sample.index[chosen], sample.copy[chosen])
-    images = network_input(config, seed, few, data.train_images)
-    h = diagonal(config.spec, config.reading, parameters, images)
-    return h, rates(h, config.etas[number - 1], config.mu)
+        return Sample(chosen, rng.integers(0, _pool(config).copies, len(chosen)))
+    return Sample(sample.index[chosen], sample.copy[chosen])
 
 
 def pass_sample(config: Config, seed: int, number: int) -> Sample:
@@ -218,10 +229,7 @@ def _one_pass(
         eta=config.etas[number - 1],
         rate_min=float(eps.min()),
         rate_max=float(eps.max()),
-        curvature={
-            layer.name: float(np.median(h[layer.weight_slice.start : layer.bias_slice.stop]))
-            for layer in engine.spec.trainable
-        },
+        curvature=medians(engine.spec, h),
         train_patterns=total,
         train_errors=errors,
         train_loss=losses / total,

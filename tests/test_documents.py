@@ -152,6 +152,7 @@ def on_experiments(words, tmp_path):
     if words[0] in ("run", "reproduce") and "--dask" not in words:  # no cluster is here
         words = ["plan", *words[1:], "--results", str(tmp_path)]
     if words[0] == "table":
+        words = [word for word in words if word != "--replicas"]  # of which nothing is published
         words = ["reference" if word in ("results", "both") else word for word in words]
     if words[0] in ("plan", "list", "show", "table"):
         assert experiments(words) == 0
@@ -192,7 +193,11 @@ def test_the_first_command_of_readme_starts_and_stops(at_root, tmp_path):
 
 # --- Python -----------------------------------------------------------------------------------------------------------
 
-SMALL = {"lenet98.Config()": "lenet98.Config(etas=(5e-4,), train_size=600, curvature_patterns=100)"}
+SMALL = {
+    "lenet98.Config()": "lenet98.Config(etas=(5e-4,), train_size=600, curvature_patterns=100)",
+    "Config(reading=": "Config(etas=(5e-4,), train_size=50, curvature_patterns=20, held_out=50, reading=",
+    'device="cuda"': 'device="cpu"',
+}
 """Settings with which long lines are run."""
 
 PYTHON = [(name(path), block) for path in TO_RUN for block in blocks(path, "python")]

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from experiments.harness import registry, store
+from experiments.harness.registry import Experiment
 from experiments.harness.store import Runs, Source
 
 
@@ -23,6 +24,8 @@ class Loader:
     reference: Path = Path("reference")
     device: str = "cpu"
     """Where experiments that know devices were computed: results of two are never read together."""
+    replicas: bool = False
+    """Whether results are read that were computed several seeds at once; never together with others."""
     read: list[Runs] = field(default_factory=list, compare=False, repr=False)
     """What was read so far, in that order."""
 
@@ -33,9 +36,9 @@ class Loader:
             if self.sources == ("reference",):
                 raise NoResults(
                     f"nothing is published of {experiment} in {self.reference}; run "
-                    f"`{_command(experiment)}` and ask for --source results"
+                    f"`{self._command(experiment)}` and ask for --source results"
                 )
-            raise NoResults(f"no results of {experiment} yet; `{_command(experiment)}` makes them")
+            raise NoResults(f"no results of {experiment} yet; `{self._command(experiment)}` makes them")
         return found
 
     def one(self, experiment: str) -> Runs:
@@ -64,14 +67,16 @@ class Loader:
     def _from(self, experiment: str, source: Source) -> Runs:
         if source == "reference":
             return store.published(experiment, self.reference)
-        identity = registry.on_device(registry.named(experiment), self.device).identity()
-        return store.latest(experiment, identity, self.results)
+        return store.latest(experiment, self._computed(registry.named(experiment)).identity(), self.results)
 
+    def _computed(self, experiment: Experiment) -> Experiment:
+        """The experiment as it was computed whose results are read; ValueError if it cannot be."""
+        return registry.on_device(registry.as_replicas(experiment) if self.replicas else experiment, self.device)
 
-def _command(name: str) -> str:
-    """What runs the experiment of that name."""
-    experiment = registry.load().get(name)
-    return experiment.command if experiment else f"python -m experiments run {name}"
+    def _command(self, name: str) -> str:
+        """What runs the experiment of that name."""
+        experiment = registry.load().get(name)
+        return self._computed(experiment).command if experiment else f"python -m experiments run {name}"
 
 
 def sources(choice: str) -> tuple[Source, ...]:

@@ -39,7 +39,7 @@ def fraction(report: Progress) -> float:
 
 def wording(report: Progress) -> str:
     """Pass and on-the-fly error so far, for example "pass 3/20, error 1.77%"."""
-    error = f", error {100 * report.errors / report.done:.2f}%" if report.done else ""
+    error = f", error {100 * report.errors / report.done:.2f}%" if report.done and report.errors is not None else ""
     return f"pass {report.pass_number}/{report.passes}{error}"
 
 

@@ -104,6 +104,10 @@ class Outcome:
     weights: NDArray[Any] | None = None
     extra: Mapping[str, Any] = field(default_factory=dict)
     """Further numbers for the record, of JSON types."""
+    seconds: float | None = None
+    """Its share of the time, if it was computed together with others."""
+    resumed: bool = False
+    """Whether what it was computed together with was resumed."""
 
 
 _PART = r"[a-z0-9]+([._-][a-z0-9]+)*"
@@ -133,6 +137,8 @@ class Experiment:
     """Test error of the paper, percent, where it has this row."""
     file: Path | None = None
     """One of one's own that registers it."""
+    together: Callable[[Any, Sequence[int], Context], Sequence[Outcome]] | None = None
+    """Computes the runs of several seeds at once, one outcome each; None where each is computed alone."""
 
     def __post_init__(self) -> None:
         if not NAME.fullmatch(self.name):
@@ -153,7 +159,10 @@ class Experiment:
     def command(self) -> str:
         """What runs it."""
         module = "" if self.file is None else f" --module {shlex.quote(str(self.file))}"
-        return f"python -m experiments run{module} {self.name}"
+        # With --replicas a GPU is the default.
+        device = " --device cpu" if getattr(self.config, "device", "cpu") == "cpu" else ""
+        replicas = "" if self.together is None else f" --replicas{device}"
+        return f"python -m experiments run{module} {self.name}{replicas}"
 
     def identity(self) -> Identity:
         """What its results are found by."""
@@ -264,3 +273,18 @@ def on_device(experiment: Experiment, device: str) -> Experiment:
     if not hasattr(experiment.config, "device"):
         return experiment
     return replace(experiment, config=replace(experiment.config, device=device))
+
+
+_replicas: dict[Callable[..., Outcome], Callable[[Experiment], Experiment]] = {}
+
+
+def register_replicas(run: Callable[..., Outcome], way: Callable[[Experiment], Experiment]) -> None:
+    """Let `way` make of an experiment that `run` computes the one that computes several seeds at once."""
+    _replicas[run] = way
+
+
+def as_replicas(experiment: Experiment) -> Experiment:
+    """The experiment with several seeds computed at once, of another family; ValueError if it cannot be."""
+    if experiment.run not in _replicas:
+        raise ValueError(f"{experiment.name} is not computed as replicas; leave --replicas out")
+    return _replicas[experiment.run](experiment)

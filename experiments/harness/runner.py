@@ -163,11 +163,11 @@ def _make(task: Task, context: Context) -> Made:
     job = task.job
     resumed, started = context.checkpoint.exists(), datetime.now(UTC)
     outcome = job.experiment.run(job.experiment.config, job.seed, context)
-    finished = datetime.now(UTC)
+    finished, resumed = datetime.now(UTC), resumed or outcome.resumed
     passes = [_pass_record(entry) for entry in outcome.passes]
     # A resumed run's clock does not hold the passes before the interruption; their own times do.
     seconds = sum(entry["seconds"] for entry in passes if entry.get("seconds")) if resumed else 0
-    seconds = seconds or (finished - started).total_seconds()
+    seconds = outcome.seconds or seconds or (finished - started).total_seconds()
     record = {
         "experiment": job.experiment.name,
         "seed": job.seed,

@@ -343,7 +343,7 @@ class _Stages:
             seed_of(self.seed, number),
             self.context.mnist,
             samples=(lambda _: sample) if sample else None,
-            progress=lambda own: self._report(number, own.pass_number, own.done, own.total, own.errors),
+            progress=lambda own: self._report(number, own.pass_number, own.done, own.total, own.errors or 0),
             checkpoint=self._file(number),
         )
 

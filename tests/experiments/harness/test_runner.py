@@ -16,17 +16,20 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from experiments.__main__ import main
 from experiments.harness import plan, progress, provenance, registry, runner, store
 from experiments.harness.identity import Identity
 from experiments.harness.registry import Experiment, Outcome
-from experiments.trainers import outcome
 from lenet98.data.mnist import MNIST
 from lenet98.loop import Progress
-from lenet98.training import Config, train
 from tests.fakes import record, stated
 
 ROOT = Path(__file__).parents[3]
+
+
+def main(arguments):
+    from experiments.__main__ import main  # which takes seconds, and every worker imports this file
+
+    return main(arguments)
 
 
 def count(config, seed, context):
@@ -79,6 +82,9 @@ def test_a_run_alone_has_the_threads_that_other_runs_would_have_had(tmp_path, fa
 
 def train_own(config, seed, context):
     """Train on digits of noise, in the worker."""
+    from experiments.trainers import outcome
+    from lenet98.training import train
+
     rng = np.random.default_rng(seed)
     images, labels = rng.integers(0, 256, (40, 28, 28), np.uint8), rng.integers(0, 10, 40, np.uint8)
     digits = MNIST(images, labels, images[:20], labels[:20])
@@ -86,6 +92,8 @@ def train_own(config, seed, context):
 
 
 def test_a_network_of_a_module_of_ones_own_is_trained_in_a_worker(tmp_path, monkeypatch, capfd):
+    from lenet98.training import Config
+
     (tmp_path / "mine.py").write_text(
         "from lenet98.specs import Convolution, Softmax, Spec, Subsampling\n"
         "NET = Spec('mine', (1, 28, 28), (Convolution('C1', 2, 5), Subsampling('S2'), Softmax('output')))\n"
