@@ -54,7 +54,14 @@ HISTORY: dict[tuple[str, int], str] = {
 """Why each version but the first differs from the one before, and which runs it touches."""
 
 VOUCHED: dict[tuple[str, int], str] = {
-    ("engine", 2): "10 runs, pending",
+    (
+        "engine",
+        2,
+    ): "Gradients of LeNet-5 differ by 7e-7 of their norm from version 1's, a tenth of what either differs from "
+    "float64. A pass of 60,000 updates from trained weights ends 6e-7 of the weights' norm apart, as far as version 1 ends "
+    "from itself if its start is changed by 1e-7. fig9/lenet5, 20 passes, errors in the test set: seeds 0-9 101.9, sd 8.0, "
+    "by version 1 and 108.8, sd 6.9, by version 2 (paired difference 6.9, sd 8.1); seeds 10-19 108.3, sd 7.4, by version 2. "
+    "Training errors: 202.4, sd 14.9, and 208.5, sd 15.4 (paired difference 6.1, sd 21.2)",
 }
 """Versions by which results are of the same distribution as by the version before, and the evidence for it.
 
