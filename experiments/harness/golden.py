@@ -49,7 +49,7 @@ FEWER = 500
 FEW = 50
 """Training patterns of a run so short that rounding cannot have grown: other processors compute it alike."""
 
-LIBRARIES = ("numpy", "scipy", "torch", "numba", "scikit-learn")
+LIBRARIES = ("numpy", "scipy", "torch", "numba", "scikit-learn", "scikit-learn-intelex")
 SEED = 3
 ROOT = Path(__file__).parents[2]
 GOLDEN = ROOT / "tests" / "golden"

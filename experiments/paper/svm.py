@@ -79,6 +79,7 @@ def run_machines(config: Config, seed: int, context: Context) -> Outcome:
             "multiply_accumulates": classifier.multiply_accumulates,
             "stored": classifier.stored,
             "vectors": classifier.vectors,
+            "solver": svm.solver()[0],
             "stages": found,
         },
     )
