@@ -64,7 +64,7 @@ lint: $(READY)  ## ruff and mypy
 	.venv/bin/ruff format --check .
 	.venv/bin/mypy
 
-bench: $(READY)  ## time of an update, of an evaluation, and peak memory
+bench: $(READY)  ## time of an update, of an evaluation, of other ways to train, and peak memory
 	$(RUN) -m benchmarks.online_step
 
 clean:  ## remove what was made here, but not results/

@@ -179,11 +179,8 @@ static double loss(int label) {
     return scale * (y[label] - least + log(sum));
 }
 
-static void backward(const float *w, float *g) {
-    through_squash(x6, d6, 84);
-    full_back(w + F6, x5, d6, 120, 84, g + F6, d5);
-    through_squash(x5, d5, 120);
-    full_back(w + C5, x4, d5, 400, 120, g + C5, d4);
+/* From dE/dx of S4 down. */
+static void backward_maps(const float *w, float *g) {
     through_squash(x4, d4, 400);
     subsample_back(w + S4, field4, d4, 16, 10, g + S4, d3);
     through_squash(x3, d3, 16 * 100);
@@ -206,6 +203,23 @@ static void backward(const float *w, float *g) {
     }
 }
 
+static void backward(const float *w, float *g) {
+    through_squash(x6, d6, 84);
+    full_back(w + F6, x5, d6, 120, 84, g + F6, d5);
+    through_squash(x5, d5, 120);
+    full_back(w + C5, x4, d5, 400, 120, g + C5, d4);
+    backward_maps(w, g);
+}
+
+/* Backward through a full layer and its update in one pass: its gradient is never stored. */
+static void full_learn(float *restrict w, const float *restrict eps, const float *restrict x, const float *restrict d,
+                       int inputs, int units, float *restrict dx) {
+    memset(dx, 0, inputs * sizeof *dx);
+    for (int u = 0; u < units; u++, w += inputs, eps += inputs)
+        for (int i = 0; i < inputs; i++) dx[i] += d[u] * w[i], w[i] -= eps[i] * (d[u] * x[i]);
+    for (int u = 0; u < units; u++) w[u] -= eps[u] * d[u];
+}
+
 double gradient(const float *w, const float *image, int label, float *g) {
     forward(w, image);
     double value = loss(label);
@@ -219,6 +233,23 @@ double sweep(float *restrict w, const float *restrict eps, const float *images, 
     for (int p = 0; p < n; p++) {
         losses += gradient(w, images + 1024 * p, labels[p], g);
         for (int k = 0; k < PARAMETERS; k++) w[k] -= eps[k] * g[k];
+    }
+    return losses;
+}
+
+/* The same updates with the gradients of C5 and F6, 97% of all parameters, never stored. */
+double sweep_fused(float *restrict w, const float *restrict eps, const float *images, const int64_t *labels, int n) {
+    static float g[C5];
+    double losses = 0;
+    for (int p = 0; p < n; p++) {
+        forward(w, images + 1024 * p);
+        losses += loss(labels[p]);
+        through_squash(x6, d6, 84);
+        full_learn(w + F6, eps + F6, x5, d6, 120, 84, d5);
+        through_squash(x5, d5, 120);
+        full_learn(w + C5, eps + C5, x4, d5, 400, 120, d4);
+        backward_maps(w, g);
+        for (int k = 0; k < C5; k++) w[k] -= eps[k] * g[k];
     }
     return losses;
 }

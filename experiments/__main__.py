@@ -19,7 +19,7 @@ from typing import Any, NoReturn, get_args
 
 from experiments.harness import documents, golden, plan, registry, rows, runner, shards, store, tables, together, verify
 from experiments.harness.files import load as load_file
-from experiments.harness.identity import Json
+from experiments.harness.identity import Identity, Json, counts_as, of_record
 from experiments.harness.loader import Loader, NoResults, sources
 from experiments.modern import ladder
 from experiments.paper import comparison
@@ -302,18 +302,20 @@ def _show(chosen: argparse.Namespace) -> int:
         "family": identity.family,
         "numerics": identity.numerics,
         "key": identity.key,
-        "results": _where(here, identity.key),
-        "reference": _where(published, identity.key),
+        "results": _where(here, identity),
+        "reference": _where(published, identity),
     }
     print(json.dumps(shown, indent=1))
     return 0
 
 
-def _where(runs: store.Runs, key: str) -> Json:
+def _where(runs: store.Runs, identity: Identity) -> Json:
+    stated = [of_record(result.record) for result in runs.results]
     return {
         "folder": str(runs.folder),
         "seeds": plan.format_seeds(result.seed for result in runs.results),
-        "of the present key": all(result.record["key"] == key for result in runs.results),
+        "of the present key": all(one == identity for one in stated),
+        "of the present key or vouched for": all(counts_as(one, identity) for one in stated),
     }
 
 

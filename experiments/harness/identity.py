@@ -17,6 +17,8 @@ from typing import Any
 
 import numpy as np
 
+from experiments.numerics import vouched
+
 Json = dict[str, Any]
 
 
@@ -80,6 +82,11 @@ class Identity:
 def of_record(record: Json) -> Identity:
     """The identity that a record of a run states."""
     return Identity(record["config"], record["data"], record["family"], record["numerics"])
+
+
+def counts_as(before: Identity, now: Identity) -> bool:
+    """Whether a result of `before` counts as one of `now`: the same, or by earlier numerics that are vouched for."""
+    return dataclasses.replace(before, numerics=now.numerics) == now and vouched(before.numerics, now.numerics)
 
 
 def differences(before: Identity, now: Identity) -> list[str]:

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from experiments.harness import registry, store
-from experiments.harness.identity import differences, of_record
-from experiments.harness.registry import Experiment
+from experiments.harness.identity import counts_as, differences, of_record
 from experiments.harness.store import Unreadable
 
 
@@ -18,6 +16,8 @@ class Verified:
 
     records: int
     experiments: int
+    vouched: int
+    """Records by earlier versions of the arithmetic that `experiments.numerics` vouches for."""
     orphans: tuple[Path, ...]
     """Files that belong to no registered experiment or to no record."""
     problems: tuple[str, ...]
@@ -29,6 +29,7 @@ class Verified:
         return [
             *self.problems,
             *(f"{path}: belongs to no record of a registered experiment" for path in self.orphans),
+            *([f"{self.vouched} of them by earlier numerics that are vouched for"] if self.vouched else []),
             f"{self.records} records of {self.experiments} experiments, {len(self.problems)} not as they should be, "
             f"{len(self.orphans)} orphans",
         ]
@@ -43,7 +44,7 @@ def verify(reference: Path) -> Verified:
     problems: list[str] = []
     orphans: list[Path] = []
     experiments: set[str] = set()
-    count = 0
+    count = vouched = 0
     for path in sorted(path for path in reference.rglob("*") if path.is_file()):
         name = path.parent.relative_to(reference).as_posix()
         if name not in known or path.suffix not in (".json", ".npz") or not path.with_suffix(".json").is_file():
@@ -51,17 +52,13 @@ def verify(reference: Path) -> Verified:
         elif path.suffix == ".json":
             count += 1
             experiments.add(name)
-            problems += _problems(path, known[name])
-    return Verified(count, len(experiments), tuple(orphans), tuple(problems))
-
-
-def _problems(path: Path, experiment: Experiment) -> Iterator[str]:
-    """What is wrong with one record."""
-    try:
-        result = store.read(path, experiment.name)
-    except Unreadable as error:
-        yield str(error)
-        return
-    stated, identity = of_record(result.record), experiment.identity()
-    if stated != identity:
-        yield f"{path}: {'; '.join(differences(stated, identity))}"
+            try:
+                stated, identity = of_record(store.read(path, name).record), known[name].identity()
+            except Unreadable as error:
+                problems.append(str(error))
+                continue
+            if not counts_as(stated, identity):
+                problems.append(f"{path}: {'; '.join(differences(stated, identity))}")
+            elif stated != identity:
+                vouched += 1
+    return Verified(count, len(experiments), vouched, tuple(orphans), tuple(problems))

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lenet98.online import kernels
-from lenet98.online.plan import plan, workspace
+from lenet98.online.plan import parameter_vector, plan, workspace
 from lenet98.readings import Reading
 from lenet98.specs import Spec
 
@@ -28,6 +28,7 @@ class Engine:
         self.spec = spec
         self._plan = plan(spec, reading)
         self._work = workspace(spec)
+        self._parameters, self._rates = parameter_vector(spec), parameter_vector(spec)
 
     def sweep(
         self, parameters: Vector, rates: Vector, images: Vector, labels: NDArray[np.integer]
@@ -58,7 +59,10 @@ class Engine:
         if not (parameters.flags.c_contiguous and parameters.flags.writeable):
             raise ValueError("parameters are updated in place: they must be contiguous and not read-only; pass a copy")
         rates, rows, labels = self._vector(rates), self._rows(images), self._labels(labels, len(images))
-        errors, losses = kernels.sweep(self._plan, parameters, rates, rows, labels, self._work)
+        np.copyto(self._parameters, parameters)
+        np.copyto(self._rates, rates)
+        errors, losses = kernels.sweep(self._plan, self._parameters, self._rates, rows, labels, self._work)
+        np.copyto(parameters, self._parameters)
         return int(errors), float(losses)
 
     def gradient(self, parameters: Vector, image: Vector, label: int) -> Vector:
@@ -78,7 +82,8 @@ class Engine:
         """
         parameters, rows = self._vector(parameters), self._rows(images)
         distances = np.empty((len(rows), self.spec.classes), np.float32)
-        kernels.evaluate(self._plan, parameters, rows, self._work, distances)
+        np.copyto(self._parameters, parameters)
+        kernels.evaluate(self._plan, self._parameters, rows, self._work, distances)
         return distances
 
     # Compiled code reads past the end of a short array without a word, so shapes and types are checked here, and it is

@@ -1,10 +1,9 @@
 """Forward and backward through each kind of layer for one pattern, compiled.
 
 All states x of a pattern lie in one vector, layer after layer, and so do the derivatives dE/dx, which become dE/da in
-place on the way back.  A map of a convolution is worked out at the width of the layer's input: unit (y, x) stands at
-y * in_width + x, so that one weight meets one contiguous run of inputs, with nothing to unfold, and the inner loops are
-long; the few units between the rows of the map are dropped.  The weights of a kernel go five columns and two rows
-at a time.
+place on the way back.  A convolution lays each input map out once for every column c of its kernels: strip c has of
+every row what column c meets, so that weight (r, c) meets one contiguous run of it, and the inner loops are as long as
+a map.  They go two output maps and five columns at a time: what is loaded once serves ten products.
 
 Shapes, all float32: `parameters`, `rates` and `work.gradient` are flat vectors (parameters,), laid out as in
 `lenet98.specs`; `layer` is one row of `plan.layers`, which says where the layer's states, weights and biases begin.
@@ -20,9 +19,10 @@ from typing import Any, NamedTuple
 
 import numba
 import numpy as np
+from numba.core.compiler import Compiler
 from numpy.typing import NDArray
 
-CONVOLUTION, SUBSAMPLING, FULL, AVERAGE, MAX = range(5)
+CONVOLUTION, COVERING, SUBSAMPLING, FULL, AVERAGE, MAX = range(6)
 TANH, RELU, LINEAR = range(3)
 
 # What a kernel needs to know of one layer: sizes, and indices of first elements.
@@ -35,7 +35,8 @@ LAYER = np.dtype(
             "output", "maps", "height", "width", "units",  # its own units, there too
             "kernel_height", "kernel_width",
             "weights", "biases",  # in the vector of parameters
-            "table",  # in `first_source`
+            "table",  # in `first_link`
+            "strips", "strip",  # in the vector of strips, and the length of one
             "sums",  # in the vector of field sums
         )
     ]
@@ -47,10 +48,12 @@ class Plan(NamedTuple):
 
     layers: NDArray[np.void]
     """All layers but the RBF output, dtype LAYER."""
-    first_source: NDArray[np.int64]
-    """For each output map of each layer, where its list in `sources` starts; one closing entry a layer."""
-    sources: NDArray[np.int64]
-    """The tables of all layers: the input maps that each output map reads."""
+    first_link: NDArray[np.int64]
+    """For each input map of each layer, where its list in `readers` and `kernels` starts; one closing entry a layer."""
+    readers: NDArray[np.int64]
+    """The tables of all layers, turned round: the output maps that read each input map."""
+    kernels: NDArray[np.int64]
+    """Which of the layer's kernels each of them reads it through; kernels are in order of output maps."""
     prototypes: NDArray[np.float32]
     """Centers of the RBF units, shape (classes, components); no components with a softmax output."""
     softmax: bool
@@ -77,21 +80,38 @@ class Workspace(NamedTuple):
     """x of all units, the input first; then layer after layer."""
     deltas: NDArray[np.float32]
     """dE/dx, and from there dE/da, of the same units."""
-    wide: NDArray[np.float32]
-    """One map of a convolution at the width of the layer's input, with room for one kernel before and behind it."""
+    strips: NDArray[np.float32]
+    """The input maps of all convolutions, (in_maps, kernel_width, in_height * width) for each; `cut` says how."""
+    strip_deltas: NDArray[np.float32]
+    """dE/dx of the strips of one input map."""
+    runs: NDArray[np.float32]
+    """dE/da of the maps of one convolution, each followed by zeros to a multiple of RUN."""
     sums: NDArray[np.float32]
-    """What the coefficients of the subsampling units multiply."""
+    """Of every field of the subsampling layers' input maps."""
+    field_deltas: NDArray[np.float32]
+    """dE/d of those of one layer."""
+    rows: NDArray[np.float32]
+    """Two rows of each field as one."""
     gradient: NDArray[np.float32]
     """dE/dw, as the parameters."""
     distances: NDArray[np.float32]
     """y_i of the output."""
 
 
+class Disjoint(Compiler):
+    """Compiles functions whose arrays lie apart in memory, as `restrict` says it in C: loops need no check for that."""
+
+    def define_pipelines(self) -> Any:
+        self.state.flags.noalias = True
+        return super().define_pipelines()
+
+
 # Sums may be reordered (that is what vectorizes them); NaN and infinity keep their meaning, divergence must be seen.
 # No kernel allocates memory, so nothing needs Numba's reference counts (nrt), which take a tenth of the time.
 compiled = numba.njit(  # type: ignore[call-overload]
-    nogil=True, cache=True, error_model="numpy", fastmath={"reassoc", "contract", "nsz", "arcp"}, _nrt=False
-)
+    nogil=True, cache=True, error_model="numpy", fastmath={"reassoc", "contract", "nsz", "arcp"}, _nrt=False,
+    pipeline_class=Disjoint,
+)  # fmt: skip
 
 Array = Any  # float32 arrays; Numba infers the types
 f32 = np.float32
@@ -101,6 +121,7 @@ f32 = np.float32
 P = tuple(f32(c) for c in (9.99999970e-01, 1.34381888e-01, 3.56415337e-03, 2.17732010e-05, 1.50617482e-08))
 Q = tuple(f32(c) for c in (1.0, 4.67715096e-01, 2.61360051e-02, 3.39917491e-04, 8.45363656e-07))
 LIMIT = f32(8)
+RUN = 32  # sums over runs of a multiple of this length leave no rest, whatever the processor's vectors
 NEGLIGIBLE = 1e-30  # smaller weights vanish beside the rest of the gradient, but cost time as denormal numbers
 
 
@@ -181,96 +202,96 @@ def dot(x: Array, y: Array) -> Any:
 
 
 @compiled
-def correlate(kernel: Array, width: int, x: Array, stride: int, out: Array) -> None:
-    """out[i] += sum_rc kernel[r, c] x[r stride + i + c], the weighted sums of one map for one of its input maps.
+def scale(factor: Any, x: Array, out: Array) -> None:
+    """out_i = factor x_i, both (n,)."""
+    for i in range(out.size):
+        out[i] = factor * x[i]
 
-    `kernel` is (height * width,), row by row; `x` starts at the input map, whose rows are `stride` long; `out` is (n,).
+
+@compiled
+def add_scaled(factor: Any, x: Array, out: Array) -> None:
+    """out_i += factor x_i, shape (n,) as `out`."""
+    for i in range(out.size):
+        out[i] += factor * x[i]
+
+
+@compiled
+def cut(x: Array, height: int, stride: int, width: int, strips: Array) -> None:
+    """strips[c, y, i] = x[y, c + i]: lay a map x (height, stride) out for each column of a kernel, rows of `width`."""
+    for c in range(stride - width + 1):
+        for y in range(height):
+            row, strip = x[y * stride + c :], strips[(c * height + y) * width :]
+            for i in range(width):
+                strip[i] = row[i]
+
+
+@compiled
+def paste(strips: Array, height: int, stride: int, width: int, out: Array) -> None:
+    """out[y, c + i] += strips[c, y, i], the reverse of `cut`: from dE/d strips to dE/dx of a map (height, stride)."""
+    for c in range(stride - width + 1):
+        for y in range(height):
+            row, strip = out[y * stride + c :], strips[(c * height + y) * width :]
+            for i in range(width):
+                row[i] += strip[i]
+
+
+@compiled
+def correlate(u: Array, v: Array, strips: Array, strip: int, width: int, a: Array, b: Array) -> None:
+    """a_i += sum_rc u[r, c] strips[c, r width + i] and b_i likewise with v: two kernels (height, 5) on one input map.
+
+    Strips are `strip` long, with rows of `width`; a and b, two output maps, are (n,).
     """
-    height = kernel.size // width
-    for c in range(0, width - 4, 5):
-        for r in range(0, height - 1, 2):
-            u, v = kernel[r * width + c :], kernel[(r + 1) * width + c :]
-            x0, x1 = x[r * stride + c :], x[(r + 1) * stride + c :]
-            u0, u1, u2, u3, u4 = u[0], u[1], u[2], u[3], u[4]
-            v0, v1, v2, v3, v4 = v[0], v[1], v[2], v[3], v[4]
-            for i in range(out.size):
-                out[i] += (
-                    u0 * x0[i] + u1 * x0[i + 1] + u2 * x0[i + 2] + u3 * x0[i + 3] + u4 * x0[i + 4]
-                    + v0 * x1[i] + v1 * x1[i + 1] + v2 * x1[i + 2] + v3 * x1[i + 3] + v4 * x1[i + 4]
-                )  # fmt: skip
-        if height % 2:
-            u, x0 = kernel[(height - 1) * width + c :], x[(height - 1) * stride + c :]
-            u0, u1, u2, u3, u4 = u[0], u[1], u[2], u[3], u[4]
-            for i in range(out.size):
-                out[i] += u0 * x0[i] + u1 * x0[i + 1] + u2 * x0[i + 2] + u3 * x0[i + 3] + u4 * x0[i + 4]
-    for c in range(width - width % 5, width):
-        for r in range(height):
-            u0, x0 = kernel[r * width + c], x[r * stride + c :]
-            for i in range(out.size):
-                out[i] += u0 * x0[i]
+    for r in range(len(u)):
+        x0, x1, x2 = strips[r * width :], strips[r * width + strip :], strips[r * width + 2 * strip :]
+        x3, x4 = strips[r * width + 3 * strip :], strips[r * width + 4 * strip :]
+        u0, u1, u2, u3, u4 = u[r, 0], u[r, 1], u[r, 2], u[r, 3], u[r, 4]
+        v0, v1, v2, v3, v4 = v[r, 0], v[r, 1], v[r, 2], v[r, 3], v[r, 4]
+        for i in range(a.size):
+            a[i] += u0 * x0[i] + u1 * x1[i] + u2 * x2[i] + u3 * x3[i] + u4 * x4[i]
+            b[i] += v0 * x0[i] + v1 * x1[i] + v2 * x2[i] + v3 * x3[i] + v4 * x4[i]
 
 
 @compiled
-def lagged_products(x: Array, stride: int, delta: Array, width: int, out: Array) -> None:
-    """out[r, c] = sum_i x[r stride + i + c] delta[i]: the gradient of the kernel of `correlate`, eq. 19.
+def lagged_products(d: Array, e: Array, strips: Array, strip: int, width: int, g: Array, h: Array) -> None:
+    """g[r, c] = sum_i d_i strips[c, r width + i] and h likewise from e: the gradient of u and v of `correlate`, eq. 19.
 
-    `delta` is dE/da of the output map (n,), zero between its rows; `out` is (height * width,), row by row.
+    d and e, dE/da of a and b, are (n,).
     """
-    height = out.size // width
-    for c in range(0, width - 4, 5):
-        for r in range(0, height - 1, 2):
-            x0, x1 = x[r * stride + c :], x[(r + 1) * stride + c :]
-            s0, s1, s2, s3, s4 = f32(0), f32(0), f32(0), f32(0), f32(0)
-            t0, t1, t2, t3, t4 = f32(0), f32(0), f32(0), f32(0), f32(0)
-            for i in range(delta.size):
-                d = delta[i]
-                s0 += x0[i] * d
-                s1 += x0[i + 1] * d
-                s2 += x0[i + 2] * d
-                s3 += x0[i + 3] * d
-                s4 += x0[i + 4] * d
-                t0 += x1[i] * d
-                t1 += x1[i + 1] * d
-                t2 += x1[i + 2] * d
-                t3 += x1[i + 3] * d
-                t4 += x1[i + 4] * d
-            g, h = out[r * width + c :], out[(r + 1) * width + c :]
-            g[0], g[1], g[2], g[3], g[4] = s0, s1, s2, s3, s4
-            h[0], h[1], h[2], h[3], h[4] = t0, t1, t2, t3, t4
-        if height % 2:
-            x0 = x[(height - 1) * stride + c :]
-            s0, s1, s2, s3, s4 = f32(0), f32(0), f32(0), f32(0), f32(0)
-            for i in range(delta.size):
-                d = delta[i]
-                s0 += x0[i] * d
-                s1 += x0[i + 1] * d
-                s2 += x0[i + 2] * d
-                s3 += x0[i + 3] * d
-                s4 += x0[i + 4] * d
-            g = out[(height - 1) * width + c :]
-            g[0], g[1], g[2], g[3], g[4] = s0, s1, s2, s3, s4
-    for c in range(width - width % 5, width):
-        for r in range(height):
-            x0, s0 = x[r * stride + c :], f32(0)
-            for i in range(delta.size):
-                s0 += x0[i] * delta[i]
-            out[r * width + c] = s0
+    for r in range(len(g)):
+        x0, x1, x2 = strips[r * width :], strips[r * width + strip :], strips[r * width + 2 * strip :]
+        x3, x4 = strips[r * width + 3 * strip :], strips[r * width + 4 * strip :]
+        g0, g1, g2, g3, g4 = f32(0), f32(0), f32(0), f32(0), f32(0)
+        h0, h1, h2, h3, h4 = f32(0), f32(0), f32(0), f32(0), f32(0)
+        for i in range(d.size):
+            g0 += d[i] * x0[i]
+            g1 += d[i] * x1[i]
+            g2 += d[i] * x2[i]
+            g3 += d[i] * x3[i]
+            g4 += d[i] * x4[i]
+            h0 += e[i] * x0[i]
+            h1 += e[i] * x1[i]
+            h2 += e[i] * x2[i]
+            h3 += e[i] * x3[i]
+            h4 += e[i] * x4[i]
+        g[r, 0], g[r, 1], g[r, 2], g[r, 3], g[r, 4] = g0, g1, g2, g3, g4
+        h[r, 0], h[r, 1], h[r, 2], h[r, 3], h[r, 4] = h0, h1, h2, h3, h4
 
 
 @compiled
-def narrow(wide: Array, stride: int, width: int, out: Array) -> None:
-    """out[y, i] = wide[y, i]: copy a map from rows of `stride` to rows of `width` units, both flat."""
-    for y in range(out.size // width):
-        for i in range(width):
-            out[y * width + i] = wide[y * stride + i]
-
-
-@compiled
-def widen(x: Array, width: int, stride: int, wide: Array) -> None:
-    """wide[y, i] = x[y, i]: copy a map from rows of `width` to rows of `stride` units, both flat, the rest stays."""
-    for y in range(x.size // width):
-        for i in range(width):
-            wide[y * stride + i] = x[y * width + i]
+def spread(
+    u: Array, v: Array, d: Array, e: Array, width: int, x0: Array, x1: Array, x2: Array, x3: Array, x4: Array
+) -> None:
+    """x_c[r width + i] += u[r, c] d_i + v[r, c] e_i: dE/dx of five strips from dE/da of a and b of `correlate` (n,)."""
+    for r in range(len(u)):
+        y0, y1, y2, y3, y4 = x0[r * width :], x1[r * width :], x2[r * width :], x3[r * width :], x4[r * width :]
+        u0, u1, u2, u3, u4 = u[r, 0], u[r, 1], u[r, 2], u[r, 3], u[r, 4]
+        v0, v1, v2, v3, v4 = v[r, 0], v[r, 1], v[r, 2], v[r, 3], v[r, 4]
+        for i in range(d.size):
+            y0[i] += u0 * d[i] + v0 * e[i]
+            y1[i] += u1 * d[i] + v1 * e[i]
+            y2[i] += u2 * d[i] + v2 * e[i]
+            y3[i] += u3 * d[i] + v3 * e[i]
+            y4[i] += u4 * d[i] + v4 * e[i]
 
 
 @compiled
@@ -279,71 +300,153 @@ def convolution_forward(plan: Plan, layer: Any, parameters: Array, work: Workspa
 
     Inputs (in_maps, in_height, in_width) and sums (maps, height, width) lie in `work.states`.
     """
-    kh, kw, height, width, stride = layer.kernel_height, layer.kernel_width, layer.height, layer.width, layer.in_width
-    a = work.wide[: (height - 1) * stride + width]
-    weight = layer.weights
+    kh, kw, strip, size = layer.kernel_height, layer.kernel_width, layer.strip, layer.height * layer.width
+    weights = parameters[layer.weights : layer.biases].reshape(-1, kh, kw)
+    a = work.states[layer.output : layer.output + layer.units].reshape(layer.maps, size)
     for m in range(layer.maps):
-        fill(parameters[layer.biases + m], a)
-        for k in range(plan.first_source[layer.table + m], plan.first_source[layer.table + m + 1]):
-            kernel = parameters[weight : weight + kh * kw]
-            correlate(kernel, kw, work.states[layer.input + plan.sources[k] * layer.in_height * stride :], stride, a)
-            weight += kh * kw
-        out = layer.output + m * height * width
-        narrow(a, stride, width, work.states[out : out + height * width])
+        fill(parameters[layer.biases + m], a[m])
+    for n in range(layer.in_maps):
+        strips = work.strips[layer.strips + n * kw * strip :]
+        source = work.states[layer.input + n * layer.in_height * layer.in_width :]
+        cut(source, layer.in_height, layer.in_width, layer.width, strips)
+        first, last = plan.first_link[layer.table + n], plan.first_link[layer.table + n + 1]
+        paired = last - (last - first) % 2
+        for k in range(first, paired, 2):
+            u, v = weights[plan.kernels[k]], weights[plan.kernels[k + 1]]
+            for c in range(0, kw - 4, 5):
+                x = strips[c * strip :]
+                correlate(u[:, c:], v[:, c:], x, strip, layer.width, a[plan.readers[k]], a[plan.readers[k + 1]])
+        for k in range(first, last):
+            for r in range(kh):
+                for c in range(kw // 5 * 5 if k < paired else 0, kw):
+                    x = strips[c * strip + r * layer.width :]
+                    add_scaled(weights[plan.kernels[k], r, c], x, a[plan.readers[k]])
 
 
 @compiled
 def convolution_backward(plan: Plan, layer: Any, parameters: Array, work: Workspace) -> None:
     """From dE/da of the layer's units to the gradient, eq. 19, and, but for the first layer, dE/dx of its input.
 
-        dE/dw[m, n, r, c] = sum_yx dE/da[m, y, x] input[n, y + r, x + c]        dE/db[m] = sum_yx dE/da[m, y, x]
-        dE/dinput[n, y, x] = sum_m sum_rc w[m, n, r, c] dE/da[m, y - r, x - c]
-
-    dE/da of a map is laid out at the width of the input with zeros between its rows and around it, so that the way back
-    is a correlation with the reversed kernel.
+    dE/dw[m, n, r, c] = sum_yx dE/da[m, y, x] input[n, y + r, x + c]        dE/db[m] = sum_yx dE/da[m, y, x]
+    dE/dinput[n, y, x] = sum_m sum_rc w[m, n, r, c] dE/da[m, y - r, x - c]
     """
-    kh, kw, height, width, stride = layer.kernel_height, layer.kernel_width, layer.height, layer.width, layer.in_width
-    first_layer = layer.input == 0
-    margin, size = (kh - 1) * stride + kw - 1, (height - 1) * stride + width
-    fill(f32(0), work.wide)
-    wide = work.wide[margin : margin + size]
-    if not first_layer:
-        fill(f32(0), work.deltas[layer.input : layer.output])
-    weight = layer.weights
+    kh, kw, strip, size = layer.kernel_height, layer.kernel_width, layer.strip, layer.height * layer.width
+    weights = parameters[layer.weights : layer.biases].reshape(-1, kh, kw)
+    gradient = work.gradient[layer.weights : layer.biases].reshape(-1, kh, kw)
+    run = (size + RUN - 1) // RUN * RUN
+    delta = work.runs[: layer.maps * run].reshape(layer.maps, run)
     for m in range(layer.maps):
-        delta = work.deltas[layer.output + m * height * width : layer.output + (m + 1) * height * width]
-        work.gradient[layer.biases + m] = total(delta)
-        widen(delta, width, stride, wide)
-        for k in range(plan.first_source[layer.table + m], plan.first_source[layer.table + m + 1]):
-            first = layer.input + plan.sources[k] * layer.in_height * stride
-            gradient = work.gradient[weight : weight + kh * kw]
-            lagged_products(work.states[first:], stride, wide, kw, gradient)
-            if not first_layer:
-                kernel = parameters[weight : weight + kh * kw]
-                input_deltas = work.deltas[first : first + layer.in_height * stride]
-                correlate(kernel[::-1], kw, work.wide, stride, input_deltas)
-            weight += kh * kw
+        copy(work.deltas[layer.output + m * size : layer.output + (m + 1) * size], delta[m, :size])
+        fill(f32(0), delta[m, size:])
+        work.gradient[layer.biases + m] = total(delta[m])
+    for n in range(layer.in_maps):
+        strips = work.strips[layer.strips + n * kw * strip :]
+        strip_deltas = work.strip_deltas[: kw * strip]
+        if layer.input > 0:
+            fill(f32(0), strip_deltas)
+        first, last = plan.first_link[layer.table + n], plan.first_link[layer.table + n + 1]
+        paired = last - (last - first) % 2
+        for k in range(first, paired, 2):
+            d, e = delta[plan.readers[k]], delta[plan.readers[k + 1]]
+            kernel, other = plan.kernels[k], plan.kernels[k + 1]
+            for c in range(0, kw - 4, 5):
+                x, dx = strips[c * strip :], strip_deltas[c * strip :]
+                lagged_products(d, e, x, strip, layer.width, gradient[kernel, :, c:], gradient[other, :, c:])
+                if layer.input > 0:
+                    x0, x1, x2, x3, x4 = dx, dx[strip:], dx[2 * strip :], dx[3 * strip :], dx[4 * strip :]
+                    u, v = weights[kernel, :, c:], weights[other, :, c:]
+                    spread(u, v, d[:size], e[:size], layer.width, x0, x1, x2, x3, x4)
+        for k in range(first, last):
+            d, kernel = delta[plan.readers[k]], plan.kernels[k]
+            for r in range(kh):
+                for c in range(kw // 5 * 5 if k < paired else 0, kw):
+                    place = c * strip + r * layer.width
+                    gradient[kernel, r, c] = dot(d, strips[place:])
+                    if layer.input > 0:
+                        add_scaled(weights[kernel, r, c], d, strip_deltas[place : place + size])
+        if layer.input > 0:
+            source = layer.input + n * layer.in_height * layer.in_width
+            input_deltas = work.deltas[source : source + layer.in_height * layer.in_width]
+            fill(f32(0), input_deltas)
+            paste(strip_deltas, layer.in_height, layer.in_width, layer.width, input_deltas)
+
+
+@compiled
+def covering_forward(plan: Plan, layer: Any, parameters: Array, work: Workspace) -> None:
+    """a[m] = b[m] + sum_n sum_rc w[m, n, r, c] input[n, r, c]: a convolution whose kernels cover their input maps.
+
+    A layer that reads all its input maps is a full layer; this one reads those of its table.
+    """
+    size = layer.in_height * layer.in_width
+    inputs = work.states[layer.input : layer.output].reshape(layer.in_maps, size)
+    weights = parameters[layer.weights : layer.biases].reshape(-1, size)
+    a = work.states[layer.output : layer.output + layer.units]
+    copy(parameters[layer.biases : layer.biases + layer.maps], a)
+    for n in range(layer.in_maps):
+        for k in range(plan.first_link[layer.table + n], plan.first_link[layer.table + n + 1]):
+            a[plan.readers[k]] += dot(weights[plan.kernels[k]], inputs[n])
+
+
+@compiled
+def covering_backward(plan: Plan, layer: Any, parameters: Array, work: Workspace) -> None:
+    """From dE/da of the layer's units to the gradient, eq. 19, and dE/dx of its input.
+
+    dE/dw[m, n, r, c] = dE/da[m] input[n, r, c]        dE/dinput[n, r, c] = sum_m w[m, n, r, c] dE/da[m]
+    """
+    size = layer.in_height * layer.in_width
+    inputs = work.states[layer.input : layer.output].reshape(layer.in_maps, size)
+    input_deltas = work.deltas[layer.input : layer.output].reshape(layer.in_maps, size)
+    weights = parameters[layer.weights : layer.biases].reshape(-1, size)
+    gradient = work.gradient[layer.weights : layer.biases].reshape(-1, size)
+    delta = work.deltas[layer.output : layer.output + layer.units]
+    copy(delta, work.gradient[layer.biases : layer.biases + layer.maps])
+    for n in range(layer.in_maps):
+        fill(f32(0), input_deltas[n])
+        for k in range(plan.first_link[layer.table + n], plan.first_link[layer.table + n + 1]):
+            scale(delta[plan.readers[k]], inputs[n], gradient[plan.kernels[k]])
+            add_scaled(delta[plan.readers[k]], weights[plan.kernels[k]], input_deltas[n])
+
+
+@compiled
+def field_sums(x: Array, width: int, rows: Array, out: Array) -> None:
+    """out[y, i] = x[2y, 2i] + x[2y, 2i + 1] + x[2y + 1, 2i] + x[2y + 1, 2i + 1], all maps at once.
+
+    Rows of x are `width` long.  First two rows are added, (out.size / width * 2, width) to `rows`, then neighbors.
+    """
+    for y in range(2 * out.size // width):
+        for i in range(width):
+            rows[y * width + i] = x[2 * y * width + i] + x[(2 * y + 1) * width + i]
+    for i in range(out.size):
+        out[i] = rows[2 * i] + rows[2 * i + 1]
+
+
+@compiled
+def spread_to_fields(d: Array, width: int, rows: Array, dx: Array) -> None:
+    """dx[2y, 2i] = dx[2y, 2i + 1] = dx[2y + 1, 2i] = dx[2y + 1, 2i + 1] = d[y, i], the reverse of `field_sums`."""
+    for i in range(d.size):
+        rows[2 * i] = d[i]
+        rows[2 * i + 1] = d[i]
+    for y in range(4 * d.size // width):
+        for i in range(width):
+            dx[y * width + i] = rows[y // 2 * width + i]
 
 
 @compiled
 def subsampling_forward(plan: Plan, layer: Any, parameters: Array, work: Workspace) -> None:
     """a[m, y, x] = w[m] s[m, y, x] + b[m], with s the average or the sum of the 2x2 field (II.B).
 
-    Sums a (maps, height, width) go to `work.states`, s of the same shape to `work.sums`.
+    Sums a (maps, height, width) go to `work.states`; the sums of the fields of all input maps to `work.sums`.
     """
     gain = f32(0.25) if plan.average else f32(1)
-    inputs = work.states[layer.input : layer.output].reshape(layer.in_maps, layer.in_height, layer.in_width)
-    for m in range(layer.maps):
-        source = inputs[plan.sources[plan.first_source[layer.table + m]]]
-        coefficient, bias = parameters[layer.weights + m], parameters[layer.biases + m]
-        for y in range(layer.height):
-            upper, lower = source[2 * y], source[2 * y + 1]
-            unit = (m * layer.height + y) * layer.width
-            sums = work.sums[layer.sums + unit : layer.sums + unit + layer.width]
-            a = work.states[layer.output + unit : layer.output + unit + layer.width]
-            for i in range(layer.width):
-                sums[i] = gain * (upper[2 * i] + upper[2 * i + 1] + lower[2 * i] + lower[2 * i + 1])
-                a[i] = coefficient * sums[i] + bias
+    size = layer.height * layer.width
+    sums = work.sums[layer.sums : layer.sums + layer.in_maps * size].reshape(layer.in_maps, size)
+    field_sums(work.states[layer.input : layer.output], layer.in_width, work.rows, sums.reshape(-1))
+    a = work.states[layer.output : layer.output + layer.units].reshape(layer.maps, size)
+    for n in range(layer.in_maps):
+        for k in range(plan.first_link[layer.table + n], plan.first_link[layer.table + n + 1]):
+            m = plan.readers[k]
+            fill(parameters[layer.biases + m], a[m])
+            add_scaled(gain * parameters[layer.weights + m], sums[n], a[m])
 
 
 @compiled
@@ -354,46 +457,36 @@ def subsampling_backward(plan: Plan, layer: Any, parameters: Array, work: Worksp
     dE/dinput[n, 2y + r, 2x + c] = sum_m w[m] ds/dinput dE/da[m, y, x], where ds/dinput is 1/4 or 1
     """
     gain = f32(0.25) if plan.average else f32(1)
-    positions = layer.height * layer.width
-    fill(f32(0), work.deltas[layer.input : layer.output])
-    input_deltas = work.deltas[layer.input : layer.output].reshape(layer.in_maps, layer.in_height, layer.in_width)
-    for m in range(layer.maps):
-        delta = work.deltas[layer.output + m * positions : layer.output + (m + 1) * positions]
-        sums = work.sums[layer.sums + m * positions : layer.sums + (m + 1) * positions]
-        work.gradient[layer.biases + m] = total(delta)
-        work.gradient[layer.weights + m] = dot(sums, delta)
-        source = input_deltas[plan.sources[plan.first_source[layer.table + m]]]
-        factor = parameters[layer.weights + m] * gain
-        for row in range(2 * layer.height):
-            above = delta[row // 2 * layer.width : (row // 2 + 1) * layer.width]
-            for i in range(layer.width):
-                source[row, 2 * i] += factor * above[i]
-                source[row, 2 * i + 1] += factor * above[i]
+    size = layer.height * layer.width
+    sums = work.sums[layer.sums : layer.sums + layer.in_maps * size].reshape(layer.in_maps, size)
+    delta = work.deltas[layer.output : layer.output + layer.units].reshape(layer.maps, size)
+    for n in range(layer.in_maps):
+        field_deltas = work.field_deltas[n * size : (n + 1) * size]
+        fill(f32(0), field_deltas)
+        for k in range(plan.first_link[layer.table + n], plan.first_link[layer.table + n + 1]):
+            m = plan.readers[k]
+            work.gradient[layer.biases + m] = total(delta[m])
+            work.gradient[layer.weights + m] = gain * dot(sums[n], delta[m])
+            add_scaled(gain * parameters[layer.weights + m], delta[m], field_deltas)
+    field_deltas = work.field_deltas[: layer.in_maps * size]
+    spread_to_fields(field_deltas, layer.in_width, work.rows, work.deltas[layer.input : layer.output])
 
 
 @compiled
 def average_forward(layer: Any, work: Workspace) -> None:
     """output[m, y, x] = 1/4 sum_rc input[m, 2y + r, 2x + c], shape (maps, height, width)."""
-    inputs = work.states[layer.input : layer.output].reshape(layer.maps, layer.in_height, layer.in_width)
-    x = work.states[layer.output : layer.output + layer.units].reshape(layer.maps, layer.height, layer.width)
-    for m in range(layer.maps):
-        for y in range(layer.height):
-            upper, lower = inputs[m, 2 * y], inputs[m, 2 * y + 1]
-            for i in range(layer.width):
-                x[m, y, i] = f32(0.25) * (upper[2 * i] + upper[2 * i + 1] + lower[2 * i] + lower[2 * i + 1])
+    x = work.states[layer.output : layer.output + layer.units]
+    field_sums(work.states[layer.input : layer.output], layer.in_width, work.rows, x)
+    for i in range(x.size):
+        x[i] *= f32(0.25)
 
 
 @compiled
 def average_backward(layer: Any, work: Workspace) -> None:
     """dE/dinput[m, 2y + r, 2x + c] = 1/4 dE/doutput[m, y, x], shape (maps, in_height, in_width)."""
-    input_deltas = work.deltas[layer.input : layer.output].reshape(layer.maps, layer.in_height, layer.in_width)
-    delta = work.deltas[layer.output : layer.output + layer.units].reshape(layer.maps, layer.height, layer.width)
-    for m in range(layer.maps):
-        for row in range(layer.in_height):
-            for i in range(layer.width):
-                share = f32(0.25) * delta[m, row // 2, i]
-                input_deltas[m, row, 2 * i] = share
-                input_deltas[m, row, 2 * i + 1] = share
+    field_deltas = work.field_deltas[: layer.units]
+    scale(f32(0.25), work.deltas[layer.output : layer.output + layer.units], field_deltas)
+    spread_to_fields(field_deltas, layer.in_width, work.rows, work.deltas[layer.input : layer.output])
 
 
 @compiled
@@ -451,53 +544,60 @@ def full_forward(layer: Any, parameters: Array, work: Workspace) -> None:
 
 @compiled
 def full_backward(layer: Any, parameters: Array, work: Workspace) -> None:
-    """dE/dx_j = sum_i w_ij dE/da_i of the layer's input (inputs,).
+    """From dE/da_i of the layer's units to the gradient, eq. 19, and, but for the first layer, dE/dx_j of its input.
 
-    The gradient dE/dw_ij = dE/da_i x_j is left to `full_gradient` and `full_update`.
+    dE/dw_ij = dE/da_i x_j        dE/db_i = dE/da_i        dE/dx_j = sum_i w_ij dE/da_i
     """
-    input_deltas = work.deltas[layer.input : layer.output]
+    inputs, input_deltas = work.states[layer.input : layer.output], work.deltas[layer.input : layer.output]
     delta = work.deltas[layer.output : layer.output + layer.units]
-    weights = parameters[layer.weights : layer.biases].reshape(layer.units, input_deltas.size)
-    fill(f32(0), input_deltas)
-    for u in range(0, layer.units - 3, 4):
-        d0, d1, d2, d3 = delta[u], delta[u + 1], delta[u + 2], delta[u + 3]
-        w0, w1, w2, w3 = weights[u], weights[u + 1], weights[u + 2], weights[u + 3]
-        for i in range(input_deltas.size):
-            input_deltas[i] += d0 * w0[i] + d1 * w1[i] + d2 * w2[i] + d3 * w3[i]
-    for u in range(layer.units - layer.units % 4, layer.units):
-        d0, w0 = delta[u], weights[u]
-        for i in range(input_deltas.size):
-            input_deltas[i] += d0 * w0[i]
-
-
-@compiled
-def full_gradient(layer: Any, work: Workspace) -> None:
-    """dE/dw_ij = dE/da_i x_j, shape (units, inputs), and dE/db_i = dE/da_i, to `work.gradient`."""
-    inputs = work.states[layer.input : layer.output]
-    delta = work.deltas[layer.output : layer.output + layer.units]
+    weights = parameters[layer.weights : layer.biases].reshape(layer.units, inputs.size)
     gradient = work.gradient[layer.weights : layer.biases].reshape(layer.units, inputs.size)
+    copy(delta, work.gradient[layer.biases : layer.biases + layer.units])
+    fill(f32(0), input_deltas)
     for u in range(layer.units):
         for i in range(inputs.size):
             gradient[u, i] = delta[u] * inputs[i]
-    copy(delta, work.gradient[layer.biases : layer.biases + layer.units])
+        if layer.input > 0:
+            add_scaled(delta[u], weights[u], input_deltas)
 
 
 @compiled
 def full_update(layer: Any, parameters: Array, rates: Array, work: Workspace) -> None:
-    """w_ij <- w_ij - eps_ij dE/da_i x_j and b_i <- b_i - eps_i dE/da_i, eq. 18, w (units, inputs).
+    """`full_backward` and eq. 18 in one pass, the gradient never stored: each weight is read for dE/dx, then learns.
 
-    The gradient is not written: that would be most of an update's memory.
+    dE/dx_j = sum_i w_ij dE/da_i        w_ij <- w_ij - eps_ij dE/da_i x_j        b_i <- b_i - eps_i dE/da_i
     """
-    inputs = work.states[layer.input : layer.output]
+    inputs, input_deltas = work.states[layer.input : layer.output], work.deltas[layer.input : layer.output]
     delta = work.deltas[layer.output : layer.output + layer.units]
     weights = parameters[layer.weights : layer.biases].reshape(layer.units, inputs.size)
     weight_rates = rates[layer.weights : layer.biases].reshape(layer.units, inputs.size)
-    for u in range(layer.units):
-        d, w, eps = delta[u], weights[u], weight_rates[u]
-        for i in range(inputs.size):
-            w[i] -= eps[i] * (d * inputs[i])
+    if layer.input > 0:
+        fill(f32(0), input_deltas)
+        for u in range(0, layer.units - 1, 2):
+            d, w, eps = delta[u : u + 2], weights[u : u + 2], weight_rates[u : u + 2]
+            learn_two_units(d[0], d[1], inputs, w[0], w[1], eps[0], eps[1], input_deltas)
+        if layer.units % 2:
+            add_scaled(delta[layer.units - 1], weights[layer.units - 1], input_deltas)
+    for u in range(layer.units - layer.units % 2 if layer.input > 0 else 0, layer.units):
+        learn_unit(delta[u], inputs, weights[u], weight_rates[u])
     biases = slice(layer.biases, layer.biases + layer.units)
     descend(parameters[biases], rates[biases], delta)
+
+
+@compiled
+def learn_unit(d: Any, x: Array, w: Array, eps: Array) -> None:
+    """w_j <- w_j - eps_j d x_j, eq. 18 for the weights of a unit with dE/da = d, all (inputs,)."""
+    for j in range(x.size):
+        w[j] -= eps[j] * (d * x[j])
+
+
+@compiled
+def learn_two_units(d: Any, e: Any, x: Array, u: Array, v: Array, eps: Array, eta: Array, dx: Array) -> None:
+    """dx_j += d u_j + e v_j, then `learn_unit` for u and v; arrays are (inputs,)."""
+    for j in range(x.size):
+        dx[j] += d * u[j] + e * v[j]
+        u[j] -= eps[j] * (d * x[j])
+        v[j] -= eta[j] * (e * x[j])
 
 
 @compiled
@@ -514,6 +614,8 @@ def forward(plan: Plan, parameters: Array, image: Array, work: Workspace, distan
     for layer in plan.layers:
         if layer.kind == CONVOLUTION:
             convolution_forward(plan, layer, parameters, work)
+        elif layer.kind == COVERING:
+            covering_forward(plan, layer, parameters, work)
         elif layer.kind == SUBSAMPLING:
             subsampling_forward(plan, layer, parameters, work)
         elif layer.kind == AVERAGE:
@@ -606,28 +708,28 @@ def rbf_loss(plan: Plan, label: int, work: Workspace) -> float:
 
 
 @compiled
-def backward(plan: Plan, parameters: Array, work: Workspace) -> None:
-    """From dE/dx of the last states to dE/da of every unit and the gradient dE/dw, eq. 19, full layers' left out.
+def layer_backward(plan: Plan, layer: Any, parameters: Array, work: Workspace) -> None:
+    """From dE/da of a layer that is not full to dE/dx of its input, and to its gradient dE/dw, eq. 19."""
+    if layer.kind == CONVOLUTION:
+        convolution_backward(plan, layer, parameters, work)
+    elif layer.kind == COVERING:
+        covering_backward(plan, layer, parameters, work)
+    elif layer.kind == SUBSAMPLING:
+        subsampling_backward(plan, layer, parameters, work)
+    elif layer.kind == AVERAGE:
+        average_backward(layer, work)
+    elif layer.kind == MAX:
+        max_backward(layer, work)
 
-    dE/da = f'(a) dE/dx within a layer; dE/dx_j = sum_i w_ij dE/da_i from a layer to the one below.
-    """
-    for n in range(len(plan.layers) - 1, -1, -1):
-        layer = plan.layers[n]
-        units = slice(layer.output, layer.output + layer.units)
-        if layer.squashing == TANH:
-            through_squash(work.states[units], work.deltas[units], plan.slope_at_zero, plan.slope_decline)
-        elif layer.squashing == RELU:
-            through_rectification(work.states[units], work.deltas[units])
-        if layer.kind == CONVOLUTION:
-            convolution_backward(plan, layer, parameters, work)
-        elif layer.kind == SUBSAMPLING:
-            subsampling_backward(plan, layer, parameters, work)
-        elif layer.kind == AVERAGE:
-            average_backward(layer, work)
-        elif layer.kind == MAX:
-            max_backward(layer, work)
-        elif layer.input > 0:
-            full_backward(layer, parameters, work)
+
+@compiled
+def layer_through_squash(plan: Plan, layer: Any, work: Workspace) -> None:
+    """From dE/dx of a layer's units to dE/da = f'(a) dE/dx, in place."""
+    units = slice(layer.output, layer.output + layer.units)
+    if layer.squashing == TANH:
+        through_squash(work.states[units], work.deltas[units], plan.slope_at_zero, plan.slope_decline)
+    elif layer.squashing == RELU:
+        through_rectification(work.states[units], work.deltas[units])
 
 
 @compiled
@@ -635,19 +737,26 @@ def gradient(plan: Plan, parameters: Array, image: Array, label: int, work: Work
     """dE/dw_k of one pattern, `image` (inputs,), to `work.gradient` (parameters,); eq. 19."""
     forward(plan, parameters, image, work, work.distances)
     loss(plan, label, work)
-    backward(plan, parameters, work)
-    for layer in plan.layers:
+    for n in range(len(plan.layers) - 1, -1, -1):
+        layer = plan.layers[n]
+        layer_through_squash(plan, layer, work)
         if layer.kind == FULL:
-            full_gradient(layer, work)
+            full_backward(layer, parameters, work)
+        else:
+            layer_backward(plan, layer, parameters, work)
 
 
 @compiled
-def update(plan: Plan, parameters: Array, rates: Array, work: Workspace) -> None:
-    """w_k <- w_k - eps_k dE/dw_k, eq. 18, after `backward`."""
-    for layer in plan.layers:
+def learn(plan: Plan, parameters: Array, rates: Array, work: Workspace) -> None:
+    """Backward from dE/dx of the last states, and w_k <- w_k - eps_k dE/dw_k, eq. 18, layer by layer."""
+    for n in range(len(plan.layers) - 1, -1, -1):
+        layer = plan.layers[n]
+        layer_through_squash(plan, layer, work)
         if layer.kind == FULL:
             full_update(layer, parameters, rates, work)
-        elif layer.kind == CONVOLUTION or layer.kind == SUBSAMPLING:
+            continue
+        layer_backward(plan, layer, parameters, work)
+        if layer.kind != AVERAGE and layer.kind != MAX:
             own = slice(layer.weights, layer.biases + layer.maps)
             descend(parameters[own], rates[own], work.gradient[own])
 
@@ -665,8 +774,7 @@ def sweep(
         forward(plan, parameters, images[n], work, work.distances)
         errors += nearest(work.distances) != labels[n]
         losses += loss(plan, labels[n], work)
-        backward(plan, parameters, work)
-        update(plan, parameters, rates, work)
+        learn(plan, parameters, rates, work)
     return errors, losses
 
 

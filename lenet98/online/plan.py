@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
+
 import numpy as np
+from numpy.typing import NDArray
 
 from lenet98.online.kernels import (
     AVERAGE,
     CONVOLUTION,
+    COVERING,
     FULL,
     LAYER,
     LINEAR,
     MAX,
     RELU,
+    RUN,
     SUBSAMPLING,
     TANH,
     Plan,
@@ -28,7 +33,9 @@ def _kind(layer: Geometry) -> int:
     special = {"subsampling": SUBSAMPLING, "average": AVERAGE, "max": MAX}
     if layer.kind in special:
         return special[layer.kind]
-    return FULL if layer.full else CONVOLUTION
+    if layer.full:
+        return FULL
+    return COVERING if layer.positions == 1 else CONVOLUTION
 
 
 def plan(spec: Spec, reading: Reading) -> Plan:
@@ -36,9 +43,10 @@ def plan(spec: Spec, reading: Reading) -> Plan:
     softmax = spec.output.kind == "softmax"
     computed = spec.geometry if softmax else spec.hidden
     layers = np.zeros(len(computed), LAYER)
-    first_source: list[int] = []
-    sources: list[int] = []
-    state, sums = 0, 0
+    first_link: list[int] = []
+    readers: list[int] = []
+    kernels: list[int] = []
+    state, strips, sums = 0, 0, 0
     for row, layer in zip(layers, computed, strict=True):
         row["kind"], row["squashing"] = _kind(layer), _SQUASHING[layer.squashing]
         row["input"], row["output"], row["units"] = state, state + layer.inputs, layer.units
@@ -46,18 +54,22 @@ def plan(spec: Spec, reading: Reading) -> Plan:
         row["maps"], row["height"], row["width"] = layer.out_shape
         row["kernel_height"], row["kernel_width"] = layer.kernel
         row["weights"], row["biases"] = layer.weight_slice.start, layer.bias_slice.start
-        row["table"], row["sums"] = len(first_source), sums
-        for maps in layer.table:
-            first_source.append(len(sources))
-            sources.extend(maps)
-        first_source.append(len(sources))
+        row["table"], row["strips"], row["strip"], row["sums"] = len(first_link), strips, _strip(layer), sums
+        links = _links(layer)
+        for source in range(layer.in_shape[0]):
+            first_link.append(len(readers) + bisect_left(links, (source,)))
+        readers += [m for _, m, _ in links]
+        kernels += [kernel for _, _, kernel in links]
+        first_link.append(len(readers))
         state += layer.inputs
-        sums += layer.units if layer.kind == "subsampling" else 0
+        strips += _strips(layer)
+        sums += layer.inputs // 4 if layer.kind == "subsampling" else 0
     amplitude, slope = np.float32(A), np.float32(S)
     return Plan(
         layers,
-        np.array(first_source),
-        np.array(sources),
+        np.array(first_link),
+        np.array(readers, np.int64),
+        np.array(kernels, np.int64),
         np.empty((spec.classes, 0), np.float32) if softmax else prototypes(spec.output.prototypes, spec.classes),
         softmax,
         reading.subsampling == "average",
@@ -70,12 +82,48 @@ def plan(spec: Spec, reading: Reading) -> Plan:
     )
 
 
+def _links(layer: Geometry) -> list[tuple[int, int, int]]:
+    """Input map, output map and kernel of every link of the table, in order of input maps; none for a full layer."""
+    if layer.full:
+        return []
+    pairs = [(source, m) for m, sources in enumerate(layer.table) for source in sources]
+    return sorted((source, m, kernel) for kernel, (source, m) in enumerate(pairs))
+
+
+def _strip(layer: Geometry) -> int:
+    """Length of one strip of a convolution's input map."""
+    return layer.in_shape[1] * layer.out_shape[2]
+
+
+def _strips(layer: Geometry) -> int:
+    """Room for all strips of a convolution, with zeros behind the last, as its runs of zeros meet what lies there."""
+    return layer.in_shape[0] * layer.kernel[1] * _strip(layer) + RUN if _kind(layer) == CONVOLUTION else 0
+
+
 def workspace(spec: Spec) -> Workspace:
     """Room for one pattern of `spec`."""
     states = sum(layer.inputs for layer in spec.geometry)
     if spec.output.kind == "softmax":
         states += spec.output.units
-    wide = max((layer.in_shape[1] + layer.kernel[0]) * layer.in_shape[2] for layer in spec.geometry)
-    sums = sum(layer.units for layer in spec.geometry if layer.kind == "subsampling")
-    lengths = (states, states, wide, sums, spec.parameters, spec.classes)
-    return Workspace(*(np.zeros(length, np.float32) for length in lengths))
+    convolutions = [layer for layer in spec.geometry if _kind(layer) == CONVOLUTION]
+    strips = sum(map(_strips, convolutions))
+    strip_deltas = max((layer.kernel[1] * _strip(layer) for layer in convolutions), default=0)
+    runs = max((layer.units + layer.out_shape[0] * RUN for layer in convolutions), default=0)
+    sums = sum(layer.inputs // 4 for layer in spec.geometry if layer.kind == "subsampling")
+    fields = max((layer.inputs // 4 for layer in spec.geometry if layer.kind in ("subsampling", "average")), default=0)
+    lengths = (states, states, strips, strip_deltas, runs, sums, fields, 2 * fields, spec.parameters, spec.classes)
+    return Workspace(*map(_room, lengths))
+
+
+def parameter_vector(spec: Spec) -> NDArray[np.float32]:
+    """A vector for the parameters of `spec` that lies where kernels read it fastest."""
+    largest = max(spec.trainable, key=lambda layer: layer.weights)
+    return _room(spec.parameters, largest.first_weight)
+
+
+def _room(length: int, first: int = 0) -> NDArray[np.float32]:
+    """Zeros of which number `first` begins a cache line: what lies across two lines takes twice the time to load."""
+    line = 64 // 4
+    zeros = np.zeros(length + line, np.float32)
+    start = -(zeros.ctypes.data // 4 + first) % line
+    return zeros[start : start + length]

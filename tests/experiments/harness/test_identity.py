@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 import pytest
 
 from experiments import numerics
-from experiments.harness.identity import plain
+from experiments.harness.identity import counts_as, plain
 from experiments.harness.registry import Experiment, Outcome
 from experiments.trainers import train_network
 from lenet98.networks import LENET5
@@ -61,11 +61,11 @@ def test_what_changes_a_result_changes_its_key(config):
 
 def test_a_new_version_of_a_family_or_of_what_it_builds_on_is_a_new_key(monkeypatch):
     before = key()
-    monkeypatch.setitem(numerics.NUMERICS, "online", 2)
+    monkeypatch.setitem(numerics.NUMERICS, "online", 8)
     online = key()
-    monkeypatch.setitem(numerics.NUMERICS, "engine", 2)
+    monkeypatch.setitem(numerics.NUMERICS, "engine", 9)
     assert len({before, online, key()}) == 3
-    assert numerics.versions("boosting") == {"boosting": 1, "online": 2, "engine": 2}
+    assert numerics.versions("boosting") == {"boosting": 1, "online": 8, "engine": 9}
 
 
 def test_every_version_after_the_first_says_why():
@@ -73,6 +73,42 @@ def test_every_version_after_the_first_says_why():
         numerics.HISTORY
     )
     assert set(numerics.BUILDS_ON) <= set(numerics.NUMERICS)
+
+
+VOUCHED = {("engine", 2): "evidence", ("engine", 3): "evidence"}
+
+
+@pytest.mark.parametrize(
+    ("present", "vouched", "counts"),
+    [
+        ({}, {}, True),
+        ({"engine": 2}, VOUCHED, True),
+        ({"engine": 3}, VOUCHED, True),
+        ({"engine": 2}, {}, False),
+        ({"engine": 4}, VOUCHED, False),
+        ({"engine": 3}, {("engine", 3): "evidence"}, False),  # 2 differed from 1
+        ({"engine": 2, "online": 2}, VOUCHED, False),
+        ({"engine": 0}, VOUCHED, False),  # a later result is none of an earlier version
+    ],
+)
+def test_results_of_an_earlier_version_count_if_every_version_since_is_vouched_for(
+    present, vouched, counts, monkeypatch
+):
+    monkeypatch.setattr(numerics, "VOUCHED", vouched)
+    for name in ("engine", "online"):
+        monkeypatch.setitem(numerics.NUMERICS, name, 1)
+    before = BASE.identity()
+    for name, version in present.items():
+        monkeypatch.setitem(numerics.NUMERICS, name, version)
+    now = BASE.identity()
+    assert counts_as(before, now) == counts
+    assert not counts_as(replace(before, data="other"), now)
+    assert not counts_as(replace(before, config={**before.config, "etas": []}), now)
+
+
+def test_what_is_vouched_for_is_a_version_with_a_history_and_evidence_in_numbers():
+    assert set(numerics.VOUCHED) <= set(numerics.HISTORY)
+    assert all(any(c.isdigit() for c in evidence) for evidence in numerics.VOUCHED.values())
 
 
 def test_an_unknown_family_is_refused_and_a_function_without_one_is_its_own():

@@ -318,7 +318,12 @@ def test_show_and_list(tmp_path, fakes, capsys):
     shown = json.loads(capsys.readouterr().out)
     key = FAKE.identity().key
     assert (shown["config"], shown["key"]) == (FAKE.config, key)
-    assert shown["results"] == {"folder": str(tmp_path / "fake" / key), "seeds": "3", "of the present key": True}
+    assert shown["results"] == {
+        "folder": str(tmp_path / "fake" / key),
+        "seeds": "3",
+        "of the present key": True,
+        "of the present key or vouched for": True,
+    }
     assert main(["list"]) == 0
     assert re.search(r"^  fake +0-9 +0\.1 +Fake$", capsys.readouterr().out, re.M)
 

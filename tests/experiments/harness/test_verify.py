@@ -7,9 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from experiments import numerics
 from experiments.__main__ import main
 from experiments.harness import records, registry, store
-from experiments.harness.identity import of_record
+from experiments.harness.identity import counts_as, of_record
 from experiments.harness.verify import verify
 
 ROOT = Path(__file__).parents[3]
@@ -98,6 +99,18 @@ def test_no_folder_is_one_clear_line(tmp_path, capsys):
     assert "there is no folder" in capsys.readouterr().err
 
 
-def test_identity_of_a_record_is_the_key_of_its_folder():
+def test_a_record_states_the_identity_of_its_experiment_or_one_that_counts_as_it():
     found = store.read(REFERENCE / "fig9" / "lenet5" / "seed-0000.json")
-    assert found.record["key"] == registry.named("fig9/lenet5").identity().key
+    assert counts_as(of_record(found.record), registry.named("fig9/lenet5").identity())
+
+
+@pytest.mark.parametrize("vouched", [True, False])
+def test_records_by_an_earlier_version_are_accepted_and_counted_if_it_is_vouched_for(copy, monkeypatch, vouched):
+    monkeypatch.setitem(numerics.NUMERICS, "fitted", numerics.NUMERICS["fitted"] + 1)
+    if vouched:
+        monkeypatch.setitem(numerics.VOUCHED, ("fitted", numerics.NUMERICS["fitted"]), "evidence")
+    found = verify(copy)
+    assert (found.vouched, len(found.problems)) == (int(vouched), int(not vouched))
+    assert ("1 of them by earlier numerics that are vouched for" in found.lines) == vouched
+    record = json.loads((copy / "fig9" / "pairwise_linear" / "seed-0000.json").read_text())
+    assert record["numerics"] == {"fitted": 1}  # it keeps the version that made it

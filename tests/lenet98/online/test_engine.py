@@ -16,7 +16,7 @@ from lenet98.data.fields import pad_and_scale
 from lenet98.losses import loss
 from lenet98.modern import ladder
 from lenet98.modules import Net, unflatten
-from lenet98.networks import LENET5, mlp
+from lenet98.networks import LENET4, LENET5, mlp
 from lenet98.online import kernels
 from lenet98.online.engine import Engine
 from lenet98.randomness import generator
@@ -76,7 +76,7 @@ def assert_gradient(spec, ours, expected):
 
 
 @pytest.mark.parametrize("reading", READINGS)
-@pytest.mark.parametrize("spec", [LENET5, MLP, SHUFFLED, *ladder.LADDER], ids=lambda spec: spec.name)
+@pytest.mark.parametrize("spec", [LENET5, LENET4, MLP, SHUFFLED, *ladder.LADDER], ids=lambda spec: spec.name)
 def test_gradient_of_every_parameter(spec, reading):
     engine = Engine(spec, reading)
     for seed in range(3):
@@ -158,6 +158,27 @@ def test_one_engine_forgets_the_pattern_before():
     used.gradient(parameters, images[0], labels[0])
     again = used.gradient(parameters, images[1], labels[1])
     np.testing.assert_array_equal(again, fresh.gradient(parameters, images[1], labels[1]))
+
+
+@pytest.mark.parametrize("spec", [LENET5, LENET4, SHUFFLED], ids=lambda spec: spec.name)
+def test_one_engine_forgets_a_run_that_diverged(spec):
+    """What lies behind a map is zero, and zero times what is not a number is not a number."""
+    used, fresh = Engine(spec, DEFAULT), Engine(spec, DEFAULT)
+    parameters, images, labels = case(spec, DEFAULT)
+    spoilt = np.full_like(parameters, np.nan)
+    assert np.isnan(used.sweep(spoilt, np.ones_like(parameters), np.full_like(images, np.nan), labels)[1])
+    again = used.gradient(parameters, images[0], labels[0])
+    np.testing.assert_array_equal(again, fresh.gradient(parameters, images[0], labels[0]))
+
+
+@pytest.mark.parametrize("spec", [LENET5, LENET4, ladder.LADDER[-1], MLP, SHUFFLED], ids=lambda spec: spec.name)
+def test_an_update_is_the_gradient_times_the_rates(spec):
+    """Full layers learn within the backward pass; what lies below them sees the weights before that."""
+    engine, (parameters, images, labels) = Engine(spec, DEFAULT), case(spec, DEFAULT)
+    rates = np.random.default_rng(1).uniform(1e-4, 1e-1, parameters.size).astype(np.float32)
+    expected = parameters - rates * engine.gradient(parameters, images[0], labels[0])
+    engine.sweep(parameters, rates, images, labels)
+    np.testing.assert_allclose(parameters, expected, rtol=0, atol=1e-6)
 
 
 @pytest.mark.parametrize("reading", READINGS)
