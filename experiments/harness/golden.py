@@ -49,7 +49,7 @@ FEWER = 500
 FEW = 50
 """Training patterns of a run so short that rounding cannot have grown: other processors compute it alike."""
 
-LIBRARIES = ("numpy", "scipy", "torch", "numba", "scikit-learn")
+LIBRARIES = ("numpy", "scipy", "torch", "numba", "scikit-learn", "scikit-learn-intelex")
 SEED = 3
 ROOT = Path(__file__).parents[2]
 GOLDEN = ROOT / "tests" / "golden"
@@ -322,8 +322,8 @@ def departures(names: Iterable[str] | None = None, *, few: bool = False) -> list
 
 
 def alike(sketch: Sequence[float], other: Sequence[float]) -> bool:
-    """Whether two sketches differ by no more than rounding explains."""
-    return len(sketch) == len(other) and bool(np.allclose(sketch, other, rtol=1e-3, atol=1e-3))
+    """Whether two sketches differ by no more than rounding explains, or another solver of support vector machines."""
+    return len(sketch) == len(other) and bool(np.allclose(sketch, other, rtol=2e-3, atol=2e-3))
 
 
 def write() -> list[Path]:

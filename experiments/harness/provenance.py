@@ -16,7 +16,7 @@ from experiments.harness.identity import Json
 PACKAGES = {"lenet98": Path(lenet98.__file__).parent, "experiments": Path(__file__).parents[1]}
 """Where the code that computes results lies."""
 
-LIBRARIES = ("torch", "numpy", "numba", "scipy", "scikit-learn", "lenet98")
+LIBRARIES = ("torch", "numpy", "numba", "scipy", "scikit-learn", "scikit-learn-intelex", "lenet98")
 
 
 def machine(threads: int) -> Json:

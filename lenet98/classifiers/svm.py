@@ -2,7 +2,8 @@
 
 The regular machines are those of Cortes and Vapnik (1995) and of Burges and Schoelkopf (1997); the latter also are the
 source of virtual support vectors: the machine is trained again on its support vectors and on these shifted by a pixel.
-scikit-learn (libsvm) solves the quadratic program.
+scikit-learn-intelex (oneDAL) solves the quadratic program where it is installed, several times faster than scikit-learn
+(libsvm), which solves it elsewhere (`solver`).
 """
 
 from __future__ import annotations
@@ -10,12 +11,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.svm import SVC
 
 from lenet98.classifiers.checks import CLASSES, classes_of, vectors
 from lenet98.classifiers.decisions import Decisions, greatest
@@ -141,8 +141,24 @@ class OneAgainstRest:
         return self.multiply_accumulates + len(self.machines)
 
 
+@cache
+def solver() -> tuple[str, Callable[..., Any]]:
+    """The name of this installation's solver, and what makes one as scikit-learn's SVC is made.
+
+    Both stop at the same tolerance: multipliers differ a little, and so do the answers to a few of 10,000 patterns
+    (docs/deviations.md).  oneDAL's sums depend on the number of its threads, so that it has one.
+    """
+    try:
+        from sklearnex.svm import SVC
+    except ImportError:
+        from sklearn.svm import SVC
+
+        return "libsvm", SVC
+    return "oneDAL", partial(SVC, n_jobs=1)
+
+
 def fit_machine(
-    kernel: Polynomial, C: float, patterns: Array, positive: NDArray[np.bool_]
+    kernel: Polynomial, C: float, patterns: NDArray[np.float32], positive: NDArray[np.bool_]
 ) -> tuple[Machine, NDArray[np.intp]]:
     """The soft-margin machine that tells `positive` patterns from the others, and which patterns support it.
 
@@ -151,17 +167,18 @@ def fit_machine(
     kernel, C
         C is the bound of the multipliers.
     patterns
-        Normalized, shape (n, pixels), C-ordered.
+        Normalized, float32 as the machine keeps them, shape (n, pixels), C-ordered.
     positive
         Shape (n,), both kinds present.
     """
     if C <= 0:
         raise ValueError(f"C must be positive, got {C}")
     scale = 1 / (1 + kernel.coef0)
-    svc = SVC(C=C, kernel="poly", degree=kernel.degree, gamma=scale, coef0=scale * kernel.coef0, cache_size=CACHE).fit(
-        patterns, positive
-    )
-    machine = Machine(patterns[svc.support_].astype(np.float32), svc.dual_coef_[0], float(svc.intercept_[0]))
+    _, make = solver()
+    svc = make(C=C, kernel="poly", degree=kernel.degree, gamma=scale, coef0=scale * kernel.coef0, cache_size=CACHE)
+    svc.fit(patterns, positive)
+    coefficients = svc.dual_coef_[0].astype(np.float64)
+    machine = Machine(patterns[svc.support_], coefficients, float(svc.intercept_[0]))
     return machine, svc.support_
 
 
@@ -179,7 +196,7 @@ def regular(
     images, labels
         Shapes (n, height, width) and (n,), every class among them.
     """
-    given, patterns = classes_of(labels, len(images)), normalized(images)
+    given, patterns = classes_of(labels, len(images)), normalized(images).astype(np.float32)
     return {c: partial(fit_machine, kernel, C, patterns, given == c) for c in range(CLASSES)}
 
 
@@ -201,7 +218,7 @@ def virtual(
     def task(c: int) -> Fit:
         # Made when they are needed: ten such sets are gigabytes.
         chosen = support[c]
-        patterns = normalized(shifted(images[chosen], directions))
+        patterns = normalized(shifted(images[chosen], directions)).astype(np.float32)
         return fit_machine(kernel, C, patterns, np.resize(given[chosen] == c, len(patterns)))
 
     return {c: partial(task, c) for c in support}
@@ -210,10 +227,16 @@ def virtual(
 def fitted(
     tasks: Mapping[int, Task], threads: int = 1, beat: Callable[[], None] = lambda: None
 ) -> Iterator[tuple[int, Fit]]:
-    """Each class and the fit of its machine as it is done, `threads` at a time: libsvm runs beside other threads.
+    """Each class and the fit of its machine as it is done, with libsvm `threads` at a time.
 
-    `beat` is called every half second; what it raises stops all.
+    `beat` is called every half second; what it raises stops all.  oneDAL keeps the interpreter, and its number of
+    threads is fixed for the main thread alone: its machines come one by one, with a `beat` before each.
     """
+    if solver()[0] == "oneDAL":
+        for c, task in tasks.items():
+            beat()
+            yield c, task()
+        return
     pool = ThreadPoolExecutor(threads)
     try:
         running = {pool.submit(task): c for c, task in tasks.items()}

@@ -1,5 +1,7 @@
 """Support vector machines: against scikit-learn, by hand, and the conditions of the quadratic program."""
 
+import sys
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -46,7 +48,7 @@ def test_decision_values_are_scikit_learns(some, classifier):
     for c in (0, 8):
         theirs = SVC(C=C, kernel="poly", degree=4, gamma=0.5, coef0=0.5).fit(normalized(images), labels == c)
         ours = classifier.decision_values(others)[:, c]
-        np.testing.assert_allclose(ours, theirs.decision_function(normalized(others)), atol=1e-4)
+        np.testing.assert_allclose(ours, theirs.decision_function(normalized(others)), atol=1e-3)
 
 
 def test_machines_are_optimal(some, fits):
@@ -60,7 +62,7 @@ def test_machines_are_optimal(some, fits):
         multipliers[support] = machine.coefficients * sign[support]
         assert multipliers.min() >= 0
         assert multipliers.max() <= C + 1e-9
-        assert machine.coefficients.sum() == pytest.approx(0, abs=1e-6)
+        assert machine.coefficients.sum() == pytest.approx(0, abs=1e-5)
         assert (margin[multipliers == 0] > 1 - 5e-3).all()
         free = (multipliers > 1e-6) & (multipliers < C - 1e-6)
         np.testing.assert_allclose(margin[free], 1, atol=5e-3)
@@ -73,12 +75,36 @@ def test_learns_digits(some, classifier, mnist):
     assert (classifier.decide(others).classes != mnist.train_labels[400:600]).sum() < 30
 
 
-def test_threads_change_nothing(some, fits):
+@pytest.fixture
+def libsvm(monkeypatch):
+    """Without scikit-learn-intelex."""
+    monkeypatch.setitem(sys.modules, "sklearnex.svm", None)
+    svm.solver.cache_clear()
+    yield svm.solver()[0]
+    svm.solver.cache_clear()
+
+
+def test_both_solvers_give_the_same_answers_to_all_but_a_few_test_patterns(mnist, request):
+    pytest.importorskip("sklearnex", reason="scikit-learn-intelex is not installed")
+    answers = []
+    for fallback in (False, True):
+        name = request.getfixturevalue("libsvm") if fallback else svm.solver()[0]
+        tasks = svm.regular(KERNEL, C, mnist.train_images[:1000], mnist.train_labels[:1000])
+        fits = dict(svm.fitted(tasks))
+        machines = tuple(fits[c][0] for c in range(10))
+        answers.append((name, OneAgainstRest(KERNEL, machines, (28, 28)).decide(mnist.test_images).classes))
+    (one, ours), (other, theirs) = answers
+    assert (one, other) == ("oneDAL", "libsvm")
+    assert np.count_nonzero(ours != theirs) <= 10
+
+
+def test_threads_change_nothing_of_libsvms_machines(some, libsvm):
     images, labels, _ = some
-    tasks = svm.regular(KERNEL, C, images, labels)
-    for c, (machine, support) in svm.fitted({c: tasks[c] for c in (1, 4)}, threads=2):
-        assert (support == fits[c][1]).all()
-        np.testing.assert_array_equal(machine.coefficients, fits[c][0].coefficients)
+    tasks = {c: task for c, task in svm.regular(KERNEL, C, images, labels).items() if c in (1, 4)}
+    alone = dict(svm.fitted(tasks))
+    for c, (machine, support) in svm.fitted(tasks, threads=2):
+        assert (support == alone[c][1]).all()
+        np.testing.assert_array_equal(machine.coefficients, alone[c][0].coefficients)
 
 
 def test_costs_are_the_papers_count_of_kernels():
