@@ -51,8 +51,8 @@ HISTORY: dict[tuple[str, int], str] = {
     ("engine", 2): "sums over the units of a map and over the fields of a subsampling unit go in another order, for "
     "speed; a pattern's gradient differs in the last bits of float32, which touches every run trained online",
     ("support vectors", 2): "machines are found by oneDAL where it is installed, and learn the float32 patterns that "
-    "they keep; of the 10,000 test patterns, those of Fig. 9 answer 0 (poly 4), 10 (RS-SVM) and 0 (V-SVM) otherwise than "
-    "by version 1",
+    "they keep; of the 10,000 test patterns, those of Fig. 9 answer 0 (poly 4), 10 (RS-SVM) and 0 (V-SVM) otherwise "
+    "than by version 1",
 }
 """Why each version but the first differs from the one before, and which runs it touches."""
 
