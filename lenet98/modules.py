@@ -46,9 +46,7 @@ class Convolution(nn.Module):
         self.in_maps, self.out_maps = geometry.in_shape[0], geometry.out_shape[0]
         self.kernels = nn.Parameter(torch.zeros(geometry.kernels, *geometry.kernel))
         self.bias = nn.Parameter(torch.zeros(self.out_maps))
-        # Place of each kernel among all (output map, input map) pairs: the filled cells of Table I.
-        links = [m * self.in_maps + source for m, sources in enumerate(geometry.table) for source in sources]
-        self.register_buffer("links", torch.tensor(links), persistent=False)
+        self.register_buffer("links", torch.tensor(geometry.cells), persistent=False)
         self.links: Tensor
         self.every_map = geometry.every_map
 

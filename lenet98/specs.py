@@ -131,6 +131,16 @@ class Geometry:
         return self.kind in ("convolution", "full", "softmax") and self.positions == 1 and self.every_map
 
     @property
+    def links(self) -> tuple[tuple[int, int], ...]:
+        """(output map, input map) of each kernel, in the order of the weights: the filled cells of Table I."""
+        return tuple((m, source) for m, sources in enumerate(self.table) for source in sources)
+
+    @property
+    def cells(self) -> list[int]:
+        """Place of each kernel among all (output map, input map) pairs, row by row of the table."""
+        return [m * self.in_shape[0] + source for m, source in self.links]
+
+    @property
     def kernels(self) -> int:
         """Number of (output map, input map) pairs: 60 for C3."""
         return sum(len(sources) for sources in self.table)

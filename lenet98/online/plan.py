@@ -86,8 +86,7 @@ def _links(layer: Geometry) -> list[tuple[int, int, int]]:
     """Input map, output map and kernel of every link of the table, in order of input maps; none for a full layer."""
     if layer.full:
         return []
-    pairs = [(source, m) for m, sources in enumerate(layer.table) for source in sources]
-    return sorted((source, m, kernel) for kernel, (source, m) in enumerate(pairs))
+    return sorted((source, m, kernel) for kernel, (m, source) in enumerate(layer.links))
 
 
 def _strip(layer: Geometry) -> int:

@@ -71,9 +71,7 @@ class Convolution(Layer):
         super().__init__(geometry, gain, one_weight)
         self.kernel = prod(geometry.kernel)
         self.field = geometry.in_shape[0] * self.kernel
-        # Place of each kernel among all (output map, input map) pairs: the filled cells of Table I.
-        cells = [m * geometry.in_shape[0] + source for m, sources in enumerate(geometry.table) for source in sources]
-        self.cells = None if geometry.every_map else torch.tensor(cells, device=gain.device)
+        self.cells = None if geometry.every_map else torch.tensor(geometry.cells, device=gain.device)
 
     def forward(self, w: Tensor, b: Tensor, x: Tensor) -> Forward:
         height, width = self.geometry.kernel
