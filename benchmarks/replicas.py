@@ -21,11 +21,12 @@ from tabulate import tabulate
 
 from lenet98.data.fields import pad_and_scale
 from lenet98.data.mnist import MNIST, load
+from lenet98.devices import Device, devices
 from lenet98.networks import LENET5
 from lenet98.online.engine import Engine
 from lenet98.randomness import generator
 from lenet98.readings import DEFAULT, initial_parameters
-from lenet98.replicas.engine import Device, Replicas
+from lenet98.replicas.engine import Replicas
 from lenet98.threads import one_thread
 
 COUNTS: dict[Device, tuple[int, ...]] = {"cpu": (1, 4, 16, 64), "cuda": (1, 4, 16, 64, 256, 1024)}
@@ -118,8 +119,7 @@ def table(results: Results) -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    here = "cuda" if torch.cuda.is_available() else "cpu"
-    parser.add_argument("--device", choices=tuple(COUNTS), default=here)
+    parser.add_argument("--device", choices=tuple(COUNTS), default=devices()[-1])
     results = measure(parser.parse_args().device)
     print(table(results))
     print(json.dumps(asdict(results)))

@@ -26,7 +26,7 @@ from experiments.paper import comparison
 from experiments.paper import numbers as paper
 from lenet98.cli import mute
 from lenet98.data import mnist
-from lenet98.modern import minibatch
+from lenet98.devices import Device, devices
 
 NAMES = "an experiment, a glob such as 'readings/*', or a group: fig9 or modern"
 
@@ -89,9 +89,7 @@ def _parser() -> argparse.ArgumentParser:
         return sub
 
     def device(sub: argparse.ArgumentParser) -> None:
-        sub.add_argument(
-            "--device", choices=get_args(minibatch.Device), help="where mini-batches and replicas are computed"
-        )
+        sub.add_argument("--device", choices=get_args(Device), help="where mini-batches and replicas are computed")
 
     def replicas(sub: argparse.ArgumentParser, help: str) -> None:
         sub.add_argument("--replicas", action="store_true", help=help)
@@ -164,10 +162,10 @@ def _jobs(text: str) -> int:
 
 
 def _made_plan(chosen: argparse.Namespace) -> plan.Plan:
-    if chosen.replicas and chosen.device not in minibatch.devices():
-        raise ValueError("--replicas need a GPU, and PyTorch finds none here; --device cpu puts them on the CPU")
-    if chosen.device not in minibatch.devices():
-        raise ValueError(f"--device is {chosen.device!r}; this machine has {', '.join(minibatch.devices())}")
+    if chosen.device not in devices():
+        if chosen.replicas:
+            raise ValueError("--replicas need a GPU, and PyTorch finds none here; --device cpu puts them on the CPU")
+        raise ValueError(f"--device is {chosen.device!r}; this machine has {', '.join(devices())}")
     experiments = comparison.experiments(chosen.names)
     if chosen.replicas:
         if chosen.jobs > 1 or chosen.dask:

@@ -16,11 +16,11 @@ from experiments.numerics import family
 from lenet98.data.distortions import FIG7, Sample
 from lenet98.data.mnist import MNIST
 from lenet98.data.preprocessing import FORMS, in_form
+from lenet98.devices import Device
 from lenet98.loop import Trained
 from lenet98.modern import lenet_from_scratch, lush, minibatch
 from lenet98.randomness import generator
 from lenet98.readings import DEFAULT
-from lenet98.replicas.engine import Device
 from lenet98.replicas.training import train_replicas
 from lenet98.sdlm import ETAS
 from lenet98.specs import Spec

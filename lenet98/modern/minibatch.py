@@ -27,6 +27,7 @@ from lenet98.data.distortions import FIELD, Magnitudes, distort
 from lenet98.data.fields import BLACK, WHITE
 from lenet98.data.mnist import MNIST
 from lenet98.data.splits import split
+from lenet98.devices import Device, devices
 from lenet98.loop import Pass, Progress, State
 from lenet98.modern import elastic as elastically
 from lenet98.modern.elastic import Elastic
@@ -39,7 +40,6 @@ from lenet98.threads import one_thread
 CHUNK = 1000
 """Patterns between two reports of progress, or a batch if that is more; patterns that are evaluated at once."""
 
-Device = Literal["cpu", "cuda"]
 Method = Literal["sgd", "adam", "adamw", "adadelta"]
 Schedule = Literal["constant", "cosine"]
 
@@ -175,11 +175,6 @@ class Trained:
     softmax makes probabilities, or -y_i of a network of `lenet98.networks`."""
     diverged: bool
     """Whether the loss stopped being finite; the history then ends with the last pass before that."""
-
-
-def devices() -> tuple[str, ...]:
-    """The devices that this machine has."""
-    return ("cpu", "cuda") if torch.cuda.is_available() else ("cpu",)
 
 
 @one_thread()

@@ -9,17 +9,16 @@ over replicas: what becomes of one does not reach the others.  On a GPU the upda
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Literal, NamedTuple, get_args
+from typing import NamedTuple, get_args
 
 import torch
 from torch import Tensor
 
+from lenet98.devices import Device, devices
 from lenet98.readings import Reading
 from lenet98.replicas.layers import Layer, kind, slope, squash
 from lenet98.replicas.outputs import RBF, Loss, Output, Softmax
 from lenet98.specs import Spec
-
-Device = Literal["cpu", "cuda"]
 
 AT_ONCE: dict[Device, int] = {"cpu": 200, "cuda": 10_000}
 """Patterns, all replicas' together, that `distances` and `curvature` propagate at once: on a CPU what caches hold."""
@@ -243,7 +242,7 @@ def check_device(device: Device) -> None:
     """Raise ValueError, with the remedy, unless `device` is "cpu", or "cuda" where there is a GPU."""
     if device not in get_args(Device):
         raise ValueError(f"device is {device!r}; it must be one of {', '.join(get_args(Device))}")
-    if device == "cuda" and not torch.cuda.is_available():
+    if device not in devices():
         raise ValueError("device is 'cuda', but PyTorch finds no GPU here; 'cpu' works everywhere")
 
 

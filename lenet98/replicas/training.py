@@ -21,10 +21,11 @@ from lenet98 import loop
 from lenet98.data.distortions import Sample
 from lenet98.data.mnist import MNIST
 from lenet98.data.splits import split
+from lenet98.devices import Device
 from lenet98.loop import Progress, SDLMPass, State, Trained
 from lenet98.randomness import generator
 from lenet98.readings import initial_parameters
-from lenet98.replicas.engine import Device, Replicas, check_device
+from lenet98.replicas.engine import Replicas, check_device
 from lenet98.sdlm import rates
 from lenet98.threads import one_thread
 from lenet98.training import CHUNK, Config, curvature_sample, inputs, medians, network_input, pass_sample
