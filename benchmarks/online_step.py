@@ -174,12 +174,11 @@ def table(results: Results) -> str:
 
 def ratios(results: Results) -> str:
     """All ways to train, a pattern's time beside the engine's."""
+    no_c = "not measured: no C compiler"
     known = {
         "the engine": results.online_us,
-        "C loop": "not measured: no C compiler" if results.c_us is None else results.c_us,
-        "C loop with fused updates": "not measured: no C compiler"
-        if results.c_fused_us is None
-        else results.c_fused_us,
+        "C loop": no_c if results.c_us is None else results.c_us,
+        "C loop with fused updates": no_c if results.c_fused_us is None else results.c_fused_us,
         "PyTorch, eager": results.eager_us,
     }
     rows = [

@@ -57,11 +57,8 @@ HISTORY: dict[tuple[str, int], str] = {
 """Why each version but the first differs from the one before, and which runs it touches."""
 
 VOUCHED: dict[tuple[str, int], str] = {
-    (
-        "engine",
-        2,
-    ): "Gradients of LeNet-5 differ by 7e-7 of their norm from version 1's, a tenth of what either differs from "
-    "float64. A pass of 60,000 updates from trained weights ends 6e-7 of the weights' norm apart, as far as "
+    ("engine", 2): "Gradients of LeNet-5 differ by 7e-7 of their norm from version 1's, a tenth of what either differs "
+    "from float64. A pass of 60,000 updates from trained weights ends 6e-7 of the weights' norm apart, as far as "
     "version 1 ends from itself if its start is changed by 1e-7. fig9/lenet5 with 20 seeds each, on one "
     "machine: test errors of 10,000 are 105.1, sd 8.9, by version 1 and 108.6, sd 7.0, by version 2 (paired t "
     "test: p = 0.11), training errors of 60,000 209.0, sd 18.6, and 212.2, sd 16.6 (p = 0.46). The published "
