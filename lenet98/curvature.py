@@ -139,7 +139,8 @@ def output_curvature(prototypes: Tensor, x: Tensor, reading: Reading) -> Tensor:
 
         d2E/dx_j^2 = 2 - 2 sum_i p_i + Var_p[2 (x_j - w_ij)],    0 in place of 2 (x_j - w_ij) for the rubbish class,
 
-    where 2 - 2 sum_i p_i = 2 p_0.  Both are exact, and positive.
+    where 2 - 2 sum_i p_i = 2 p_0.  Both are exact, and positive.  `reading.rbf_scale` is a factor on y_i: on 2 and
+    on 2 (x_j - w_ij).
 
     Parameters
     ----------
@@ -152,28 +153,35 @@ def output_curvature(prototypes: Tensor, x: Tensor, reading: Reading) -> Tensor:
 
     Returns
     -------
-    Shape (patterns, components), times `reading.loss_scale`.
+    Shape (patterns, components), times the scale of the curvature.
     """
+    scale = curvature_scale(reading)
     if reading.loss == "eq8" or reading.output_curvature == "eq8":
-        return torch.full_like(x, 2 * reading.loss_scale)
-    return reading.loss_scale * eq9_curvature(prototypes, x, x.new_full((len(x), 1), reading.j))
+        return torch.full_like(x, 2 * reading.rbf_scale * scale)
+    rows = (x.new_full((len(x), 1), value) for value in (reading.j, reading.rbf_scale))
+    return scale * eq9_curvature(prototypes, x, *rows)
 
 
-def eq9_curvature(prototypes: Tensor, x: Tensor, j: Tensor) -> Tensor:
-    """d2E/dx_j^2 of eq. 9, as `output_curvature` has it, with a constant j for each pattern, shape (patterns, 1)."""
+def curvature_scale(reading: Reading) -> float:
+    """The factor on the second derivatives of the loss: that of the loss, unless the reading has another."""
+    return reading.loss_scale if reading.curvature_scale is None else reading.curvature_scale
+
+
+def eq9_curvature(prototypes: Tensor, x: Tensor, j: Tensor, rbf_scale: Tensor) -> Tensor:
+    """d2E/dx_j^2 of eq. 9, as `output_curvature` has it, with j and a factor on y_i by pattern, both (patterns, 1)."""
     differences = x[:, None] - prototypes
-    penalties = torch.cat([-j, -differences.square().sum(2)], 1)
+    penalties = torch.cat([-j, -rbf_scale * differences.square().sum(2)], 1)
     rubbish, classes = torch.softmax(penalties, 1)[:, :, None].tensor_split([1], 1)
-    slopes = 2 * differences
+    slopes = 2 * rbf_scale[:, :, None] * differences
     mean = (classes * slopes).sum(1, keepdim=True)
     # As a sum of squares, so that rounding cannot make it negative.
     variance = (classes * (slopes - mean).square()).sum(1) + (rubbish * mean.square()).squeeze(1)
-    return 2 * rubbish.squeeze(1) + variance
+    return 2 * rbf_scale * rubbish.squeeze(1) + variance
 
 
 def softmax_output_curvature(y: Tensor, reading: Reading) -> Tensor:
-    """`cross_entropy_curvature` times `reading.loss_scale`."""
-    return reading.loss_scale * cross_entropy_curvature(y)
+    """`cross_entropy_curvature` times the scale of the curvature."""
+    return curvature_scale(reading) * cross_entropy_curvature(y)
 
 
 def cross_entropy_curvature(y: Tensor) -> Tensor:
