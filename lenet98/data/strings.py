@@ -199,6 +199,8 @@ def compose(
     Raises ValueError for other types and shapes, and for patterns that are not there.
     """
     drawn = layout(seed, patterns, copies, strings, len(images) if neighbors is None else neighbors)
+    if neighbors is not None and neighbors > len(images):
+        raise ValueError(f"neighbors are drawn from the first {neighbors} images, but there are {len(images)}")
     if images.dtype != np.uint8 or images.ndim != 3 or max(images.shape[1:]) > FIELD:
         raise ValueError(
             f"images must be uint8 (N, height, width) of at most {FIELD}x{FIELD}, got {images.dtype} of shape "

@@ -2,7 +2,7 @@
 
 Shapes: the states x of the last layer are (replicas, components, patterns, 1, 1), as `layers` has them; distances y are
 (replicas, patterns, classes), labels and losses (replicas, patterns).  j, the scales and which of eq. 8 and 9 is the
-loss may differ by replica.
+loss may differ by replica.  With eq. 9 on RBF units a label may be the number of classes: none of them is shown.
 """
 
 from __future__ import annotations
@@ -51,7 +51,9 @@ class RBF:
         distances = differences.square().sum(3)
         y = self.rbf_scale[:, :, None] * distances
         penalties = torch.cat([-self.j[:, :, None].expand(*y.shape[:2], 1), -y], 2)
-        loss = y.gather(2, labels[:, :, None]).squeeze(2) + self.competing * penalties.logsumexp(2)
+        # The rubbish class, of penalty j, is the right one if none of the others is.
+        penalty = torch.cat([y, self.j[:, :, None].expand(*y.shape[:2], 1)], 2).gather(2, labels[:, :, None])
+        loss = penalty.squeeze(2) + self.competing * penalties.logsumexp(2)
         # dE/dy_i is 1 for the right class, less p_i with eq. 9; dy_i/dx is 2 (x - w_i) times the factor on y_i.
         posterior = self.competing[:, :, None] * penalties.softmax(2)[:, :, 1:]
         slopes = right(labels, y) - posterior
@@ -59,12 +61,19 @@ class RBF:
         derivative = 2 * scale[:, :, None] * (slopes[:, :, None] @ differences).squeeze(2)
         return Loss(distances, self.scale * loss, derivative.mT[..., None, None])
 
-    def curvature(self, x: Tensor) -> Tensor:
+    def wrong(self, y: Tensor, labels: Tensor) -> Tensor:
+        """Whether each answer is not the label, like labels; none of the classes is the answer if j is the least."""
+        least, answer = y.min(2)
+        nearer = self.rbf_scale * least <= self.j
+        return torch.where(labels == y.shape[2], nearer, answer != labels)
+
+    def curvature(self, x: Tensor, labels: Tensor) -> Tensor:
         """d2E/dx^2, like x."""
         replicas, patterns = len(x), x.shape[2]
         states = x.flatten(2).mT.flatten(0, 1)
-        rows = (value.repeat_interleave(patterns, 0) for value in (self.j, self.rbf_scale))
-        eq9 = eq9_curvature(self.prototypes, states, *rows).view(replicas, patterns, -1)
+        j, rbf_scale = (value.repeat_interleave(patterns, 0) for value in (self.j, self.rbf_scale))
+        rubbish = (labels == len(self.prototypes)).flatten()
+        eq9 = eq9_curvature(self.prototypes, states, j, rbf_scale, rubbish).view(replicas, patterns, -1)
         d2x = self.curvature_scale[:, :, None] * torch.where(self.exact, eq9, 2 * self.rbf_scale[:, :, None])
         return d2x.mT[..., None, None]
 
@@ -91,7 +100,11 @@ class Softmax:
         loss = self.scale * y.gather(2, labels[:, :, None]).squeeze(2)
         return Loss(y, loss, derivative.mT[..., None, None])
 
-    def curvature(self, x: Tensor) -> Tensor:
+    def wrong(self, y: Tensor, labels: Tensor) -> Tensor:
+        """Whether each answer is not the label, like labels."""
+        return y.argmin(2) != labels
+
+    def curvature(self, x: Tensor, labels: Tensor) -> Tensor:
         """d2E/da^2 of the linear units, like x."""
         return (self.curvature_scale[:, :, None] * cross_entropy_curvature(self.distances(x))).mT[..., None, None]
 

@@ -120,7 +120,7 @@ def assert_like_one(spec, seed, patterns=3):
     order = each[:, None] + np.arange(patterns)
     gradients = made.gradient(pixels[each], torch.tensor(labels[each])).numpy()
     distances = made.distances(pixels).numpy()
-    curvatures = made.curvature(pixels, torch.tensor(order)).numpy()
+    curvatures = made.curvature(pixels, torch.tensor(labels), torch.tensor(order)).numpy()
     for k, reading in enumerate(READINGS):
         engine = Engine(spec, reading)
         # What rounding leaves of terms that cancel does not shrink with them, so no gradient counts as less than 0.01.
@@ -146,11 +146,11 @@ def test_patterns_in_several_chunks(digits, monkeypatch):
     """What does not fit into memory at once: the last chunk is a smaller one."""
     parameters, _, _ = drawn(LENET5, 2, 0, 0)
     made, images = replicas(LENET5, READINGS[:2], parameters), torch.tensor(digits[0][:25])
-    order = torch.arange(25).repeat(2, 1)
-    whole = made.distances(images), made.curvature(images, order)
+    labels, order = torch.tensor(digits[1][:25]), torch.arange(25).repeat(2, 1)
+    whole = made.distances(images), made.curvature(images, labels, order)
     monkeypatch.setitem(AT_ONCE, "cpu", 20)
     close(made.distances(images).numpy(), whole[0].numpy(), 1e-5)
-    close(made.curvature(images, order).numpy(), whole[1].numpy(), 1e-5)
+    close(made.curvature(images, labels, order).numpy(), whole[1].numpy(), 1e-5)
 
 
 def test_a_replica_that_diverges_leaves_the_others_as_they_are(digits):
@@ -174,7 +174,7 @@ def test_no_operation_asks_the_device_for_a_value_or_leaves_it(spec, monkeypatch
     order = torch.zeros(len(READINGS), 2, dtype=torch.int64, device="meta")
     errors, losses = made.sweep(images, labels, order)
     assert (errors.device.type, losses.device.type) == ("meta", "meta")
-    assert made.curvature(images, order).shape == made.parameters.shape
+    assert made.curvature(images, labels, order).shape == made.parameters.shape
     assert made.distances(images).shape == (len(READINGS), 9, spec.classes)
 
 
