@@ -442,7 +442,7 @@ def test_gradient_refuses_a_label_that_is_no_class(label):
 # --- patterns that show none of the classes
 
 
-COMPETING = Reading(loss="eq9", j=100.0)
+COMPETING = Reading(loss="eq9", j=120.0)
 """With a j so large that initial distances matter."""
 
 
