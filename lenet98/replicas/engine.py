@@ -45,10 +45,12 @@ class Passed(NamedTuple):
 class Replicas:
     """Networks of `spec`, one for each of `readings`, on `device`: "cpu" or "cuda".
 
+    If `rubbish`, patterns may show none of the classes, labeled with the number of classes: with eq. 9 on RBF units.
+
     Raises
     ------
     ValueError
-        If there are no readings, or PyTorch has no such device here.
+        If there are no readings, PyTorch has no such device here, or no class is for patterns that show none.
     """
 
     parameters: Tensor
@@ -56,7 +58,9 @@ class Replicas:
     rates: Tensor
     """eps_k, likewise."""
 
-    def __init__(self, spec: Spec, readings: Sequence[Reading], device: Device = "cpu") -> None:
+    def __init__(
+        self, spec: Spec, readings: Sequence[Reading], device: Device = "cpu", *, rubbish: bool = False
+    ) -> None:
         if not readings:
             raise ValueError("there are no readings; give one for each replica")
         check_device(device)
@@ -78,7 +82,11 @@ class Replicas:
             )
             for layer in (spec.geometry if softmax else spec.hidden)
         ]
-        self._output: Output = (Softmax if softmax else RBF)(spec.output, readings, device)
+        if softmax and rubbish:
+            raise ValueError("a softmax has no class for patterns that show none of the classes; RBF units have, eq. 9")
+        self._output: Output = (
+            Softmax(spec.output, readings, device) if softmax else RBF(spec.output, readings, device, rubbish)
+        )
         # What one update reads and adds to; a CUDA graph needs them to stay where they are.
         self._images = torch.zeros(count, *spec.input_shape, device=device)
         self._labels = torch.zeros(count, dtype=torch.int64, device=device)
@@ -97,7 +105,7 @@ class Replicas:
         ----------
         images, labels
             Patterns of any replica: float32, shape (n, maps, height, width), and their classes, int64, shape (n,), on
-            the device.  With eq. 9 and RBF units, the number of classes labels what shows none of them.
+            the device.
         order
             For each replica the patterns that it learns, in their order: indices below n, int64, shape
             (replicas, updates), on the device.

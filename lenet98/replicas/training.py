@@ -154,7 +154,9 @@ class _Run(NamedTuple):
 
     def replicas(self, which: Sequence[int], parameters: NDArray[np.float32]) -> Replicas:
         """Those replicas, with their rows of all `parameters`."""
-        made = Replicas(self.configs[0].spec, [self.configs[k].reading for k in which], self.device)
+        blanks = any((strings := self.configs[k].strings) and strings.blanks for k in which)
+        readings = [self.configs[k].reading for k in which]
+        made = Replicas(self.configs[0].spec, readings, self.device, rubbish=blanks)
         made.parameters.copy_(torch.from_numpy(parameters[list(which)]))
         return made
 
