@@ -69,8 +69,8 @@ MEASURED = Experiment("measured", "Measured", {"array": "states"}, measure, minu
 def fakes(monkeypatch):
     """A registry of fakes only."""
     fixed = replace(FAKE, name="fixed", deterministic=True)
-    taken = replace(MEASURED, name="taken", config={"array": "weights"})
-    found = {experiment.name: experiment for experiment in (FAKE, fixed, MEASURED, taken)}
+    reserved = replace(MEASURED, name="measured-twice", config={"array": "weights"})
+    found = {experiment.name: experiment for experiment in (FAKE, fixed, MEASURED, reserved)}
     monkeypatch.setattr(registry, "_import_all", lambda: None)
     monkeypatch.setattr(registry, "_experiments", found)
 
@@ -811,5 +811,5 @@ def test_a_measurement_keeps_its_numbers_and_arrays_and_is_published_with_them(f
 
 
 def test_an_array_with_a_name_of_the_harness_is_refused(fakes, tmp_path, capsys):
-    assert main(["run", "taken", "--results", str(tmp_path), "--seeds", "0"]) == 1
+    assert main(["run", "measured-twice", "--results", str(tmp_path), "--seeds", "0"]) == 1
     assert "an array of its own is called weights; call it otherwise" in "".join(capsys.readouterr())
