@@ -146,6 +146,8 @@ def small(config: Any, *, few: bool = False) -> Any:
         less["passes"] = 1 if few or "etas" in present else 2
     if getattr(config, "factors", None):
         less["factors"] = ends(config.factors, few)
+    if "draws" in present:
+        less |= {"draws": 2, "rates_within": 1e9, "curve_within": 1e9}
     if "steps" in present:
         less["steps"] = 10
     if "reduced" in present:
