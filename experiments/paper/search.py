@@ -103,8 +103,8 @@ class Start(Config):
         return float(np.sqrt(np.mean((ratios / self.rates_spread) ** 2)))
 
 
-class _FarOff(Exception):  # noqa: N818 - no error: a reading is given up
-    pass
+class _FarOff(Exception):
+    """A reading is given up."""
 
 
 @family("search")
