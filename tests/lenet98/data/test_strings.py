@@ -107,6 +107,7 @@ def test_a_tenth_of_the_pixels_is_inverted_anywhere_and_independently(digits):
     counts = inverted.reshape(N, -1).sum(1)
     assert counts.var() == pytest.approx(1024 * 0.1 * 0.9, rel=0.2)  # of a binomial number
     assert abs(np.corrcoef(inverted[:, :, :-1].ravel(), inverted[:, :, 1:].ravel())[0, 1]) < 5 / np.sqrt(N * 1024)
+    assert inverted[drawn(Strings()).blank].mean(0).max() < 0.3  # which are blank has nothing to do with it
     np.testing.assert_array_equal(made(digits, replace(CLEAN, inverted=1.0)), LEVELS[::-1][levels(clean)])
 
 
