@@ -28,7 +28,7 @@ CHUNK = 100
 """Patterns that are propagated at once, which bounds the memory."""
 
 Rule = Callable[[Any, Tensor, Tensor, bool], tuple[Tensor, Tensor, Tensor]]
-"""From a layer, x, d2a, and whether x are the images to d2E of its weights and biases, summed over the patterns, and d2x.
+"""From a layer, x, d2a, and whether x are the images to d2E of its weights and biases, summed, and d2x.
 
 What a layer lacks, weights or biases, is empty or not to be used; so may be the d2x of images, which nothing reads.
 """
