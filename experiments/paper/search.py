@@ -198,7 +198,7 @@ def compare(config: Trial, seed: int, context: Context) -> Outcome:
     if saved := checkpoint.load(context.checkpoint, run):
         arrays, done, rates = dict(saved.arrays), saved.notes["done"], saved.notes["rates"]
     for n in range(done, len(config.sizes)):
-        own = replace(config, train_size=config.sizes[n])
+        own = replace(config, train_size=config.sizes[n], sizes=config.sizes[n : n + 1])
         trained = train(own, seed, context.mnist, progress=partial(_report, context, n, shape))
         for name in ("train", "test"):
             arrays[name][n, : len(trained.history)] = [getattr(entry, f"{name}_errors") for entry in trained.history]
