@@ -86,7 +86,9 @@ SHORT: dict[str, Callable[[Reading], str]] = {
     "v": lambda r: f"{r.init_gain:.2f}",
     "p": lambda r: f"{r.init_power:g}",
     "biases": lambda r: f"{r.bias_init}{', F + 1' if r.fan_in_counts_bias else ''}",
-    "S2, S4": lambda r: ", ".join(f"{c:.2f}" for c in on_the_average(r)) + (" sum" if r.subsampling == "sum" else ""),
+    "S2, S4": lambda r: (
+        (", ".join(f"{c:.2f}" for c in on_the_average(r)) or "drawn") + (" sum" if r.subsampling == "sum" else "")
+    ),
     "loss": lambda r: "eq. 8" if r.loss == "eq8" else f"eq. 9, j {r.j:.2g}",
     "1/2 y": lambda r: "yes" if r.rbf_scale == 0.5 else "no",
     "g": lambda r: f"{r.loss_scale:g}",
@@ -104,7 +106,8 @@ LEGEND = (
 def on_the_average(reading: Reading) -> tuple[float, ...]:
     """First coefficients as they would be on the average of the field."""
     given = reading.coefficient_init
-    assert not isinstance(given, str)
+    if isinstance(given, str):
+        return ()
     field = 1 if reading.subsampling == "average" else 4
     return tuple(field * coefficient for coefficient in (given if isinstance(given, tuple) else (given, given)))
 

@@ -62,7 +62,9 @@ def test_readings_far_from_the_rates_are_not_trained_and_those_far_from_the_curv
     assert (found.arrays["errors"] == -1).all()
     assert (found.arrays["rates"] > 0).all()
     # 2,000 patterns are too few for any pass to err as little as Fig. 5's first: it ends before it is complete.
-    found = explore(replace(SMALL, train_size=2000, curve_within=(0.15, 0.25, 0.35)), 0, context(few, tmp_path / "other"))
+    found = explore(
+        replace(SMALL, train_size=2000, curve_within=(0.15, 0.25, 0.35)), 0, context(few, tmp_path / "other")
+    )
     assert (found.arrays["errors"] == -1).all()
     # That errors are too few is known after the pass.
     all_wrong = replace(SMALL, curve=(99.0, 99.0, 99.0), curve_within=(0.0, 0.0, 0.0))
