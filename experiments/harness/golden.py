@@ -147,7 +147,7 @@ def small(config: Any, *, few: bool = False) -> Any:
     if getattr(config, "factors", None):
         less["factors"] = ends(config.factors, few)
     if "draws" in present:
-        less |= {"draws": 2, "rates_within": 1e9, "curve_within": 1e9}
+        less |= {"draws": 2, "rates_within": 1e9, "curve_within": (50.0,) * len(config.etas)}
     if "steps" in present:
         less["steps"] = 10
     if "reduced" in present:

@@ -9,9 +9,13 @@ another, the cheapest first, and given up as soon as one is missed by far.  Noth
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from experiments.harness.registry import Context, Experiment, Outcome, register
 from experiments.numerics import family
@@ -25,6 +29,9 @@ from lenet98.sdlm import ETAS
 from lenet98.training import Config, effective_rates, train
 
 Range = tuple[float, float]
+
+TRUNK = ("C1", "S2", "C3", "S4")
+"""The layers that Fig. 13 lets one estimate."""
 
 
 @dataclass(frozen=True)
@@ -88,14 +95,14 @@ class Start(Config):
     draws: int = 500
     """Of one block; block n holds readings n * draws and on, and each is also the seed of its run."""
     rates: Range = PAPER_RATES
-    rates_spread: Range = (0.11, 0.065)
-    """Standard deviation of the logarithm of both ends: over seeds of `fig9/lenet5`, and what printing rounds away."""
-    rates_within: float = 5.0
+    rates_spread: Range = (0.1, 0.15)
+    """Standard deviation of the logarithm of both ends over the seeds of one reading, about."""
+    rates_within: float = 2.0
     """Root mean square of both ends' distances, in these units, up to which a reading is trained."""
     curve: tuple[float, ...] = paper.FIG5_TRAIN[:3]
     """Training error on the fly in percent, by pass."""
-    curve_within: float = 0.3
-    """|ln(ours / theirs)| of the first pass up to which training goes on."""
+    curve_within: tuple[float, ...] = (0.15, 0.25, 0.35)
+    """|ln(ours / theirs)| of each pass up to which a reading is kept."""
 
     def rates_distance(self, least: float, greatest: float) -> float:
         """Root mean square distance of the first pass's rates from those printed."""
@@ -114,7 +121,7 @@ def explore(config: Start, seed: int, context: Context) -> Outcome:
     Returns
     -------
     A measurement: `rates`, float32 (draws, 2), least and greatest of the first pass; `errors`, int32 (draws, passes),
-    training errors on the fly, -1 where the reading had been given up.
+    training errors on the fly, -1 of passes that were not completed.
     """
     rates = np.zeros((config.draws, 2), np.float32)
     errors = np.full((config.draws, len(config.etas)), -1, np.int32)
@@ -130,8 +137,10 @@ def explore(config: Start, seed: int, context: Context) -> Outcome:
             found = first_errors(own, number, context, (n, config.draws))
             errors[n, : len(found)] = found
         checkpoint.save(context.checkpoint, run, {"rates": rates, "errors": errors}, n + 1)
-    trained = int((errors[:, 0] >= 0).sum())
-    return Outcome(extra={"readings": config.draws, "trained": trained}, arrays={"rates": rates, "errors": errors})
+    kept = int((errors[:, -1] >= 0).sum())
+    return Outcome(
+        extra={"readings": config.draws, "trained to the end": kept}, arrays={"rates": rates, "errors": errors}
+    )
 
 
 def first_rates(config: Config, seed: int, context: Context) -> Range:
@@ -142,21 +151,67 @@ def first_rates(config: Config, seed: int, context: Context) -> Range:
 
 
 def first_errors(config: Start, seed: int, context: Context, where: tuple[int, int]) -> list[int]:
-    """Training errors of the passes; none if those of the first are far from Fig. 5's, and training stops there."""
-    theirs = config.curve[0] / 100 * config.train_size
-    fewest, most = theirs * np.exp([-config.curve_within, config.curve_within])
+    """Training errors by pass; training stops in or after a pass whose errors are far from Fig. 5's."""
+    theirs = np.array(config.curve) / 100 * config.train_size
+    fewest, most = theirs * np.exp(np.outer((-1, 1), config.curve_within))
+    found: list[int] = []
 
     def look(report: Progress) -> None:
         context.progress(Progress(1, 1, *where, None))
-        errors = report.errors or 0
-        if report.pass_number == 1 and (errors > most or (report.done == report.total and errors < fewest)):
+        errors, n = report.errors or 0, report.pass_number - 1
+        if report.done == report.total:
+            found.append(errors)
+        if errors > most[n] or (report.done == report.total and errors < fewest[n]):
             raise _FarOff
 
-    try:
-        trained = train(config, seed, context.mnist, progress=look)
-    except _FarOff:
-        return []
-    return [entry.train_errors for entry in trained.history]
+    with suppress(_FarOff):
+        train(config, seed, context.mnist, progress=look)
+    return found
+
+
+@dataclass(frozen=True)
+class Trial(Config):
+    """A reading, trained through all passes on training sets of several sizes."""
+
+    sizes: tuple[int, ...] = (15_000, 30_000, 60_000)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not self.sizes or not all(self.curvature_patterns <= size <= self.train_size for size in self.sizes):
+            raise ValueError(f"Trial.sizes is {self.sizes}; each must be curvature_patterns..train_size")
+
+
+@family("search")
+def compare(config: Trial, seed: int, context: Context) -> Outcome:
+    """Train a reading on each of the sizes.
+
+    Returns
+    -------
+    A measurement: `train` and `test`, errors by pass, int32, shape (sizes, passes); `trunk`, float32, the parameters of
+    C1 to S4 after the last run.  Passes that a diverging run did not complete are -1.
+    """
+    shape = len(config.sizes), len(config.etas)
+    arrays: dict[str, NDArray[Any]] = {name: np.full(shape, -1, np.int32) for name in ("train", "test")}
+    trunk = sum(layer.weights + layer.biases for layer in config.spec.trainable if layer.name in TRUNK)
+    arrays["trunk"] = np.zeros(trunk, np.float32)
+    run, done, rates = (config, seed), 0, []
+    if saved := checkpoint.load(context.checkpoint, run):
+        arrays, done, rates = dict(saved.arrays), saved.notes["done"], saved.notes["rates"]
+    for n in range(done, len(config.sizes)):
+        own = replace(config, train_size=config.sizes[n], sizes=config.sizes[n : n + 1])
+        trained = train(own, seed, context.mnist, progress=partial(_report, context, n, shape))
+        for name in ("train", "test"):
+            arrays[name][n, : len(trained.history)] = [getattr(entry, f"{name}_errors") for entry in trained.history]
+        arrays["trunk"] = trained.parameters[:trunk]
+        rates.append([[entry.rate_min, entry.rate_max] for entry in trained.history[:1]])
+        checkpoint.save(context.checkpoint, run, arrays, {"done": n + 1, "rates": rates})
+    return Outcome(extra={"rates": rates}, arrays=arrays)
+
+
+def _report(context: Context, n: int, shape: tuple[int, int], report: Progress) -> None:
+    """Run n of several, each of as many passes, reports."""
+    runs, passes = shape
+    context.progress(replace(report, pass_number=n * passes + report.pass_number, passes=runs * passes))
 
 
 START = "search/start"
