@@ -1,6 +1,5 @@
 """The fingerprint of a network: its figures, how far two are apart, the experiments and the table."""
 
-import os
 from dataclasses import replace
 
 import numpy as np
@@ -25,11 +24,10 @@ from experiments.paper.fingerprint import (
     trunk,
 )
 from experiments.paper.readings import look
-from lenet98.data.fields import BLACK, WHITE, pad_and_scale
+from lenet98.data.fields import pad_and_scale
 from lenet98.data.strings import NOISE, Strings
 from lenet98.networks import LENET5, mlp
 from lenet98.readings import DEFAULT, initial_parameters
-from lenet98.specs import A, S
 from tests.fakes import publish
 
 SUM = replace(DEFAULT, subsampling="sum")
@@ -141,20 +139,9 @@ def test_what_has_no_spread_or_no_logarithm_is_refused():
 
 
 def test_the_estimate_of_1998_has_the_figures_that_the_table_shows():
-    """In units of the project, from the units of Fig. 13's display."""
-    file = os.environ.get("LENET5_1998_ESTIMATE")
-    if file is None:
-        pytest.skip("LENET5_1998_ESTIMATE names no .npz with C1, C1_bias, S2_coef, ... S4_bias in display units")
-    shown = np.load(file)
-    state = A / 1.03  # of a displayed state of 1
-    ink = BLACK - WHITE
-    links = np.array(next(layer for layer in LENET5.geometry if layer.name == "C3").links)
-    layers = {
-        "C1": (shown["C1"] / (S * ink), (shown["C1_bias"] - WHITE * shown["C1"].sum((1, 2)) / ink) / S),
-        "C3": (shown["C3"][links[:, 0], links[:, 1]] / (S * state), shown["C3_bias"] / S),
-        **{name: (4 * shown[f"{name}_coef"] / (S * state), shown[f"{name}_bias"] / S) for name in ("S2", "S4")},
-    }
-    assert fingerprint(layers) == pytest.approx(OF_1998, abs=6e-4)
+    estimate = pytest.importorskip("lenet98.trunk1998.numbers").recovered()
+    layers = {name: (layer.weights, layer.biases) for name, layer in estimate.layers.items()}
+    assert fingerprint(layers) == pytest.approx(OF_1998, abs=1e-3)
 
 
 # --- the experiments and the table
@@ -186,8 +173,8 @@ def test_the_table_has_1998_beside_ours(tmp_path):
     load = Loader(("reference",), tmp_path / "results", reference)
     table = study.fingerprint_table(load)
     paper, far_off, _, near, z = table.body
-    assert paper[:4] == ["**1998**", "", "2.07", "1.66"]
-    assert paper[4] == "0.79 (0.45 to 1.32)"
+    assert paper[:4] == ["**1998**", "", "2.10", "1.70"]
+    assert paper[4] == "0.78 (0.44 to 1.31)"
     assert (far_off[0], far_off[1]) == ("DEFAULT, 10% of the pixels inverted", "3")
     assert float(near[-1]) < 2 < 4 < float(far_off[-1])
     assert all(abs(float(cell.replace("−", "-"))) < 4 for cell in z[2:-1])
