@@ -209,7 +209,8 @@ REMARK = (
     "field, in brackets the least and the greatest. Ours: mean and standard deviation over n seeds, and z, the "
     "logarithm of ours over that of 1998 in units of how far one run is from the mean of n others of its kind; ours is "
     "the geometric mean. *d* is the root mean square of z over the eight figures, about 1 for a run of the same kind: "
-    "figures are not independent, so that is no test. The network of 1998 is the estimate from the states of Figs. 13 and 25."
+    "figures are not independent, so that is no test. The network of 1998 is the estimate from the states of Figs. 13 "
+    "and 25."
 )
 
 
