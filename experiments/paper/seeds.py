@@ -53,6 +53,8 @@ class Seeds:
     predictions: NDArray[np.uint8]
     """Shape (runs, patterns)."""
     labels: NDArray[np.uint8]
+    runs: Runs | None = None
+    """Where they come from."""
 
     @cached_property
     def wrong(self) -> NDArray[np.bool_]:
@@ -148,24 +150,29 @@ def needed(sd: float, difference: float = DIFFERENCE, power: float = POWER) -> i
 def seeds(runs: Runs) -> Seeds:
     """The finished runs of an experiment on the test set."""
     labels = registry.load_mnist(None).test_labels
-    return Seeds(np.array([result.arrays()["predictions"] for result in runs.finished]), labels)
+    return Seeds(np.array([result.arrays()["predictions"] for result in runs.finished]), labels, runs)
+
+
+def both(load: Loader) -> dict[str, Seeds]:
+    """The runs without and with distortions, by experiment; NoResults where there are not at least two of each."""
+    used = [load.one(name) for name in THEIRS]
+    few = [runs.experiment for runs in used if len(runs.finished) < 2]
+    if few:
+        raise NoResults(f"{few[0]} has fewer than two runs, which have no distribution")
+    return {runs.experiment: seeds(runs) for runs in used}
 
 
 @tables.table("seeds")
 def table(load: Loader) -> Table:
     """What a seed is worth."""
-    used = [load.one(name) for name in THEIRS]
-    few = [runs.experiment for runs in used if len(runs.finished) < 2]
-    if few:
-        raise NoResults(f"{few[0]} has fewer than two runs, which have no distribution")
-    both = [seeds(runs) for runs in used]
+    plain, distorted = both(load).values()
+    used = [one.runs for one in (plain, distorted) if one.runs]
     records = [
         {"quantity": quantity, **dict(zip(TITLES.values(), values, strict=True))}
-        for quantity, *values in _quantities(*both)
+        for quantity, *values in _quantities(plain, distorted)
     ]
     header = ["", *TITLES.values()]
     body = [[str(record["quantity"]), *(_cell(record[title]) for title in TITLES.values())] for record in records]
-    plain, distorted = both
     theirs = THEIRS[paper.LENET5] - THEIRS[paper.DIST_LENET5]
     gain = stats.ttest_ind(plain.percent, distorted.percent, equal_var=False)
     low, high = gain.confidence_interval()
@@ -184,25 +191,25 @@ def table(load: Loader) -> Table:
     return Table("seeds", caption, header, body, records, tables.notes("seeds", used, remark))
 
 
-def _quantities(*both: Seeds) -> Iterator[tuple[object, ...]]:
+def _quantities(*of: Seeds) -> Iterator[tuple[object, ...]]:
     """Rows of the table: what it is, and its value of each."""
-    yield "runs", *(len(one.percent) for one in both)
+    yield "runs", *(len(one.percent) for one in of)
     yield "1998, one run", *THEIRS.values()
-    yield "mean", *(float(one.percent.mean()) for one in both)
-    yield "standard deviation", *(one.sd for one in both)
-    yield "the same by chance on each pattern", *(one.sd_by_chance for one in both)
-    yield "the same were all patterns equally hard", *(one.sd_of_equal_patterns for one in both)
-    yield "p of a spread so large by chance", *(one.p_of_chance for one in both)
-    yield "least", *(float(one.percent.min()) for one in both)
+    yield "mean", *(float(one.percent.mean()) for one in of)
+    yield "standard deviation", *(one.sd for one in of)
+    yield "the same by chance on each pattern", *(one.sd_by_chance for one in of)
+    yield "the same were all patterns equally hard", *(one.sd_of_equal_patterns for one in of)
+    yield "p of a spread so large by chance", *(one.p_of_chance for one in of)
+    yield "least", *(float(one.percent.min()) for one in of)
     for name, q in (("5%", 0.05), ("median", 0.5), ("95%", 0.95)):
-        yield name, *(float(np.quantile(one.percent, q)) for one in both)
-    yield "greatest", *(float(one.percent.max()) for one in both)
-    yield "central 95% of runs", *(one.central for one in both)
-    yield "share of runs as good as 1998's", *(one.at_most(v) for one, v in zip(both, THEIRS.values(), strict=True))
-    yield "share of runs at most 0.80", *(one.at_most(0.8) for one in both)
-    yield "correlation of halves", *(one.halves for one in both)
-    yield f"vote of {VOTERS}, mean", *(float(one.votes.mean()) if len(one.votes) else None for one in both)
-    yield f"seeds to find {DIFFERENCE:g} points, power {POWER:g}", *(needed(one.sd) for one in both)
+        yield name, *(float(np.quantile(one.percent, q)) for one in of)
+    yield "greatest", *(float(one.percent.max()) for one in of)
+    yield "central 95% of runs", *(one.central for one in of)
+    yield "share of runs as good as 1998's", *(one.at_most(v) for one, v in zip(of, THEIRS.values(), strict=True))
+    yield "share of runs at most 0.80", *(one.at_most(0.8) for one in of)
+    yield "correlation of halves", *(one.halves for one in of)
+    yield f"vote of {VOTERS}, mean", *(float(one.votes.mean()) if len(one.votes) else None for one in of)
+    yield f"seeds to find {DIFFERENCE:g} points, power {POWER:g}", *(needed(one.sd) for one in of)
 
 
 def _cell(value: object) -> str:

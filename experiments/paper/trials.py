@@ -77,6 +77,7 @@ FIG6 = dict(zip(paper.FIG6_TRAIN_SIZES, paper.FIG6_TRAIN, strict=True))
 class Tried:
     """What the runs of one reading gave."""
 
+    runs: Runs
     rates: Array
     """Least and greatest of the first pass, of the largest set, shape (runs, 2)."""
     train: Mapping[int, Array]
@@ -115,7 +116,7 @@ def tried(runs: Runs) -> Tried:
         for part in ("train", "test")
     }
     rates = np.array([result.extra["rates"][-1][0] for result in whole])
-    return Tried(rates, percent["train"], percent["test"])
+    return Tried(runs, rates, percent["train"], percent["test"])
 
 
 def curve_spread(found: Mapping[str, Tried]) -> float:
@@ -145,11 +146,16 @@ def distances(found: Mapping[str, Tried]) -> dict[str, float]:
     }
 
 
+def results(load: Loader) -> dict[str, Tried]:
+    """What the candidates gave of which there are results, by experiment."""
+    there = load.there(CANDIDATES)
+    return {name: one for name, runs in there.items() if len((one := tried(runs)).rates)}
+
+
 @tables.table("trials")
 def trials(load: Loader) -> Table:
     """Readings trained through all passes, nearest first to what is printed of training."""
-    there = load.there(CANDIDATES)
-    found = {name: one for name, runs in there.items() if len((one := tried(runs)).rates)}
+    found = results(load)
     apart = distances(found)
     records: list[Json] = []
     for name in sorted(found, key=lambda name: apart[name]):
@@ -189,7 +195,8 @@ def trials(load: Loader) -> Table:
     )
     header = ["reading", "n", *SHORT, "rates", "curve", "training, %", "distance", "test, %"]
     caption = "Readings trained through all passes: what is printed of training, and beside it the test errors."
-    return Table("trials", caption, header, body, records, tables.notes("trials", list(there.values()), remark, LEGEND))
+    used = [one.runs for one in found.values()]
+    return Table("trials", caption, header, body, records, tables.notes("trials", used, remark, LEGEND))
 
 
 def _listed(percent: tuple[float, ...]) -> str:
