@@ -39,6 +39,9 @@ AUTHORS = Reading(
 )
 """Habits of the authors' later public code: no drawn biases, F without the bias, 1/2 on the sum of S2's fields."""
 
+GAUSSIAN = replace(AUTHORS, rbf_scale=0.5, loss_scale=1.0)
+"""The same with eq. 9 as printed and the factor 1/2 within eq. 7: equal gradients where no classes compete."""
+
 ROUND: dict[str, Reading] = {
     "default": DEFAULT,
     "v1.4-s2-2-s4-1-h1": AUTHORS,
@@ -46,6 +49,9 @@ ROUND: dict[str, Reading] = {
     "v1.73-s2-2-s4-1": replace(AUTHORS, init_gain=sqrt(3), curvature_scale=None),
     "v1.2-s2-2-s4-2-h1": replace(AUTHORS, init_gain=1.2, coefficient_init=(2.0, 2.0)),
     "v1-s2-2-s4-2-h2": replace(AUTHORS, init_gain=1.0, coefficient_init=(2.0, 2.0), curvature_scale=2.0),
+    "gaussian-v1.4-s2-2-s4-1-h1": replace(GAUSSIAN, curvature_scale=2.0),
+    "gaussian-v1.73-s2-2-s4-1": replace(GAUSSIAN, init_gain=sqrt(3), curvature_scale=None),
+    "gaussian-v1.2-s2-2-s4-2-h1": replace(GAUSSIAN, init_gain=1.2, coefficient_init=(2.0, 2.0), curvature_scale=2.0),
 }
 """Readings in round numbers, by name."""
 
