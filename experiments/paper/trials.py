@@ -76,6 +76,10 @@ for name, reading in CANDIDATES.items():
         )
     )
 
+ROUNDED = np.array([0.5e-5 / 7e-5, 0.0005 / 0.016, *(paper.FIG6_TOLERANCE / e for e in paper.FIG6_TRAIN[:2])]) / sqrt(3)
+"""Standard deviation of the logarithm of both rates and of the training errors of the smaller sets by what printing and
+reading off the figure leave open."""
+
 FIG6 = dict(zip(paper.FIG6_TRAIN_SIZES, paper.FIG6_TRAIN, strict=True))
 
 
@@ -137,10 +141,11 @@ def curve_spread(found: Mapping[str, Tried]) -> float:
 
 
 def spread(found: Mapping[str, Tried]) -> Array:
-    """Standard deviation over seeds of each of the facts, pooled over the readings, shape (4,)."""
+    """Standard deviation of each of the facts, shape (4,): over seeds, pooled over the readings, and by `ROUNDED`."""
     within = [one.facts - one.facts.mean(axis=0) for one in found.values() if len(one.facts) > 1]
     freedom = sum(len(one) - 1 for one in within)
-    return np.asarray(np.sqrt(sum((one**2).sum(axis=0) for one in within) / freedom)) if freedom else np.full(4, np.nan)
+    over_seeds = sum((one**2).sum(axis=0) for one in within) / freedom if freedom else np.full(4, np.nan)
+    return np.asarray(np.sqrt(over_seeds + ROUNDED**2))
 
 
 def distances(found: Mapping[str, Tried]) -> dict[str, float]:
@@ -197,7 +202,7 @@ def trials(load: Loader) -> Table:
         f"{curve_spread(found):.3f} from the others of its reading. Training, test: errors after the last pass with "
         f"15,000, 30,000 and 60,000 patterns; Fig. 6 has {_listed(paper.FIG6_TRAIN)} and {_listed(paper.FIG6_TEST)}. "
         "Distance: root mean square over both rates, the curve and the training errors of the two smaller sets, in "
-        "units of their spread over seeds. Test errors have no part in it."
+        "units of their spread over seeds and by rounding. Test errors have no part in it."
     )
     header = ["reading", "n", *SHORT, "rates", "curve", "training, %", "distance", "test, %"]
     caption = "Readings trained through all passes: what is printed of training, and beside it the test errors."
