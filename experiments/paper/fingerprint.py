@@ -224,11 +224,11 @@ def fingerprint_table(load: Loader) -> Table:
     body = [["**1998**", "", *(_value(OF_1998[name], OF_1998, name) for name in FIGURES), ""]]
     for record in records:
         body += _lines(record)
+    spreads = ", ".join(f"{name} {100 * units[name]:.0f}%" for name in FIGURES)
     pooled = (
-        "The spread over seeds is pooled over the rows, "
-        f"{freedom} degrees of freedom: {', '.join(f'{name} {100 * units[name]:.0f}%' for name in FIGURES)}."
+        f"Spread over seeds, pooled over the rows with {freedom} degree{'s' * (freedom > 1)} of freedom: {spreads}."
     )
-    header = ["", "n", *(name.replace(" ", " ") for name in FIGURES), "d"]
+    header = ["", "n", *FIGURES, "d"]
     used = list(there.values())
     notes = tables.notes("fingerprint", used, REMARK, pooled, *tables.lacking(EXPERIMENTS, there))
     return Table("fingerprint", "The first four layers of 1998's network and of ours.", header, body, records, notes)
