@@ -322,11 +322,11 @@ def _optimizer(chosen: Optimizer | BySDLM, model: nn.Module) -> torch.optim.Opti
     common: dict[str, Any] = {"lr": chosen.rate, "weight_decay": chosen.weight_decay}
     match chosen.method:
         case "sgd":
-            return torch.optim.SGD(model.parameters(), momentum=chosen.momentum, **common)
+            return torch.optim.SGD(model.parameters(), fused=True, momentum=chosen.momentum, **common)
         case "adam":
-            return torch.optim.Adam(model.parameters(), eps=chosen.epsilon, **common)
+            return torch.optim.Adam(model.parameters(), fused=True, eps=chosen.epsilon, **common)
         case "adamw":
-            return torch.optim.AdamW(model.parameters(), eps=chosen.epsilon, **common)
+            return torch.optim.AdamW(model.parameters(), fused=True, eps=chosen.epsilon, **common)
         case "adadelta":
             return torch.optim.Adadelta(model.parameters(), eps=chosen.epsilon, rho=chosen.rho, **common)
 
