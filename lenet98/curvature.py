@@ -27,7 +27,7 @@ from lenet98.specs import A, S, Spec, Squashing
 CHUNK = 100
 """Patterns that are propagated at once, which bounds the memory."""
 
-Rule = Callable[[Any, Tensor, Tensor], tuple[Tensor, Tensor, Tensor]]
+Rule = Callable[..., tuple[Tensor, Tensor, Tensor]]
 """From a layer, x and d2a to d2E of its weights and its biases, summed over the patterns, and d2x.
 
 What a layer lacks, weights or biases, is empty or not to be used.
@@ -227,7 +227,7 @@ def _summed(net: Net, images: Tensor) -> Tensor:
     layers = zip(net.layers, net.spec.hidden, states[:-1], states[1:], strict=True)
     for layer, geometry, x, state in reversed(list(layers)):
         d2a = slope(state, geometry.squashing).square() * d2x
-        d2weight, d2bias, d2x = through(layer, x, d2a)
+        d2weight, d2bias, d2x = through(layer, x, d2a, onward=x is not images)
         parts = [d2weight.flatten(), d2bias, *parts]
     return torch.cat(parts)
 
@@ -242,7 +242,7 @@ def _summed_along(module: nn.Module, inputs: Tensor, loss: Loss | None) -> Tenso
     # A parameter that several layers share has the sum of its curvatures (eq. 23).
     found = {parameter: torch.zeros_like(parameter) for parameter in module.parameters()}
     for layer, x in zip(reversed(layers), reversed(states[:-1]), strict=True):
-        d2weight, d2bias, d2x = through(layer, x, d2x)
+        d2weight, d2bias, d2x = through(layer, x, d2x, onward=x is not inputs)
         for parameter, d2 in zip(layer.parameters(), (d2weight, d2bias), strict=False):
             found[parameter] += d2
     return torch.cat([h.flatten() for h in found.values()])
@@ -314,13 +314,16 @@ def _evaluating(module: nn.Module) -> Iterator[None]:
 # --- rules: one for each kind of layer --------------------------------------------------------------------------------
 
 
-def through(layer: nn.Module, x: Tensor, d2a: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+def through(layer: nn.Module, x: Tensor, d2a: Tensor, *, onward: bool = True) -> tuple[Tensor, Tensor, Tensor]:
     """d2E of a layer's weights and biases, summed over the patterns, and of the states x that it reads.
 
-    Weights and biases that a layer does not have are empty, or not to be used.
+    Weights and biases that a layer does not have are empty, or not to be used.  So is d2E of x if not `onward`: a
+    convolution of images, whose d2E nobody reads, would take half of all the time for it.
     """
     rule = _rule(layer)
     assert rule is not None, f"{type(layer).__name__} has no rule"
+    if not onward and rule in (through_table, through_conv2d):
+        return rule(layer, x, d2a, onward=False)
     return rule(layer, x, d2a)
 
 
@@ -332,13 +335,16 @@ def back(function: Callable[..., Tensor], inputs: tuple[Tensor, ...], derivative
 
 
 def weighted_sums(
-    sums: Callable[[Tensor, Tensor], Tensor], x: Tensor, weight: Tensor, d2a: Tensor
+    sums: Callable[[Tensor, Tensor], Tensor], x: Tensor, weight: Tensor, d2a: Tensor, *, onward: bool = True
 ) -> tuple[Tensor, Tensor]:
-    """d2E of weight and x for sums a_i = sum_j u_ij x_j.
+    """d2E of weight and x for sums a_i = sum_j u_ij x_j; that of x is empty if not `onward`.
 
     Back-propagation multiplies by x_j and sums over the connections that share a weight, and by u_ij and sums over the
     units; eq. 25, 23 and 27 are the same sums with x_j and u_ij squared.
     """
+    if not onward:
+        (d2weight,) = back(lambda squares: sums(x.square(), squares), (weight.square(),), d2a)
+        return d2weight, x.new_empty(0)
     d2x, d2weight = back(sums, (x.square(), weight.square()), d2a)
     return d2weight, d2x
 
@@ -376,9 +382,9 @@ def slope(state: Tensor, squashing: Squashing | None = "tanh") -> Tensor:
     return torch.ones_like(state) if squashing is None else (state > 0).to(state)
 
 
-def through_table(layer: Convolution, x: Tensor, d2a: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+def through_table(layer: Convolution, x: Tensor, d2a: Tensor, *, onward: bool = True) -> tuple[Tensor, Tensor, Tensor]:
     """A kernel weight meets one input at every position of its map; its curvature is the sum over them (eq. 23)."""
-    d2dense, d2x = weighted_sums(F.conv2d, x, layer.dense(), d2a)
+    d2dense, d2x = weighted_sums(F.conv2d, x, layer.dense(), d2a, onward=onward)
     return d2dense.flatten(0, 1)[layer.links], d2a.sum((0, 2, 3)), d2x
 
 
@@ -417,13 +423,13 @@ def through_full(layer: Full, x: Tensor, d2a: Tensor) -> tuple[Tensor, Tensor, T
 # --- of PyTorch's layers
 
 
-def through_conv2d(layer: nn.Conv2d, x: Tensor, d2a: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+def through_conv2d(layer: nn.Conv2d, x: Tensor, d2a: Tensor, *, onward: bool = True) -> tuple[Tensor, Tensor, Tensor]:
     """As `through_table`, with any stride, padding by zeros, dilation and number of groups."""
 
     def sums(states: Tensor, weight: Tensor) -> Tensor:
         return F.conv2d(states, weight, None, layer.stride, layer.padding, layer.dilation, layer.groups)
 
-    d2weight, d2x = weighted_sums(sums, x, layer.weight, d2a)
+    d2weight, d2x = weighted_sums(sums, x, layer.weight, d2a, onward=onward)
     return d2weight, d2a.sum((0, 2, 3)), d2x
 
 
