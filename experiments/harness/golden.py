@@ -146,6 +146,8 @@ def small(config: Any, *, few: bool = False) -> Any:
         less["passes"] = 1 if few or "etas" in present else 2
     if getattr(config, "factors", None):
         less["factors"] = ends(config.factors, few)
+    if "draws" in present:
+        less |= {"draws": 2, "rates_within": 1e9, "curve_within": (50.0,) * len(config.etas)}
     if "steps" in present:
         less["steps"] = 10
     if "reduced" in present:
@@ -243,7 +245,7 @@ def timeless(value: Any) -> Any:
 def fingerprint(found: Outcome) -> str:
     """A digest of all bits of an outcome but its times."""
     hashed = hashlib.sha256()
-    for array in (found.predictions, found.scores, found.weights):
+    for array in (found.predictions, found.scores, found.weights, *found.arrays.values()):
         if array is not None:
             hashed.update(f"{array.dtype} {array.shape}".encode())
             hashed.update(np.ascontiguousarray(array).tobytes())
@@ -255,7 +257,7 @@ def fingerprint(found: Outcome) -> str:
 def sketch(found: Outcome) -> list[float]:
     """A few numbers that follow an outcome closely: random projections of its weights or scores, and its errors."""
     numbers = [float(found.passes[-1]["test_errors"])] if found.passes else []
-    for array in (found.weights, found.scores):
+    for array in (found.weights, found.scores, *found.arrays.values()):
         if array is not None:
             values = np.asarray(array, np.float64).ravel()
             rows = np.random.default_rng(0).standard_normal((2, values.size))
