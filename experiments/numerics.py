@@ -26,7 +26,7 @@ NUMERICS = {
     "fitted": 1,  # linear, pairwise, K-NN, quadratic and RBF classifiers (III.C.1 to III.C.4)
     "support vectors": 2,  # III.C.10
     "tangent distance": 1,  # III.C.9
-    "mini-batches": 2,  # training as it is done today
+    "mini-batches": 1,  # training as it is done today
     "mini-batches, SDLM": 1,  # the same with rates from the curvature
     "lush": 1,  # the authors' later protocol
     "lenet-from-scratch": 1,  # one rate a layer, momentum, batches
@@ -55,9 +55,6 @@ HISTORY: dict[tuple[str, int], str] = {
     ("support vectors", 2): "machines are found by oneDAL where it is installed, and learn the float32 patterns that "
     "they keep; of the 10,000 test patterns, those of Fig. 9 answer 0 (poly 4), 10 (RS-SVM) and 0 (V-SVM) otherwise "
     "than by version 1",
-    ("mini-batches", 2): "for speed: tanh from the logistic function, one product of matrices for a layer whose "
-    "kernels cover its input and for the smoothing of elastic fields, PyTorch's fused optimizers; losses differ in the "
-    "eighth digit, which touches every run in mini-batches",
 }
 """Why each version but the first differs from the one before, and which runs it touches."""
 

@@ -2,7 +2,7 @@
 
 `modules` and PyTorch's own layers say what is computed.  `forward` takes the same modules and their parameters, and
 autograd goes through it as through them.  Fields of 2x2 are pooled by compiled loops, whose values and gradients are
-bit by bit those of PyTorch.
+those of PyTorch, bit by bit.
 """
 
 from __future__ import annotations
@@ -18,7 +18,6 @@ from torch.autograd import Function
 from torch.nn import functional as F
 
 from lenet98 import modules
-from lenet98.specs import A, S
 
 
 def forward(module: nn.Module, x: Tensor) -> Tensor:
@@ -146,48 +145,7 @@ def _to_all(gradient, spread):  # type: ignore[no-untyped-def]
                     spread[m, 2 * row + i // 2, 2 * column + i % 2] = g
 
 
-# --- squashing --------------------------------------------------------------------------------------------------------
-
-
-def squash(a: Tensor, amplitude: float = A, slope: float = S) -> Tensor:
-    """f(a) = A tanh(S a), App. A, as A (2 / (1 + exp(-2 S a)) - 1); any shape."""
-    return _Squash.apply(a, amplitude, slope)
-
-
-SQUASHING: Mapping[str | None, Callable[[Tensor], Tensor]] = {**modules.SQUASHING, "tanh": squash}
-"""f by the name that a spec has for it."""
-
-
-class _Squash(Function):
-    @staticmethod
-    def forward(ctx: Any, a: Tensor, amplitude: float, slope: float) -> Tensor:
-        # PyTorch's logistic function takes a sixth of the time of its tanh.
-        x = (2 * slope * a).sigmoid_().mul_(2 * amplitude).sub_(amplitude)
-        ctx.save_for_backward(x)
-        ctx.amplitude, ctx.slope = amplitude, slope
-        return x
-
-    @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None]:
-        (x,) = ctx.saved_tensors
-        # f'(a) = S A - S/A x^2
-        derivative = x.square().mul_(-ctx.slope / ctx.amplitude).add_(ctx.slope * ctx.amplitude)
-        return derivative.mul_(gradient), None, None
-
-
 # --- layers -----------------------------------------------------------------------------------------------------------
-
-
-def _summing(layer: modules.Convolution | modules.Full, x: Tensor) -> Tensor:
-    """A kernel that covers its input, as those of C5 and F6 do, is one product of matrices."""
-    weight = layer.dense() if isinstance(layer, modules.Convolution) else layer.weight
-    if weight.shape[1:] != x.shape[1:]:
-        return F.conv2d(x, weight, layer.bias)
-    return F.linear(x.flatten(1), weight.flatten(1), layer.bias)[..., None, None]
-
-
-def _softmax(layer: modules.Softmax, x: Tensor) -> Tensor:
-    return -torch.log_softmax(_summing(layer, x), 1)
 
 
 def _subsampling(layer: modules.Subsampling, x: Tensor) -> Tensor:
@@ -210,13 +168,9 @@ def _pooled(pool: Callable[[Tensor], Tensor], layer: nn.MaxPool2d | nn.AvgPool2d
 
 
 FASTER: Mapping[type[nn.Module], Callable[[Any, Tensor], Tensor]] = {
-    modules.Convolution: _summing,
-    modules.Full: _summing,
-    modules.Softmax: _softmax,
     modules.Subsampling: _subsampling,
     modules.Pooling: _pooling,
     nn.MaxPool2d: partial(_pooled, maximum),
     nn.AvgPool2d: partial(_pooled, average),
-    nn.Tanh: lambda _, a: squash(a, 1, 1),
 }
 """What takes the place of a layer's own `forward`."""

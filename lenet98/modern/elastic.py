@@ -64,9 +64,8 @@ def displacements(
         # The last word keeps these draws apart from those of `lenet98.data.distortions`, which have the key and a 0.
         stream = np.random.Generator(np.random.Philox(key=key, counter=[0, 0, copy, int(pattern) + 1]))
         stream.random(out=row, dtype=np.float32)
-    # Uniform in +-1, smoothed as if the field went on in nothing: along each axis a product with one matrix.
-    smoothing = gaussian_filter(np.eye(side, dtype=np.float32), elastic.sigma, mode="constant", axes=0)
-    return elastic.alpha * (smoothing @ (2 * drawn - 1) @ smoothing.T)
+    # Uniform in +-1, smoothed as if the field went on in nothing.
+    return elastic.alpha * gaussian_filter(2 * drawn - 1, elastic.sigma, mode="constant", axes=(2, 3))
 
 
 def distort(images: NDArray[np.float32], moved: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -40,8 +40,9 @@ from lenet98.threads import one_thread
 
 CHUNK = 1000
 """Patterns of batches that are made at once, as many batches as hold at least so many; then progress is reported."""
-EVALUATED = 500
-"""Patterns that are evaluated at once: of many more, the states of a layer leave the processor's cache."""
+EVALUATED = 400
+"""Patterns that are evaluated at once: of more, the states of a layer leave the processor's cache.  Of a multiple of 16,
+every layer's states fill whole vectors, so that a pattern's outputs do not depend on where it stands."""
 
 Method = Literal["sgd", "adam", "adamw", "adadelta"]
 Schedule = Literal["constant", "cosine"]
@@ -322,11 +323,11 @@ def _optimizer(chosen: Optimizer | BySDLM, model: nn.Module) -> torch.optim.Opti
     common: dict[str, Any] = {"lr": chosen.rate, "weight_decay": chosen.weight_decay}
     match chosen.method:
         case "sgd":
-            return torch.optim.SGD(model.parameters(), fused=True, momentum=chosen.momentum, **common)
+            return torch.optim.SGD(model.parameters(), momentum=chosen.momentum, **common)
         case "adam":
-            return torch.optim.Adam(model.parameters(), fused=True, eps=chosen.epsilon, **common)
+            return torch.optim.Adam(model.parameters(), eps=chosen.epsilon, **common)
         case "adamw":
-            return torch.optim.AdamW(model.parameters(), fused=True, eps=chosen.epsilon, **common)
+            return torch.optim.AdamW(model.parameters(), eps=chosen.epsilon, **common)
         case "adadelta":
             return torch.optim.Adadelta(model.parameters(), eps=chosen.epsilon, rho=chosen.rho, **common)
 

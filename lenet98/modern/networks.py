@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 from scipy.stats import truncnorm
 from torch import Tensor, nn
 
-from lenet98 import accounting, losses
+from lenet98 import accounting, losses, modules
 from lenet98.catalog import resolved
 from lenet98.modern import batches
 from lenet98.modules import Net
@@ -369,5 +369,5 @@ class Scoring(nn.Module):
             a = batches.forward(layer, self.dropout(x) if geometry.full else x)
             if geometry.name in self.norms:
                 a = self.norms[geometry.name](a)
-            x = batches.SQUASHING[geometry.squashing](a)
+            x = modules.SQUASHING[geometry.squashing](a)
         return -torch.flatten(batches.forward(self.net.output, self.dropout(x) if spec.output.full else x), 1)
