@@ -41,8 +41,8 @@ from lenet98.threads import one_thread
 CHUNK = 1000
 """Patterns of batches that are made at once, as many batches as hold at least so many; then progress is reported."""
 EVALUATED = 400
-"""Patterns that are evaluated at once: of more, the states of a layer leave the processor's cache.  Of a multiple of 16,
-every layer's states fill whole vectors, so that a pattern's outputs do not depend on where it stands."""
+"""Patterns that are evaluated at once: of many more, the states of a layer leave the processor's cache.  A multiple of
+16, so that layers fill whole vectors: PyTorch rounds what is left over otherwise."""
 
 Method = Literal["sgd", "adam", "adamw", "adadelta"]
 Schedule = Literal["constant", "cosine"]
