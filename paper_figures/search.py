@@ -14,6 +14,7 @@ from experiments.paper import numbers as paper
 from experiments.paper.posterior import KEPT, Explored, explored, on_the_average
 from experiments.paper.search import START
 from experiments.paper.trials import ROOM, Tried, distances, results
+from lenet98.curvature import curvature_scale
 from paper_figures._style import PAPER, TEST, TRAIN, style
 
 DRAWN, NEAR = "0.8", "0.5"
@@ -61,9 +62,8 @@ def _ridge(axes: Axes, found: Explored) -> None:
     gain, pull = np.empty(len(found.numbers)), np.empty(len(found.numbers))
     for place in np.flatnonzero(found.near):
         reading = found.reading(int(place))
-        scale = reading.loss_scale if reading.curvature_scale is None else reading.curvature_scale
         gain[place] = reading.init_gain
-        pull[place] = reading.rbf_scale * scale * np.prod(on_the_average(reading))
+        pull[place] = reading.rbf_scale * curvature_scale(reading) * np.prod(on_the_average(reading))
     near, nearest = np.flatnonzero(found.near), found.nearest(KEPT)
     axes.plot(gain[near], pull[near], "o", color=NEAR, markersize=2)
     axes.plot(gain[nearest], pull[nearest], "o", color=TRAIN, markersize=2.5)

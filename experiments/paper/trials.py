@@ -55,8 +55,39 @@ ROUND: dict[str, Reading] = {
 }
 """Readings in round numbers, by name."""
 
-DRAWN: tuple[int, ...] = ()
-"""Numbers of the nearest readings of the search (`table search`)."""
+DRAWN: tuple[int, ...] = (
+    3729,
+    1101,
+    13491,
+    7077,
+    11843,
+    18219,
+    9352,
+    11999,
+    2411,
+    10484,
+    15700,
+    3961,
+    13634,
+    6276,
+    12125,
+    2545,
+    16439,
+    8336,
+    6586,
+    19884,
+    18262,
+    12814,
+    8677,
+    15549,
+    2752,
+    11101,
+    14965,
+    11815,
+    15435,
+    19202,
+)
+"""Numbers of the nearest readings of the search: those of `table search`."""
 
 CANDIDATES: dict[str, Reading] = {
     **{f"{ROOM}/{name}": reading for name, reading in ROUND.items()},
