@@ -104,6 +104,7 @@ for name, reading in CANDIDATES.items():
             compare,
             minutes=1.5,
             seeds=tuple(range(5)),
+            like=None if reading in (DEFAULT, AUTHORS) else f"{ROOM}/{next(iter(ROUND))}",
         )
     )
 
