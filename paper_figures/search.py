@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from experiments.harness.loader import Loader
+from experiments.harness.loader import Loader, NoResults
 from experiments.paper import numbers as paper
 from experiments.paper.posterior import KEPT, Explored, explored, on_the_average
 from experiments.paper.search import START
@@ -25,7 +26,10 @@ SHOWN = 6
 def figure(load: Loader) -> Figure:
     """Draw the search; NoResults if there is none."""
     found = explored(load.one(START), load.one(paper.LENET5).finished)
-    return draw(found, results(load))
+    tried: Mapping[str, Tried] = {}
+    with suppress(NoResults):  # they come later
+        tried = results(load)
+    return draw(found, tried)
 
 
 def draw(found: Explored, tried: Mapping[str, Tried]) -> Figure:
