@@ -18,6 +18,7 @@ NUMERICS = {
     "online, replicas": 1,  # the same by batched operations, several seeds at once
     "online, never twice": 1,  # the same on distortions that are new in every pass
     "saturation": 1,  # the same, looked at between passes
+    "frozen trunk": 1,  # the same above C1 to S4 that stay as they are
     "k-nearest states": 1,  # LeNet-4 with K-NN (III.C.8)
     "local learning": 1,  # LeNet-4 with its last layer trained for every pattern (III.C.8)
     "last layers": 1,  # both of them over a grid of settings
@@ -37,6 +38,7 @@ BUILDS_ON = {
     "online, replicas": ("online",),
     "online, never twice": ("online",),
     "saturation": ("online",),
+    "frozen trunk": ("online",),
     "k-nearest states": ("online",),
     "local learning": ("online",),
     "last layers": ("online",),

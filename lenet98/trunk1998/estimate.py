@@ -21,8 +21,8 @@ from functools import cached_property
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
-from scipy.ndimage import binary_dilation
 from scipy.linalg import cho_factor, cho_solve
+from scipy.ndimage import binary_dilation
 
 from lenet98.data.fields import BLACK, WHITE
 from lenet98.networks import TABLE_I
@@ -33,7 +33,7 @@ from lenet98.trunk1998.pictures import States
 Array = NDArray[np.float64]
 Gray = NDArray[np.uint8]
 
-NOISES = (2.0, 1.0, 0.5, 0.25)
+NOISES = (2.0, 1.0, 0.5)
 """Standard deviations of the display's noise, gray levels, from the first to the last fit."""
 PRIOR = 1.0
 """Standard deviation of a weight or bias of C3 before anything is seen."""
@@ -49,6 +49,8 @@ INPUT_GAIN = BACKGROUND_GRAY / (BLACK - WHITE)
 ROUNDS = 100
 ENOUGH = 1e-5
 """A gain of log likelihood that ends a fit."""
+ENOUGH_FIRST = 0.02
+"""The same for C1 with all inputs."""
 
 
 # --- panels -----------------------------------------------------------------------------------------------------------
@@ -81,6 +83,12 @@ class Panel:
         """Pixels that are solved for: ink, and what touches it; the rest is background."""
         return np.asarray(binary_dilation(~self.background, np.ones((3, 3))))
 
+    @cached_property
+    def counted(self) -> Array:
+        """1 for each field of C1, but of those that are all background 1 for the first; shape (fields, 1)."""
+        blank = ~patches(self.free).any(axis=-1)
+        return np.where(blank & (np.cumsum(blank) > 1), 0.0, 1.0)[:, None]
+
 
 @dataclass(frozen=True)
 class Display:
@@ -89,6 +97,15 @@ class Display:
     gain: float = 76.0
     """Gray levels per unit of state; 74.3 would draw 1.7159 as full black."""
     offset: float = 127.5
+    covariance: tuple[tuple[float, float], ...] = ((0.0, 0.0), (0.0, 0.0))
+    """Of gain and offset."""
+
+    @property
+    def others(self) -> list[Display]:
+        """As likely displays, one standard deviation away, in the two directions that vary independently."""
+        variances, directions = np.linalg.eigh(self.covariance)
+        steps = [np.sqrt(v) * d for v, d in zip(variances, directions.T, strict=True) if v > 0]
+        return [Display(self.gain + float(gain), self.offset + float(offset)) for gain, offset in steps]
 
     def gray(self, x: Array) -> Array:
         return self.offset - self.gain * x
@@ -159,14 +176,14 @@ class Shown:
         """States that are drawn neither black nor white."""
         return int(np.isfinite(np.add(*self.interval)).sum())
 
-    def evaluate(self, x: Array, noise: float) -> tuple[float, Array, Array]:
-        """Log likelihood of states x, flat, and its slope and information by a, x = f(a)."""
+    def evaluate(self, x: Array, noise: float) -> tuple[Array, Array, Array]:
+        """Log likelihood of each of the states x, flat, and its slope and information by a, x = f(a)."""
         gray = self.display.gray(x)
         logarithm, by_gray = likelihood(gray, *self.interval, noise)
         each = zip(self.palettes, gray.reshape(self.gray.shape), strict=True)
         information = np.concatenate([palette.information(one, noise) for palette, one in each])
         by_a = -self.display.gain * slope(x)
-        return float(logarithm.sum()), by_gray * by_a, information * by_a**2
+        return logarithm, by_gray * by_a, information * by_a**2
 
     def distance(self, x: Array) -> Array:
         """Gray levels by which states x, flat, lie outside what is displayed."""
@@ -188,25 +205,41 @@ def fit_map(inputs: Array, shown: Shown, prior: float, noises: Sequence[float] =
     noises
         Of the display, one fit after the other.
     """
+    counted = _distinct(inputs, len(shown.gray))
     design = np.column_stack((inputs, np.ones(len(inputs))))
     precision = np.full(design.shape[1], prior**-2)
     a = np.arctanh(np.clip(shown.middle / A, -0.97, 0.97)) / S
     w = np.linalg.solve(design.T @ design + np.diag(np.maximum(precision, 1e-3)), design.T @ a)
     for noise in noises:
-        w, total, hessian = _ascend(design, shown, precision, w, noise)
+        w, total, hessian = _ascend(design, counted, shown, precision, w, noise)
     covariance = np.linalg.inv(hessian)
+    for display in shown.display.others:
+        other, _, _ = _ascend(design, counted, replace(shown, display=display), precision, w, noises[-1])
+        covariance += np.outer(other - w, other - w)
     _, volume = np.linalg.slogdet(hessian / prior**-2)
     return Fit(w, covariance, total - float(volume) / 2)
 
 
+def _distinct(inputs: Array, panels: int) -> Array:
+    """1 for each unit, but of those that read the same on a panel, such as background, 1 for the first; else 0.
+
+    They are drawn alike for one reason, and do not confirm each other.
+    """
+    of_panel = np.repeat(np.arange(panels), len(inputs) // panels)
+    _, first = np.unique(np.column_stack((of_panel, inputs.round(6))), axis=0, return_index=True)
+    counted = np.zeros(len(inputs))
+    counted[first] = 1
+    return counted
+
+
 def _ascend(
-    design: Array, shown: Shown, precision: Array, w: Array, noise: float
+    design: Array, counted: Array, shown: Shown, precision: Array, w: Array, noise: float
 ) -> tuple[Array, float, Array]:
     """Parameters at the greatest posterior, its logarithm up to a constant, and its expected curvature."""
 
     def look(w: Array) -> tuple[float, Array, Array]:
-        total, score, information = shown.evaluate(squash(design @ w), noise)
-        return total - 0.5 * float(precision @ w**2), design.T @ score - precision * w, information
+        logarithm, score, information = (counted * found for found in shown.evaluate(squash(design @ w), noise))
+        return float(logarithm.sum() - 0.5 * precision @ w**2), design.T @ score - precision * w, information
 
     total, gradient, information = look(w)
     damping = 1e-3
@@ -260,9 +293,7 @@ def c1_states(kernels: Array, image: Array) -> Array:
     return squash(patches(image) @ kernels[:, :-1].T + kernels[:, -1])
 
 
-def fit_first(
-    panels: Sequence[Panel], noises: Sequence[float] = NOISES, start: FirstLayer | None = None
-) -> FirstLayer:
+def fit_first(panels: Sequence[Panel], noises: Sequence[float] = NOISES, start: FirstLayer | None = None) -> FirstLayer:
     """C1, the display's gain and offset, and the inputs of all panels at once."""
     if start is None:
         display = Display()
@@ -310,9 +341,11 @@ def _ascend_first(panels: Sequence[Panel], first: FirstLayer, noise: float) -> F
         if gained < 0:
             break
         first, total = there, total + gained
-        if gained < 100 * ENOUGH:
+        if gained < ENOUGH_FIRST:
             break
-    return replace(first, covariance=np.linalg.inv(hessian))
+    covariance = np.linalg.inv(hessian)
+    of_display = tuple(tuple(map(float, row)) for row in covariance[-2:, -2:])
+    return replace(first, covariance=covariance, display=replace(first.display, covariance=of_display))
 
 
 def _total(panels: Sequence[Panel], first: FirstLayer, noise: float) -> float:
@@ -320,7 +353,7 @@ def _total(panels: Sequence[Panel], first: FirstLayer, noise: float) -> float:
     for panel, image in zip(panels, first.inputs, strict=True):
         gray = first.display.gray(c1_states(first.kernels, image))
         shown = panel.states.layers["C1"].reshape(MAPS, -1).T
-        total += float(likelihood(gray, *panel.palette.interval(shown), noise)[0].sum())
+        total += float((panel.counted * likelihood(gray, *panel.palette.interval(shown), noise)[0]).sum())
         pixels = panel.states.input[panel.free]
         gray = BACKGROUND_GRAY - INPUT_GAIN * (image[panel.free] - WHITE)
         total += float(likelihood(gray, *panel.palette.interval(pixels), noise)[0].sum())
@@ -333,8 +366,8 @@ def _equations(panel: Panel, image: Array, first: FirstLayer, noise: float) -> t
     x = c1_states(first.kernels, image)
     gray = first.display.gray(x)
     shown = panel.states.layers["C1"].reshape(MAPS, -1).T
-    _, score = likelihood(gray, *panel.palette.interval(shown), noise)
-    information = panel.palette.information(gray, noise)
+    score = panel.counted * likelihood(gray, *panel.palette.interval(shown), noise)[1]
+    information = panel.counted * panel.palette.information(gray, noise)
     by_a = -first.display.gain * slope(x)
     weights = first.kernels[:, :-1]
 
@@ -451,31 +484,30 @@ def fit_subsampling(panels: Sequence[Panel], layer: str, below: Array, display: 
 
 
 def calibrated(panels: Sequence[Panel]) -> tuple[tuple[Panel, ...], FirstLayer]:
-    """C1, and the panels with palettes by which their gray levels are C1's states."""
+    """The panels with palettes by which their gray levels are C1's states, and C1."""
     first = fit_first(panels, NOISES[:2])
-    panels = tuple(
-        replace(
-            panel,
-            palette=panel.palette.voted(
-                first.display.gray(c1_states(first.kernels, image)).ravel(),
-                panel.states.layers["C1"].reshape(MAPS, -1).T.ravel(),
-            ),
-        )
-        for panel, image in zip(panels, first.inputs, strict=True)
-    )
-    return panels, fit_first(panels, start=first)
+    found = []
+    for panel, image in zip(panels, first.inputs, strict=True):
+        gray = first.display.gray(c1_states(first.kernels, image))
+        palette = panel.palette.voted(gray.T.ravel(), panel.states.layers["C1"].ravel())
+        found.append(replace(panel, palette=palette))
+    return tuple(found), fit_first(found, start=first)
 
 
-def recover(states: Sequence[States]) -> Trunk:
-    """C1 to S4 of the network that is displayed."""
-    panels, first = calibrated([Panel.of(one) for one in states])
-    c1 = np.stack([c1_states(first.kernels, image).T.reshape(MAPS, 28, 28) for image in first.inputs])
-    s2 = fit_subsampling(panels, "S2", c1, first.display)
-    below = subsampled(s2, c1)
+def recover_from(panels: Sequence[Panel], first: FirstLayer) -> Trunk:
+    """S2, C3 and S4 above C1."""
+    nothing = (Fit(np.zeros(2), np.eye(2), 0.0),) * len(TABLE_I)
+    trunk = Trunk(first, (), (), nothing, tuple(panels))
+    trunk = replace(trunk, s2=fit_subsampling(panels, "S2", trunk.c1, first.display))
+    below = subsampled(trunk.s2, trunk.c1)
     c3 = tuple(
         fit_map(c3_inputs(below, sources), Shown.of(panels, "C3", number, first.display), PRIOR)
         for number, sources in enumerate(TABLE_I)
     )
-    trunk = Trunk(first, s2, c3, (), panels)
-    maps = forward(replace(trunk, s4=((Fit(np.zeros(2), np.eye(2), 0.0),) * 16)), c1)["C3"]
-    return replace(trunk, s4=fit_subsampling(panels, "S4", maps, first.display))
+    trunk = replace(trunk, c3=c3)
+    return replace(trunk, s4=fit_subsampling(panels, "S4", trunk.states["C3"], first.display))
+
+
+def recover(states: Sequence[States]) -> Trunk:
+    """C1 to S4 of the network that is displayed."""
+    return recover_from(*calibrated([Panel.of(one) for one in states]))

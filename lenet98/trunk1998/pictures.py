@@ -210,9 +210,7 @@ def fig8(path: Path) -> tuple[Gray, list[tuple[int, int]]]:
     page, first = read_page(path, 11), _first_of_fig8(path)
     below = [picture for picture in page.of_shape(32, 32) if picture.bottom <= first]
     said = sorted((text for text in page.texts if "->" in text.words), key=lambda text: (-text.bottom, text.left))
-    return np.stack([picture.gray for picture in below]), [
-        (int(text.words[0]), int(text.words[-1])) for text in said
-    ]
+    return np.stack([picture.gray for picture in below]), [(int(text.words[0]), int(text.words[-1])) for text in said]
 
 
 def _first_of_fig8(path: Path) -> float:
@@ -294,9 +292,7 @@ def _string(field: Picture, layers: dict[str, Gray], windows: Sequence[Picture],
         if t.gray > 0 and len(t.words) == 1
     ]
     (answer,) = (t.words for t in near if t.gray == 0 and len(t.words) > 1)
-    return States(
-        field.gray, {**layers, "F6": np.stack([w.gray for w in windows])}, tuple(sorted(labels)), answer
-    )
+    return States(field.gray, {**layers, "F6": np.stack([w.gray for w in windows])}, tuple(sorted(labels)), answer)
 
 
 FIGURES: dict[str, Callable[[Path], Any]] = {
