@@ -31,7 +31,7 @@ def figure(_: Loader) -> Figure:
     network = recovered()
     with style():
         drawn = Figure(figsize=(7.2, 6.6), layout="constrained")
-        top, middle, bottom = drawn.subfigures(3, 1, height_ratios=(1.25, 1.15, 1.75))
+        top, middle, bottom = drawn.subfigures(3, 1, squeeze=False, height_ratios=(1.25, 1.15, 1.75))[:, 0]
         _first(top.subplots(1, 6), network)
         _table(middle.subplots(), network)
         _third(bottom.subplots(), network)

@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from lenet98.data.fields import WHITE
 from lenet98.networks import TABLE_I
@@ -131,8 +130,9 @@ def fits_of_first(trunk: Trunk, progress: Callable[[str], None] = lambda _: None
         fitted = trunk.states["C1"][:, number].ravel()
         left_out = np.concatenate([states[:, number] for states in predicted])
         weights, errors = first.kernels[number, :-1], first.errors[number, :-1]
-        found = _errors(weights, errors, np.array([one[number, :-1] for one in kernels]))
-        rows.append({**_scores(shown, fitted, left_out), **found, "unsaturated": shown.unsaturated})
+        spread = np.array([one[number, :-1] for one in kernels])
+        row = {**_scores(shown, fitted, left_out), **_errors(weights, errors, spread)}
+        rows.append({**row, "unsaturated": shown.unsaturated})
     return rows
 
 
@@ -220,6 +220,6 @@ def _by_middle(panel: Panel, layer: str, trunk: Trunk) -> Array:
     return (trunk.display.offset - gray) / trunk.display.gain
 
 
-def _correlations(found: Array, shown: NDArray[np.float64]) -> list[float]:
+def _correlations(found: Array, shown: Array) -> list[float]:
     """Of each map."""
     return [float(np.corrcoef(a.ravel(), b.ravel())[0, 1]) for a, b in zip(found, shown, strict=True)]

@@ -11,12 +11,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import log_ndtr, ndtr
 
-Array = NDArray[np.float64]
+Array = NDArray[np.floating[Any]]
 Gray = NDArray[np.uint8]
 
 LEVELS = 64
@@ -87,7 +88,8 @@ class Palette:
     def edges(self) -> Array:
         """Gray at which one color gives way to the next, shape (colors - 1,)."""
         first = np.searchsorted(self.of_level, np.arange(1, len(self.colors)))
-        return STEP * (first - 0.5)
+        edges: Array = STEP * (first - 0.5)
+        return edges
 
     def interval(self, shown: Gray) -> tuple[Array, Array]:
         """Least and greatest gray that is drawn as `shown`; infinite at the ends of the scale; any shape."""

@@ -17,6 +17,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
@@ -30,7 +31,7 @@ from lenet98.specs import A, S
 from lenet98.trunk1998.display import STEP, Palette, likelihood
 from lenet98.trunk1998.pictures import States
 
-Array = NDArray[np.float64]
+Array = NDArray[np.floating[Any]]
 Gray = NDArray[np.uint8]
 
 NOISES = (2.0, 1.0, 0.5)
@@ -209,10 +210,10 @@ def fit_map(inputs: Array, shown: Shown, prior: float, noises: Sequence[float] =
     design = np.column_stack((inputs, np.ones(len(inputs))))
     precision = np.full(design.shape[1], prior**-2)
     a = np.arctanh(np.clip(shown.middle / A, -0.97, 0.97)) / S
-    w = np.linalg.solve(design.T @ design + np.diag(np.maximum(precision, 1e-3)), design.T @ a)
+    w: Array = np.linalg.solve(design.T @ design + np.diag(np.maximum(precision, 1e-3)), design.T @ a)
     for noise in noises:
         w, total, hessian = _ascend(design, counted, shown, precision, w, noise)
-    covariance = np.linalg.inv(hessian)
+    covariance: Array = np.linalg.inv(hessian)
     for display in shown.display.others:
         other, _, _ = _ascend(design, counted, replace(shown, display=display), precision, w, noises[-1])
         covariance += np.outer(other - w, other - w)
@@ -282,7 +283,7 @@ class FirstLayer:
         return np.sqrt(np.diag(self.covariance))[: self.kernels.size].reshape(self.kernels.shape)
 
 
-def patches(maps: Array) -> Array:
+def patches(maps: NDArray[Any]) -> NDArray[Any]:
     """5x5 fields of maps of shape (..., height, width), row by row: (..., fields, 25)."""
     fields = sliding_window_view(maps, (KERNEL, KERNEL), axis=(-2, -1))
     return fields.reshape(*maps.shape[:-2], -1, KERNEL**2)
@@ -344,7 +345,8 @@ def _ascend_first(panels: Sequence[Panel], first: FirstLayer, noise: float) -> F
         if gained < ENOUGH_FIRST:
             break
     covariance = np.linalg.inv(hessian)
-    of_display = tuple(tuple(map(float, row)) for row in covariance[-2:, -2:])
+    (gain, both), (_, offset) = covariance[-2:, -2:].tolist()
+    of_display = (gain, both), (both, offset)
     return replace(first, covariance=covariance, display=replace(first.display, covariance=of_display))
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-SMOOTH = 0.5
+SMOOTH = 0.4
 """Share of a kernel's energy that must be in smooth shapes for one of them to name it."""
 DIRECTIONS = ("right", "lower right", "bottom", "lower left", "left", "upper left", "top", "upper right")
 LINES = ("horizontal", "falling", "vertical", "rising")

@@ -66,7 +66,9 @@ def test_slope_and_information_are_those_of_the_likelihood():
     low, high = palette.interval(np.repeat(COLORS[:, None], len(gray), 1))
     chance, slope = likelihood(grays, low, high, noise)
     np.testing.assert_allclose(np.exp(chance).sum(0), 1, atol=1e-9)
-    np.testing.assert_allclose(palette.information(gray, noise), (np.exp(chance) * slope**2).sum(0), rtol=0.02)
+    np.testing.assert_allclose(
+        palette.information(gray, noise), (np.exp(chance) * slope**2).sum(0), rtol=0.02, atol=1e-5
+    )
 
 
 # --- the estimate, of a network that is known -------------------------------------------------------------------------
@@ -218,7 +220,7 @@ def test_numbers_need_no_torch():
         (lambda x, y: 4 - x**2 - y**2, "ink in the center (100%)"),
         (lambda x, y: x**2 - y**2, "horizontal stroke (100%)"),
         (lambda x, y: x * y, "falling stroke (100%)"),
-        (lambda x, y: 1.0 * ((x == 1) & (y == -1)), "isolated pixels\n(93% not smooth)"),
+        (lambda x, y: 1.0 * ((x == 1) & (y == -1)), "isolated pixels\n(88% not smooth)"),
     ],
 )
 def test_a_kernel_is_described_by_its_shape(kernel, words):
