@@ -58,6 +58,7 @@ def record(path: Path) -> str:
             row["fig25"] = correlation
     for row, correlation in zip(rows["C3"], on_fig25["C3 from the input"], strict=True):
         row["fig25_from_input"] = correlation
+    _say("The same from displays of the estimate")
     display, variances = trunk.display, trunk.display.covariance
     content = {
         "made_by": "python -m lenet98.trunk1998",
@@ -70,6 +71,7 @@ def record(path: Path) -> str:
             "offset_error": variances[1][1] ** 0.5,
         },
         "checks": rows,
+        "coverage": checks.repeated(trunk),
         "table1": checks.table1(trunk),
         "c5_on_fig25": checks.fig25_c5(trunk, nine, string),
         "layers": layers(trunk),

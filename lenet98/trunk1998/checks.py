@@ -10,7 +10,10 @@ import numpy as np
 
 from lenet98.data.fields import WHITE
 from lenet98.networks import TABLE_I
+from lenet98.trunk1998.display import Palette
 from lenet98.trunk1998.estimate import (
+    BACKGROUND_GRAY,
+    INPUT_GAIN,
     NOISES,
     PRIOR,
     WIDE,
@@ -22,9 +25,11 @@ from lenet98.trunk1998.estimate import (
     average,
     c1_states,
     c3_inputs,
+    calibrated,
     fit_first,
     fit_map,
     forward,
+    recover_from,
     squash,
 )
 from lenet98.trunk1998.pictures import States
@@ -134,6 +139,38 @@ def fits_of_first(trunk: Trunk, progress: Callable[[str], None] = lambda _: None
         row = {**_scores(shown, fitted, left_out), **_errors(weights, errors, spread)}
         rows.append({**row, "unsaturated": shown.unsaturated})
     return rows
+
+
+# --- a network that is known ------------------------------------------------------------------------------------------
+
+
+def redrawn(trunk: Trunk, palettes: Sequence[Palette], noise: float, rng: np.random.Generator) -> list[Panel]:
+    """The trunk at work on its inputs, displayed with normal noise of so many gray levels; states alike, alike."""
+    panels = []
+    for n, (image, palette) in enumerate(zip(trunk.first.inputs, palettes, strict=True)):
+        layers = {}
+        for layer, states in trunk.states.items():
+            exact = trunk.display.gray(states[n])
+            values, which = np.unique(exact.round(6), return_inverse=True)
+            layers[layer] = palette.draw(exact + noise * rng.standard_normal(len(values))[which].reshape(exact.shape))
+        gray = BACKGROUND_GRAY - INPUT_GAIN * (image - WHITE)
+        panels.append(Panel(States(palette.draw(gray), layers, ()), palette))
+    return panels
+
+
+def coverage(trunk: Trunk, found: Trunk) -> dict[str, float]:
+    """By layer, the share of the parameters of `trunk` within 1.96 standard errors of those that were found."""
+    off = {"C1": ((found.first.kernels - trunk.first.kernels) / found.first.errors).ravel()}
+    for layer, ours, theirs in (("S2", found.s2, trunk.s2), ("C3", found.c3, trunk.c3), ("S4", found.s4, trunk.s4)):
+        each = [(a.parameters - b.parameters) / a.errors for a, b in zip(ours, theirs, strict=True)]
+        off[layer] = np.concatenate(each)
+    return {layer: float(np.mean(abs(z) < 1.96)) for layer, z in off.items()}
+
+
+def repeated(trunk: Trunk, noise: float = NOISES[-1] / 2, seed: int = 0) -> dict[str, float]:
+    """`coverage` of the estimate made again from displays of the estimate itself."""
+    panels = redrawn(trunk, [panel.palette for panel in trunk.panels], noise, np.random.default_rng(seed))
+    return coverage(trunk, recover_from(*calibrated(panels)))
 
 
 # --- Table I ----------------------------------------------------------------------------------------------------------
