@@ -117,6 +117,7 @@ for which, (title, minutes) in TRUNKS.items():
     )
 
 FIRST = "recovered/trunk-1998"
+WHOLE = "LeNet-5, all of it trained at once"
 
 
 @tables.table("recovered-worth")
@@ -126,10 +127,11 @@ def worth(load: Loader) -> Table:
     found = load.there(names, needed=[FIRST])
     whole = load.one(paper.LENET5)
     rows = [tables.test_row(runs, names[name], None) for name, runs in found.items()]
-    rows.append(tables.test_row(whole, "LeNet-5, all of it trained at once", paper.TEST_ERROR["lenet5"]))
+    rows.append(tables.test_row(whole, WHOLE, paper.TEST_ERROR["lenet5"]))
     pairs = {names[name]: (runs, found[FIRST]) for name, runs in found.items() if name != FIRST}
+    pairs[WHOLE] = whole, found[FIRST]
     remarks = [
-        f"{title}, less the trunk of 1998: {' '.join(filter(None, (less, f'({interval}, p {p})')))}."
+        f"{title[0].upper()}{title[1:]}, less the trunk of 1998: {less} ({interval}, p {p})."
         for title, (less, interval, p) in (
             (title, tables.compared_cells(one)) for title, one in statistics.compare_all(pairs).items()
         )
