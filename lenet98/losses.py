@@ -43,5 +43,6 @@ def loss(distances: Tensor, labels: Tensor, reading: Reading, output: Kind = "rb
     if output == "softmax":
         value = cross_entropy(distances, labels)
     else:
-        value = eq8(distances, labels) if reading.loss == "eq8" else eq9(distances, labels, reading.j)
+        y = reading.rbf_scale * distances
+        value = eq8(y, labels) if reading.loss == "eq8" else eq9(y, labels, reading.j)
     return reading.loss_scale * value

@@ -6,7 +6,8 @@ own training figures (the rates of the first pass, Fig. 5) come out.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, field
 from math import sqrt
 from typing import Literal
 
@@ -14,6 +15,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lenet98.specs import Geometry, Spec
+
+BEFORE = "before"
+"""In the metadata of a field that came later than the first results: the value that says what was done before.
+
+A result is found by its configuration, of which such a field is no part while it has that value.
+"""
 
 
 @dataclass(frozen=True)
@@ -31,16 +38,21 @@ class Reading:
     """Whether F_i counts the unit's bias as an input."""
     bias_init: Literal["drawn", "zero"] = "drawn"
     """Biases start drawn as the weights of their unit, or at zero."""
-    coefficient_init: float | Literal["drawn"] = 1.0
-    """Subsampling coefficients start at this constant, or "drawn" as weights of fan-in 4."""
+    coefficient_init: float | tuple[float, ...] | Literal["drawn"] = 1.0
+    """Subsampling coefficients start at this constant, at one constant for each subsampling layer from the input on, or
+    "drawn" as weights of fan-in 4."""
     subsampling: Literal["average", "sum"] = "average"
     """What the coefficient multiplies: the average of the four inputs (II.A) or their sum (II.B)."""
     loss: Literal["eq8", "eq9"] = "eq9"
     """Mean squared error (eq. 8), or the discriminative criterion (eq. 9); unused with a softmax output."""
     j: float = 1.0
     """Constant of eq. 9, positive; unused with eq. 8."""
+    rbf_scale: float = field(default=1.0, metadata={BEFORE: 1.0})
+    """Factor on the y_i of eq. 7 within the loss: 1 as printed; 1/2 makes e^-y_i the Gaussian that II.C speaks of."""
     loss_scale: float = 0.5
     """Factor on the loss, any output's; eq. 8 and 9 print none, which is 1."""
+    curvature_scale: float | None = field(default=None, metadata={BEFORE: None})
+    """Factor on its second derivatives, where a program has another there; None: that of the loss, as it must be."""
     order: Literal["constant", "reshuffled"] = "constant"
     """One random order of the patterns for all passes (App. C), or a new one for every pass."""
     curvature_patterns: Literal["random", "first"] = "random"
@@ -64,14 +76,20 @@ class Reading:
             "coefficient_curvature": ("unit", "links"),
             "final_weights": ("last", "average"),
         }
-        for field, allowed in choices.items():
-            if getattr(self, field) not in allowed:
-                raise ValueError(f"Reading.{field} is {getattr(self, field)!r}; it must be one of {allowed}")
-        for field in ("init_gain", "j", "loss_scale"):
-            if not 0 < getattr(self, field) < float("inf"):
-                raise ValueError(f"Reading.{field} is {getattr(self, field)!r}; it must be positive and finite")
+        for name, allowed in choices.items():
+            if getattr(self, name) not in allowed:
+                raise ValueError(f"Reading.{name} is {getattr(self, name)!r}; it must be one of {allowed}")
+        for name in ("init_gain", "j", "rbf_scale", "loss_scale", "curvature_scale"):
+            value = getattr(self, name)
+            if not (value is None and name == "curvature_scale") and not 0 < value < float("inf"):
+                raise ValueError(f"Reading.{name} is {value!r}; it must be positive and finite")
+        if isinstance(self.coefficient_init, list):  # as JSON has it
+            object.__setattr__(self, "coefficient_init", tuple(self.coefficient_init))
         if isinstance(self.coefficient_init, str) and self.coefficient_init != "drawn":
-            raise ValueError(f"Reading.coefficient_init is {self.coefficient_init!r}; it must be a number or 'drawn'")
+            raise ValueError(
+                f"Reading.coefficient_init is {self.coefficient_init!r}; it must be a number, one number for each "
+                "subsampling layer, or 'drawn'"
+            )
 
 
 DEFAULT = Reading()
@@ -93,16 +111,35 @@ def initial_range(layer: Geometry, reading: Reading) -> NDArray[np.float64]:
 
 
 def initial_parameters(spec: Spec, reading: Reading, rng: np.random.Generator) -> NDArray[np.float32]:
-    """The flat parameter vector before training, shape (spec.parameters,), App. A."""
+    """The flat parameter vector before training, shape (spec.parameters,), App. A.
+
+    Raises ValueError if the reading has another number of initial coefficients than the network subsampling layers.
+    """
     parameters = np.zeros(spec.parameters, np.float32)
+    constants = _initial_coefficients(spec, reading)
     for layer in spec.trainable:
         bound = initial_range(layer, reading)
         # One bound for every weight: those of output map m stand together.
         per_map = np.array(layer.fan_in) if layer.kind != "subsampling" else np.ones(layer.biases, int)
         parameters[layer.weight_slice] = rng.uniform(-1, 1, layer.weights) * np.repeat(bound, per_map)
         if layer.kind == "subsampling" and reading.coefficient_init != "drawn":
-            parameters[layer.weight_slice] = reading.coefficient_init
+            parameters[layer.weight_slice] = next(constants)
         biases = rng.uniform(-bound, bound)
         if reading.bias_init == "drawn":
             parameters[layer.bias_slice] = biases
     return parameters
+
+
+def _initial_coefficients(spec: Spec, reading: Reading) -> Iterator[float | Literal["drawn"]]:
+    """What the coefficients of each subsampling layer start at, from the input on."""
+    layers = [layer.name for layer in spec.trainable if layer.kind == "subsampling"]
+    given = reading.coefficient_init
+    if not isinstance(given, tuple):
+        given = (given,) * len(layers)  # type: ignore[assignment]
+    assert isinstance(given, tuple)
+    if len(given) != len(layers):
+        raise ValueError(
+            f"Reading.coefficient_init has {len(given)} numbers; {spec.name} has {len(layers)} subsampling layers"
+            + (f", {', '.join(layers)}" if layers else "")
+        )
+    return iter(given)

@@ -80,6 +80,8 @@ def cases(experiments: Iterable[Experiment] | None = None) -> list[str]:
     chosen: list[str] = []
     first: dict[str, Experiment] = {}
     for experiment in registry.load().values() if experiments is None else experiments:
+        if experiment.like is not None:
+            continue
         values = {(experiment.family, *leaf) for leaf in leaves(experiment.config)}
         if values - covered:
             covered |= values
@@ -140,12 +142,16 @@ def small(config: Any, *, few: bool = False) -> Any:
         less["curvature_patterns"] = min(config.curvature_patterns, size)
     if "filtered" in present:
         less["filtered"] = size
+    if "sizes" in present:
+        less["sizes"] = (size, size)
     if "etas" in present:
         less["etas"] = ends(config.etas, few)
     if "passes" in present:
         less["passes"] = 1 if few or "etas" in present else 2
     if getattr(config, "factors", None):
         less["factors"] = ends(config.factors, few)
+    if "draws" in present:
+        less |= {"draws": 2, "rates_within": 1e9, "curve_within": (50.0,) * len(config.etas)}
     if "steps" in present:
         less["steps"] = 10
     if "reduced" in present:
@@ -243,7 +249,7 @@ def timeless(value: Any) -> Any:
 def fingerprint(found: Outcome) -> str:
     """A digest of all bits of an outcome but its times."""
     hashed = hashlib.sha256()
-    for array in (found.predictions, found.scores, found.weights):
+    for array in (found.predictions, found.scores, found.weights, *found.arrays.values()):
         if array is not None:
             hashed.update(f"{array.dtype} {array.shape}".encode())
             hashed.update(np.ascontiguousarray(array).tobytes())
@@ -255,9 +261,9 @@ def fingerprint(found: Outcome) -> str:
 def sketch(found: Outcome) -> list[float]:
     """A few numbers that follow an outcome closely: random projections of its weights or scores, and its errors."""
     numbers = [float(found.passes[-1]["test_errors"])] if found.passes else []
-    for array in (found.weights, found.scores):
+    for array in (found.weights, found.scores, *found.arrays.values()):
         if array is not None:
-            values = np.asarray(array, np.float64).ravel()
+            values = np.nan_to_num(np.asarray(array, np.float64).ravel(), posinf=0, neginf=0)
             rows = np.random.default_rng(0).standard_normal((2, values.size))
             numbers += [float(x) for x in rows @ values / np.sqrt(values.size)]
     return numbers
@@ -326,11 +332,17 @@ def alike(sketch: Sequence[float], other: Sequence[float]) -> bool:
     return len(sketch) == len(other) and bool(np.allclose(sketch, other, rtol=2e-3, atol=2e-3))
 
 
-def write() -> list[Path]:
-    """Write the golden files of this machine and of any machine; the files."""
-    names, where = cases(), machine()
-    bits = {name: result["fingerprint"] for name, result in results(names).items()}
-    begun = results(short(), few=True)
+def write(chosen: Sequence[str] = ()) -> list[Path]:
+    """Write the golden files of this machine and of any machine; the files.
+
+    Of the `chosen` cases alone, if there are any; the others stay as they are, as far as there are such cases still.
+    """
+    names, begun_names, where = cases(), short(), machine()
+    made = results(chosen or names)
+    if failed := [f"{name} ({result['error']})" for name, result in made.items() if "error" in result]:
+        raise ValueError(f"nothing is written: {', '.join(failed)}")
+    bits = {name: result["fingerprint"] for name, result in made.items()}
+    begun = results([name for name in begun_names if not chosen or name in chosen], few=True)
     files = {
         GOLDEN / f"{where['processor']}.json": {
             "machine": where,
@@ -339,10 +351,25 @@ def write() -> list[Path]:
         },
         GOLDEN / "anywhere.json": {name: result["sketch"] for name, result in begun.items()},
     }
+    if chosen:
+        mine, anywhere = files
+        if not mine.exists():
+            raise ValueError(f"there is no {mine} to put some cases into; write all of them")
+        kept = json.loads(mine.read_text())
+        if kept["machine"] != where:
+            raise ValueError(f"{mine} is of other libraries; write all cases")
+        for part, of in (("cases", names), ("short", begun_names)):
+            files[mine][part] = _in_order(kept[part] | files[mine][part], of)
+        files[anywhere] = _in_order(json.loads(anywhere.read_text()) | files[anywhere], begun_names)
     for path, content in files.items():
         with atomic(path) as file:
             file.write((json.dumps(content, indent=1) + "\n").encode())
     return list(files)
+
+
+def _in_order(found: Mapping[str, Any], names: Sequence[str]) -> Json:
+    """Those that have these names."""
+    return {name: found[name] for name in names if name in found}
 
 
 # --- two trees --------------------------------------------------------------------------------------------------------

@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 
 from experiments.numerics import vouched
+from lenet98.readings import BEFORE
 
 Json = dict[str, Any]
 
@@ -25,12 +26,19 @@ Json = dict[str, Any]
 def plain(value: Any) -> Any:
     """`value` as JSON types: dataclasses become objects, tuples lists, a network what it is without its name.
 
+    A field that came after the first results is left out while it has the value that says what was done before
+    (`lenet98.readings.BEFORE`), so that it changes no key.
+
     Raises TypeError for what JSON cannot hold and ValueError for NaN and infinities.
     """
     if hasattr(value, "as_json"):
         return plain(value.as_json())
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return {f.name: plain(getattr(value, f.name)) for f in dataclasses.fields(value)}
+        return {
+            f.name: plain(getattr(value, f.name))
+            for f in dataclasses.fields(value)
+            if BEFORE not in f.metadata or getattr(value, f.name) != f.metadata[BEFORE]
+        }
     if isinstance(value, Mapping):
         return {str(name): plain(item) for name, item in value.items()}
     if isinstance(value, list | tuple):

@@ -159,8 +159,8 @@ def problems(record: Any) -> Iterator[str]:
             yield f"{name} is {shown(fields[field])}, not {wanted}"
     passes = record.get("passes")
     if isinstance(passes, list):
-        if not passes and record.get("status") == "finished":
-            yield "passes is empty, of a finished run"
+        if not passes and record.get("status") == "finished" and not record.get("extra"):
+            yield "passes is empty, of a finished run that measured nothing either"
         for number, entry in enumerate(passes, 1):
             yield from _of_pass(number, entry)
 
@@ -211,12 +211,14 @@ def contradictions(record: Json, seed: int, experiment: str | None, key: str | N
         yield f"key is {record['key']}, in the folder of {key}"
 
 
-def miscounts(record: Json, predictions: NDArray[Any], labels: NDArray[np.uint8] | None) -> Iterator[str]:
+def miscounts(record: Json, predictions: NDArray[Any] | None, labels: NDArray[np.uint8] | None) -> Iterator[str]:
     """Where the errors of a finished run's last pass are not those of its predictions.
 
-    Without labels, only the number of patterns is compared.
+    Without labels, only the number of patterns is compared.  A measurement has neither passes nor predictions.
     """
-    if record["status"] == "diverged":
+    if (predictions is None) != (record["passes"] == [] and record["status"] == "finished"):
+        yield "it has passes without predictions, or predictions without passes"
+    if predictions is None or record["status"] == "diverged":
         return
     last = record["passes"][-1]
     name, errors, patterns = f"passes[{len(record['passes']) - 1}]", last["test_errors"], last["test_patterns"]

@@ -92,10 +92,12 @@ class Outcome:
 
     `passes` has one entry per completed pass (one for a classifier without passes): `test_errors` and `test_patterns`,
     integers, and where they exist `train_errors`, `train_patterns`, `seconds` and anything else worth keeping.
+
+    A measurement classifies nothing: it has no passes and no predictions, and its numbers are `extra` and `arrays`.
     """
 
-    passes: Sequence[Mapping[str, Any]]
-    predictions: NDArray[np.uint8]
+    passes: Sequence[Mapping[str, Any]] = ()
+    predictions: NDArray[np.uint8] | None = None
     """Class given to every test pattern after the last pass."""
     diverged: bool = False
     """Whether it stopped in the pass after these, its loss no longer finite."""
@@ -104,6 +106,8 @@ class Outcome:
     weights: NDArray[Any] | None = None
     extra: Mapping[str, Any] = field(default_factory=dict)
     """Further numbers for the record, of JSON types."""
+    arrays: Mapping[str, NDArray[Any]] = field(default_factory=dict)
+    """Further arrays, kept and published beside the record, by names of their own."""
     seconds: float | None = None
     """Its share of the time, if it was computed together with others."""
     resumed: bool = False
@@ -137,6 +141,8 @@ class Experiment:
     """Test error of the paper, percent, where it has this row."""
     file: Path | None = None
     """One of one's own that registers it."""
+    like: str | None = None
+    """The experiment whose golden case stands for this one too: one of many whose numbers were drawn, for example."""
     together: Callable[[Any, Sequence[int], Context], Sequence[Outcome]] | None = None
     """Computes the runs of several seeds at once, one outcome each; None where each is computed alone."""
 

@@ -230,11 +230,14 @@ def _finite(value: Any) -> Any:
 
 
 def _arrays(job: Job, outcome: Outcome) -> dict[str, np.ndarray[Any, Any]]:
+    if taken := store.ARRAYS & outcome.arrays.keys():
+        raise ValueError(f"{job.label}: an array of its own is called {', '.join(sorted(taken))}; call it otherwise")
     arrays = {
-        "predictions": np.asarray(outcome.predictions, np.uint8),
+        "predictions": None if outcome.predictions is None else np.asarray(outcome.predictions, np.uint8),
         "config": np.array(canonical_json(job.identity.config)),
         "scores": outcome.scores,
         "weights": outcome.weights,
+        **outcome.arrays,
     }
     return {name: array for name, array in arrays.items() if array is not None}
 
@@ -244,6 +247,8 @@ def _ended(job: Job, record: Json) -> Ended:
     if record["status"] == "diverged":
         where = f"in pass {len(passes) + 1}"
         return Ended("diverged", f"{job.label} diverged {where}: its loss is not finite; recorded so, and in no mean")
+    if not passes:
+        return Ended("finished", f"{job.label}: measured, {record['seconds']:.0f} s")
     last, theirs = passes[-1], job.experiment.paper_error
     line = f"{job.label}: {last['test_errors']} errors in {last['test_patterns']}, {last['test_error_percent']:.2f}%"
     beside = f" (the paper: {theirs:g}%)" if theirs is not None else ""

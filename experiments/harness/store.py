@@ -73,7 +73,7 @@ class Result:
         return dict(self.record["extra"])
 
     def arrays(self) -> dict[str, NDArray[Any]]:
-        """predictions, and `scores` and `weights` where the experiment gave them, by name."""
+        """predictions, `scores` and `weights` where the experiment gave them, and its own arrays, by name."""
         with np.load(self.path.with_suffix(".npz"), allow_pickle=False) as file:
             return dict(file)
 
@@ -81,6 +81,13 @@ class Result:
 def result_path(folder: Path, seed: int) -> Path:
     """Where the record of run `seed` lies: seed-0007.json."""
     return folder / f"seed-{seed:04d}.json"
+
+
+SCORED = 10
+"""Scores, most of what a record takes, are published of the seeds below this."""
+
+ARRAYS = frozenset({"predictions", "config", "scores", "weights"})
+"""Names of the arrays that the harness knows; an experiment's own have others."""
 
 
 def write(path: Path, record: Json, arrays: Mapping[str, NDArray[Any]]) -> Result:
@@ -121,9 +128,9 @@ def read(path: Path, experiment: str | None = None, key: str | None = None) -> R
         raise Unreadable(f"{arrays} is missing or not the file that {path.name} was written with")
     try:
         with np.load(io.BytesIO(content), allow_pickle=False) as file:
-            predictions = file["predictions"]
-    except (ValueError, KeyError, EOFError, BadZipFile):
-        raise Unreadable(f"{arrays} holds no predictions") from None
+            predictions = file.get("predictions")
+    except (ValueError, EOFError, BadZipFile):
+        raise Unreadable(f"{arrays} holds no arrays") from None
     _refuse(path, records.miscounts(record, predictions, registry.judged(record["data"], record["config"])))
     _refuse(path, records.broken(record))
     return Result(path, record)
@@ -256,7 +263,7 @@ def publish(
     reference
         Folder of published results.
     scores
-        Whether rejection scores are published too.
+        Whether rejection scores are published too, of seeds below `SCORED`.
     weights
         Seeds whose final weights are published too.
     force
@@ -272,10 +279,10 @@ def publish(
         raise ValueError(f"{runs.experiment} is not published: {problem}; --force publishes it all the same")
     folder = reference / runs.experiment
     for result in runs.results:
-        kept = {"predictions"} | ({"scores"} if scores else set())
-        if result.seed in weights:
-            kept |= {"weights", "config"}
-        arrays = {name: array for name, array in result.arrays().items() if name in kept}
+        left = set() if scores and result.seed < SCORED else {"scores"}
+        if result.seed not in weights:
+            left |= {"weights", "config"}
+        arrays = {name: array for name, array in result.arrays().items() if name not in left}
         record = {"header": f"Made by: {result.record['command']}", **result.record}
         write(result_path(folder, result.seed), record, arrays)
     for path in folder.glob("seed-*"):

@@ -62,6 +62,8 @@ class Plan(NamedTuple):
     """Whether a subsampling unit takes the average of its inputs or their sum."""
     j: float
     """The constant of eq. 9; infinite for eq. 8."""
+    rbf_scale: float
+    """Factor on the distances within the loss of RBF units."""
     loss_scale: float
     amplitude: np.float32
     """A of the squashing function f(a) = A tanh(S a), App. A."""
@@ -687,24 +689,26 @@ def rbf_loss(plan: Plan, label: int, work: Workspace) -> float:
         E = y_D + log(e^-j + sum_i e^-y_i)     dE/dx = 2 (x - w_D) - sum_i p_i 2 (x - w_i)       (eq. 9)
 
     with p_i = e^-y_i / (e^-j + sum_k e^-y_k).  The plan of eq. 8 has an infinite j.
+    A factor on y_i is one on 2 (x - w_i).
     """
-    y, w, scale = work.distances, plan.prototypes, plan.loss_scale
+    y, w, factor = work.distances, plan.prototypes, plan.rbf_scale
+    scale = plan.loss_scale * factor
     x, delta = work.states[work.states.size - w.shape[1] :], work.deltas[work.deltas.size - w.shape[1] :]
     for k in range(x.size):
         delta[k] = f32(2 * scale) * (x[k] - w[label, k])
     if plan.j == np.inf:
         return scale * y[label]
-    least = min(plan.j, float(y[nearest(y)]))  # taken out of every exponent, so that the sum cannot vanish
+    least = min(plan.j, factor * y[nearest(y)])  # taken out of every exponent, so that the sum cannot vanish
     total = np.exp(least - plan.j)
     for i in range(y.size):
-        total += np.exp(least - y[i])
+        total += np.exp(least - factor * y[i])
     for i in range(y.size):
-        p = np.exp(least - y[i]) / total
+        p = np.exp(least - factor * y[i]) / total
         if p < NEGLIGIBLE:
             continue
         for k in range(x.size):
             delta[k] -= f32(2 * scale * p) * (x[k] - w[i, k])
-    return scale * (y[label] - least + np.log(total))
+    return plan.loss_scale * (factor * y[label] - least + np.log(total))
 
 
 @compiled

@@ -74,6 +74,7 @@ def plan(spec: Spec, reading: Reading) -> Plan:
         softmax,
         reading.subsampling == "average",
         reading.j if reading.loss == "eq9" else float("inf"),
+        reading.rbf_scale,
         reading.loss_scale,
         amplitude,
         slope,

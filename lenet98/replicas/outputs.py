@@ -1,7 +1,7 @@
 """The output units and the loss of many networks at once: eq. 7 to 9 on RBF units, the cross-entropy on a softmax.
 
 Shapes: the states x of the last layer are (replicas, components, patterns, 1, 1), as `layers` has them; distances y are
-(replicas, patterns, classes), labels and losses (replicas, patterns).  j, the scale and which of eq. 8 and 9 is the
+(replicas, patterns, classes), labels and losses (replicas, patterns).  j, the scales and which of eq. 8 and 9 is the
 loss may differ by replica.
 """
 
@@ -13,7 +13,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from lenet98.curvature import cross_entropy_curvature, eq9_curvature
+from lenet98.curvature import cross_entropy_curvature, curvature_scale, eq9_curvature
 from lenet98.prototypes import prototypes
 from lenet98.readings import Reading
 from lenet98.specs import Geometry
@@ -32,8 +32,10 @@ class RBF:
 
     def __init__(self, geometry: Geometry, readings: Sequence[Reading], device: str) -> None:
         self.prototypes = torch.from_numpy(prototypes(geometry.prototypes, geometry.out_shape[0])).to(device)
-        self.scale = torch.tensor([r.loss_scale for r in readings], device=device)[:, None]
-        self.j = torch.tensor([r.j for r in readings], device=device)[:, None, None]
+        self.scale = _column([r.loss_scale for r in readings], device)
+        self.curvature_scale = _column([curvature_scale(r) for r in readings], device)
+        self.rbf_scale = _column([r.rbf_scale for r in readings], device)
+        self.j = _column([r.j for r in readings], device)
         eq9 = [r.loss == "eq9" for r in readings]
         exact = [r.loss == "eq9" and r.output_curvature == "exact" for r in readings]
         self.competing = torch.tensor(eq9, device=device).float()[:, None]  # whether the classes compete: eq. 9
@@ -46,22 +48,24 @@ class RBF:
     def loss(self, x: Tensor, labels: Tensor) -> Loss:
         """E = y_D, and with eq. 9 + log(e^-j + sum_i e^-y_i), times the scale."""
         differences = self._differences(x)
-        y = differences.square().sum(3)
-        penalties = torch.cat([-self.j.expand(*y.shape[:2], 1), -y], 2)
+        distances = differences.square().sum(3)
+        y = self.rbf_scale[:, :, None] * distances
+        penalties = torch.cat([-self.j[:, :, None].expand(*y.shape[:2], 1), -y], 2)
         loss = y.gather(2, labels[:, :, None]).squeeze(2) + self.competing * penalties.logsumexp(2)
-        # dE/dy_i is 1 for the right class, less p_i with eq. 9; dy_i/dx is 2 (x - w_i).
+        # dE/dy_i is 1 for the right class, less p_i with eq. 9; dy_i/dx is 2 (x - w_i) times the factor on y_i.
         posterior = self.competing[:, :, None] * penalties.softmax(2)[:, :, 1:]
         slopes = right(labels, y) - posterior
-        derivative = 2 * self.scale[:, :, None] * (slopes[:, :, None] @ differences).squeeze(2)
-        return Loss(y, self.scale * loss, derivative.mT[..., None, None])
+        scale = self.scale * self.rbf_scale
+        derivative = 2 * scale[:, :, None] * (slopes[:, :, None] @ differences).squeeze(2)
+        return Loss(distances, self.scale * loss, derivative.mT[..., None, None])
 
     def curvature(self, x: Tensor) -> Tensor:
         """d2E/dx^2, like x."""
         replicas, patterns = len(x), x.shape[2]
         states = x.flatten(2).mT.flatten(0, 1)
-        j = self.j[:, 0].repeat_interleave(patterns, 0)
-        eq9 = eq9_curvature(self.prototypes, states, j).view(replicas, patterns, -1)
-        d2x = self.scale[:, :, None] * torch.where(self.exact, eq9, 2.0)
+        rows = (value.repeat_interleave(patterns, 0) for value in (self.j, self.rbf_scale))
+        eq9 = eq9_curvature(self.prototypes, states, *rows).view(replicas, patterns, -1)
+        d2x = self.curvature_scale[:, :, None] * torch.where(self.exact, eq9, 2 * self.rbf_scale[:, :, None])
         return d2x.mT[..., None, None]
 
     def _differences(self, x: Tensor) -> Tensor:
@@ -73,7 +77,8 @@ class Softmax:
     """y_i = -log p_i of linear units x, with the cross-entropy, which is eq. 8 on these y."""
 
     def __init__(self, geometry: Geometry, readings: Sequence[Reading], device: str) -> None:
-        self.scale = torch.tensor([r.loss_scale for r in readings], device=device)[:, None]
+        self.scale = _column([r.loss_scale for r in readings], device)
+        self.curvature_scale = _column([curvature_scale(r) for r in readings], device)
 
     def distances(self, x: Tensor) -> Tensor:
         """y."""
@@ -88,10 +93,15 @@ class Softmax:
 
     def curvature(self, x: Tensor) -> Tensor:
         """d2E/da^2 of the linear units, like x."""
-        return (self.scale[:, :, None] * cross_entropy_curvature(self.distances(x))).mT[..., None, None]
+        return (self.curvature_scale[:, :, None] * cross_entropy_curvature(self.distances(x))).mT[..., None, None]
 
 
 Output = RBF | Softmax
+
+
+def _column(values: Sequence[float], device: str) -> Tensor:
+    """One value a replica, shape (replicas, 1)."""
+    return torch.tensor(values, device=device)[:, None]
 
 
 def right(labels: Tensor, y: Tensor) -> Tensor:

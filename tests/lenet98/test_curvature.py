@@ -1,5 +1,7 @@
 """Appendix C against squared Jacobians, Hessians by automatic differentiation, and a network worked by hand."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -24,7 +26,13 @@ from tests.strategies import any_specs, few, tables
 # torch.func itself still calls torch.jit.script.
 pytestmark = pytest.mark.filterwarnings("ignore:`torch.jit.script` is deprecated:DeprecationWarning")
 
-LOSSES = [Reading(loss="eq8"), *(Reading(loss="eq9", j=j) for j in (0.1, 1.0, 10.0, 50.0))]
+LOSSES = [
+    Reading(loss="eq8", rbf_scale=0.5),
+    *(
+        Reading(loss="eq9", j=j, rbf_scale=scale)
+        for j, scale in ((0.1, 1), (1, 1), (10, 1), (50, 1), (5, 0.5), (25, 0.5))
+    ),
+]
 readings = st.builds(Reading, subsampling=st.sampled_from(["average", "sum"]), loss=st.sampled_from(["eq8", "eq9"]))
 
 
@@ -151,7 +159,7 @@ def states(count=6):
     return torch.tensor(np.vstack([codes[:2], between[None], near, random.uniform(-1.7, 1.7, (count, 84))]))
 
 
-@pytest.mark.parametrize("reading", LOSSES, ids=lambda reading: f"{reading.loss}-j{reading.j}")
+@pytest.mark.parametrize("reading", LOSSES, ids=lambda reading: f"{reading.loss}-j{reading.j}-{reading.rbf_scale}")
 def test_seed_is_the_hessian_diagonal_of_the_loss_at_the_rbf_inputs(reading):
     codes = torch.tensor(bitmaps()).double()
     x = states()
@@ -206,6 +214,20 @@ def test_seed_is_never_negative_in_single_precision(number, j, spread):
 def test_seed_of_eq8_is_an_option_of_eq9():
     reading = Reading(loss="eq9", output_curvature="eq8", loss_scale=0.5)
     assert (output_curvature(torch.tensor(bitmaps()).double(), states(), reading) == 1).all()
+    assert (output_curvature(torch.tensor(bitmaps()), states(), replace(reading, rbf_scale=0.5)) == 0.5).all()
+
+
+@pytest.mark.parametrize("reading", LOSSES[:2], ids=lambda reading: reading.loss)
+def test_the_curvature_may_have_another_scale_than_the_loss(reading):
+    codes, x = torch.tensor(bitmaps()).double(), states()
+    apart = replace(reading, loss_scale=0.5, curvature_scale=2.0)
+    torch.testing.assert_close(
+        output_curvature(codes, x, apart), output_curvature(codes, x, replace(reading, loss_scale=2.0))
+    )
+    y = torch.full((2, 10), 2.3)
+    torch.testing.assert_close(
+        softmax_output_curvature(y, apart), softmax_output_curvature(y, replace(reading, loss_scale=2.0))
+    )
 
 
 def test_two_layers_worked_by_hand():

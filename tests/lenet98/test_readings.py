@@ -1,6 +1,7 @@
 """The initial ranges of Appendix A and their readings, and the run's streams of random numbers."""
 
 import hashlib
+import json
 import os
 import subprocess
 import sys
@@ -23,7 +24,9 @@ PUBLISHED = {
     "subsampling": "average",
     "loss": "eq9",
     "j": 1.0,
+    "rbf_scale": 1.0,
     "loss_scale": 0.5,
+    "curvature_scale": None,
     "order": "constant",
     "curvature_patterns": "random",
     "output_curvature": "exact",
@@ -39,7 +42,9 @@ TO_THE_LETTER = {
     "subsampling": "sum",
     "loss": "eq8",
     "j": 1.0,
+    "rbf_scale": 1.0,
     "loss_scale": 1.0,
+    "curvature_scale": None,
     "order": "constant",
     "curvature_patterns": "random",
     "output_curvature": "exact",
@@ -101,6 +106,19 @@ def test_coefficients_start_constant_or_drawn_with_fan_in_four():
     drawn = draw(LITERAL)[LAYERS["S4"].weight_slice]
     assert len(set(drawn)) == 16
     assert 0.5 < abs(drawn).max() / (2.4 / 5) <= 1
+
+
+def test_each_subsampling_layer_has_its_own_first_coefficient():
+    parameters = draw(Reading(coefficient_init=(2.0, 0.75)))
+    assert (parameters[LAYERS["S2"].weight_slice] == 2).all()
+    assert (parameters[LAYERS["S4"].weight_slice] == 0.75).all()
+    with pytest.raises(ValueError, match="has 1 numbers; lenet5 has 2 subsampling layers, S2, S4"):
+        draw(Reading(coefficient_init=(2.0,)))
+
+
+def test_a_reading_from_json_is_the_reading():
+    reading = Reading(coefficient_init=(2.0, 1.0), curvature_scale=1.0)
+    assert Reading(**json.loads(json.dumps(asdict(reading)))) == reading
 
 
 def test_zero_biases_leave_the_weights_as_they_are():

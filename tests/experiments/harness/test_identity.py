@@ -39,6 +39,17 @@ def test_a_configuration_may_change_the_name_of_its_class():
     assert key(config=Renamed()) == key()
 
 
+def test_a_field_that_came_later_changes_no_key_while_it_says_what_was_done_before():
+    config = plain(Config())
+    assert "rbf_scale" not in config["reading"]
+    assert "curvature_scale" not in config["reading"]
+    assert plain(Reading(rbf_scale=0.5, curvature_scale=1.0)) == {
+        **config["reading"],
+        "rbf_scale": 0.5,
+        "curvature_scale": 1.0,
+    }
+
+
 def test_a_network_may_change_its_name():
     assert key(config=Config(spec=replace(LENET5, name="another"))) == key()
     assert key(config=Config(spec="lenet5")) == key()
@@ -48,6 +59,8 @@ def test_a_network_may_change_its_name():
     "config",
     [
         Config(reading=Reading(j=2.0)),
+        Config(reading=Reading(rbf_scale=0.5)),
+        Config(reading=Reading(coefficient_init=(1.0, 1.0))),
         Config(mu=0.03),
         Config(spec=replace(LENET5, squashing="relu")),
         Config(

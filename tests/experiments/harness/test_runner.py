@@ -56,12 +56,23 @@ FAKE = Experiment(
 )
 
 
+def measure(config, seed, context):
+    """A quick fake measurement."""
+    name = config["array"]
+    return Outcome(extra={"mean": float(seed)}, arrays={name: np.full(3, seed)})
+
+
+MEASURED = Experiment("measured", "Measured", {"array": "states"}, measure, minutes=0.1, data="none")
+
+
 @pytest.fixture
 def fakes(monkeypatch):
     """A registry of fakes only."""
     fixed = replace(FAKE, name="fixed", deterministic=True)
+    reserved = replace(MEASURED, name="measured-twice", config={"array": "weights"})
+    found = {experiment.name: experiment for experiment in (FAKE, fixed, MEASURED, reserved)}
     monkeypatch.setattr(registry, "_import_all", lambda: None)
-    monkeypatch.setattr(registry, "_experiments", {"fake": FAKE, "fixed": fixed})
+    monkeypatch.setattr(registry, "_experiments", found)
 
 
 def run(tmp_path, *arguments):
@@ -783,3 +794,22 @@ def test_bars_show_every_run_and_the_total(monkeypatch, capsys):
     captured = capsys.readouterr()
     assert "lenet5 seed 3: pass 1/2, error 2.00%" in captured.err
     assert captured.out == "lenet5 seed 3: done\n"
+
+
+# --- measurements, which classify nothing
+
+
+def test_a_measurement_keeps_its_numbers_and_arrays_and_is_published_with_them(fakes, tmp_path, capsys):
+    assert main(["run", "measured", "--results", str(tmp_path), "--seeds", "4"]) == 0
+    assert "measured seed 4: measured, 0 s" in capsys.readouterr().out
+    identity = registry.named("measured").identity()
+    runs = store.latest("measured", identity, tmp_path)
+    folder = store.publish(runs, identity, [4], tmp_path / "reference", force=True)
+    (result,) = store.read_folder(folder, "measured")
+    assert (result.passes, result.extra) == ([], {"mean": 4.0})
+    assert {name: array.tolist() for name, array in result.arrays().items()} == {"states": [4, 4, 4]}
+
+
+def test_an_array_with_a_name_of_the_harness_is_refused(fakes, tmp_path, capsys):
+    assert main(["run", "measured-twice", "--results", str(tmp_path), "--seeds", "0"]) == 1
+    assert "an array of its own is called weights; call it otherwise" in "".join(capsys.readouterr())

@@ -124,6 +124,7 @@ readings = st.builds(
     subsampling=st.sampled_from(["average", "sum"]),
     loss=st.sampled_from(["eq8", "eq9"]),
     j=st.sampled_from([0.1, 1.0, 10.0]),
+    rbf_scale=st.sampled_from([0.5, 1.0]),
     loss_scale=st.sampled_from([0.5, 1.0]),
 )
 

@@ -29,7 +29,8 @@ READINGS = [
     DEFAULT,
     LITERAL,
     Reading(loss="eq9", subsampling="sum", j=100.0, loss_scale=1.0, coefficient_curvature="links"),
-    Reading(loss="eq9", j=50.0, output_curvature="eq8"),
+    Reading(loss="eq9", j=50.0, output_curvature="eq8", rbf_scale=0.5, curvature_scale=2.0),
+    Reading(loss="eq9", j=10.0, rbf_scale=0.5),
     Reading(loss="eq8", loss_scale=0.25, coefficient_curvature="links"),
 ]
 

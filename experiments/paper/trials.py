@@ -1,0 +1,246 @@
+"""Readings that the search left, trained through all passes and compared with what III.B prints of training.
+
+Those are the rates of the first pass, Fig. 5's training curve, and Fig. 6's training errors with 15,000 and 30,000
+patterns.  Test errors are measured too, and reported beside the paper's; they choose nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from functools import cached_property
+from math import sqrt
+
+import numpy as np
+from numpy.typing import NDArray
+
+from experiments.harness import tables
+from experiments.harness.identity import Json
+from experiments.harness.loader import Loader
+from experiments.harness.registry import Experiment, register
+from experiments.harness.store import Runs
+from experiments.harness.tables import Table
+from experiments.paper import numbers as paper
+from experiments.paper.posterior import LEGEND, SHORT
+from experiments.paper.readings import PAPER_RATES
+from experiments.paper.search import Prior, Trial, compare
+from lenet98.readings import DEFAULT, Reading
+
+Array = NDArray[np.float64]
+
+ROOM = "search/trials"
+
+AUTHORS = Reading(
+    init_gain=1.4,
+    fan_in_counts_bias=False,
+    bias_init="zero",
+    coefficient_init=(2.0, 1.0),
+    curvature_scale=1.0,
+)
+"""Habits of the authors' later public code: no drawn biases, F without the bias, 1/2 on the sum of S2's fields."""
+
+GAUSSIAN = replace(AUTHORS, rbf_scale=0.5, loss_scale=1.0)
+"""The same with eq. 9 as printed and the factor 1/2 within eq. 7: equal gradients where no classes compete."""
+
+ROUND: dict[str, Reading] = {
+    "default": DEFAULT,
+    "v1.4-s2-2-s4-1-h1": AUTHORS,
+    "v1.4-s2-2-s4-1-h1-j3": replace(AUTHORS, j=3.0),
+    "v1.73-s2-2-s4-1": replace(AUTHORS, init_gain=sqrt(3), curvature_scale=None),
+    "v1.2-s2-2-s4-2-h1": replace(AUTHORS, init_gain=1.2, coefficient_init=(2.0, 2.0)),
+    "v1-s2-2-s4-2-h2": replace(AUTHORS, init_gain=1.0, coefficient_init=(2.0, 2.0), curvature_scale=2.0),
+    "gaussian-v1.4-s2-2-s4-1-h1": replace(GAUSSIAN, curvature_scale=2.0),
+    "gaussian-v1.73-s2-2-s4-1": replace(GAUSSIAN, init_gain=sqrt(3), curvature_scale=None),
+    "gaussian-v1.2-s2-2-s4-2-h1": replace(GAUSSIAN, init_gain=1.2, coefficient_init=(2.0, 2.0), curvature_scale=2.0),
+}
+"""Readings in round numbers, by name."""
+
+DRAWN: tuple[int, ...] = (
+    3729,
+    1101,
+    13491,
+    7077,
+    11843,
+    18219,
+    9352,
+    11999,
+    2411,
+    10484,
+    15700,
+    3961,
+    13634,
+    6276,
+    12125,
+    2545,
+    16439,
+    8336,
+    6586,
+    19884,
+    18262,
+    12814,
+    8677,
+    15549,
+    2752,
+    11101,
+    14965,
+    11815,
+    15435,
+    19202,
+)
+"""Numbers of the nearest readings of the search: those of `table search`."""
+
+CANDIDATES: dict[str, Reading] = {
+    **{f"{ROOM}/{name}": reading for name, reading in ROUND.items()},
+    **{f"{ROOM}/drawn{number:05d}": Prior().draw(number) for number in DRAWN},
+}
+"""All of them, by experiment."""
+
+for name, reading in CANDIDATES.items():
+    register(
+        Experiment(
+            name,
+            f"LeNet-5, {name.removeprefix(f'{ROOM}/')}, by size of the training set",
+            Trial(reading=reading),
+            compare,
+            minutes=1.5,
+            seeds=tuple(range(5)),
+            like=None if reading in (DEFAULT, AUTHORS) else f"{ROOM}/{next(iter(ROUND))}",
+        )
+    )
+
+ROUNDED = np.array([0.5e-5 / 7e-5, 0.0005 / 0.016, *(paper.FIG6_TOLERANCE / e for e in paper.FIG6_TRAIN[:2])]) / sqrt(3)
+"""Standard deviation of the logarithm of both rates and of the training errors of the smaller sets by what printing and
+reading off the figure leave open."""
+
+FIG6 = dict(zip(paper.FIG6_TRAIN_SIZES, paper.FIG6_TRAIN, strict=True))
+
+
+@dataclass(frozen=True)
+class Tried:
+    """What the runs of one reading gave."""
+
+    runs: Runs
+    rates: Array
+    """Least and greatest of the first pass, of the largest set, shape (runs, 2)."""
+    train: Mapping[int, Array]
+    """Training error on the fly in percent, shape (runs, passes), by size of the set."""
+    test: Mapping[int, Array]
+    """Test error in percent, likewise."""
+
+    @cached_property
+    def facts(self) -> Array:
+        """ln(ours / the paper's), shape (runs, 4): both rates, and the training errors of the smaller sets at the end.
+
+        An error of none counts as half of one.
+        """
+        columns = [np.log(self.rates / PAPER_RATES)]
+        for size in paper.FIG6_TRAIN_SIZES[:2]:
+            last = np.maximum(self.train[size][:, -1], 50 / size)
+            columns.append(np.log(last / FIG6[size])[:, None])
+        return np.hstack(columns)
+
+    @property
+    def curve(self) -> float:
+        """Mean over the passes of |ln(ours / Fig. 5's)|, ours the mean of the runs."""
+        ours = self.train[60_000].mean(axis=0)
+        return float(abs(np.log(ours / paper.FIG5_TRAIN[: len(ours)])).mean())
+
+
+def tried(runs: Runs) -> Tried:
+    """The runs of a reading that did not diverge on any set."""
+    sizes = runs.results[0].record["config"]["sizes"]
+    whole = [result for result in runs.finished if (result.arrays()["train"] >= 0).all()]
+    percent = {
+        part: {
+            size: 100 * np.array([result.arrays()[part][n] for result in whole]) / (size if part == "train" else 10_000)
+            for n, size in enumerate(sizes)
+        }
+        for part in ("train", "test")
+    }
+    rates = np.array([result.extra["rates"][-1][0] for result in whole])
+    return Tried(runs, rates, percent["train"], percent["test"])
+
+
+def curve_spread(found: Mapping[str, Tried]) -> float:
+    """Mean distance of one run's training curve from the mean of the others of its reading, over all readings."""
+    apart = []
+    for one in found.values():
+        curves = one.train[60_000]
+        for n in range(len(curves)) if len(curves) > 1 else ():
+            others = np.delete(curves, n, axis=0).mean(axis=0)
+            apart.append(abs(np.log(curves[n] / others)).mean())
+    return float(np.mean(apart)) if apart else float("nan")
+
+
+def spread(found: Mapping[str, Tried]) -> Array:
+    """Standard deviation of each of the facts, shape (4,): over seeds, pooled over the readings, and by `ROUNDED`."""
+    within = [one.facts - one.facts.mean(axis=0) for one in found.values() if len(one.facts) > 1]
+    freedom = sum(len(one) - 1 for one in within)
+    over_seeds = sum((one**2).sum(axis=0) for one in within) / freedom if freedom else np.full(4, np.nan)
+    return np.asarray(np.sqrt(over_seeds + ROUNDED**2))
+
+
+def distances(found: Mapping[str, Tried]) -> dict[str, float]:
+    """Root mean square over the facts and the curve of each reading's distance, in units of the spread over seeds."""
+    units, unit = spread(found), curve_spread(found)
+    return {
+        name: float(np.sqrt(np.mean([*(one.facts.mean(axis=0) / units) ** 2, (one.curve / unit) ** 2])))
+        for name, one in found.items()
+    }
+
+
+def results(load: Loader) -> dict[str, Tried]:
+    """What the candidates gave of which there are results, by experiment."""
+    there = load.there(CANDIDATES)
+    return {name: one for name, runs in there.items() if len((one := tried(runs)).rates)}
+
+
+@tables.table("trials")
+def trials(load: Loader) -> Table:
+    """Readings trained through all passes, nearest first to what is printed of training."""
+    found = results(load)
+    apart = distances(found)
+    records: list[Json] = []
+    for name in sorted(found, key=lambda name: apart[name]):
+        one, reading = found[name], CANDIDATES[name]
+        records.append(
+            {
+                "reading": name.removeprefix(f"{ROOM}/"),
+                "n": len(one.rates),
+                **{column: word(reading) for column, word in SHORT.items()},
+                "rates": [float(rate) for rate in np.exp(np.log(one.rates).mean(axis=0))],
+                "curve": one.curve,
+                "training": [float(one.train[size][:, -1].mean()) for size in paper.FIG6_TRAIN_SIZES],
+                "distance": apart[name],
+                "test": [float(one.test[size][:, -1].mean()) for size in paper.FIG6_TRAIN_SIZES],
+            }
+        )
+    body = [
+        [
+            record["reading"],
+            str(record["n"]),
+            *(record[column] for column in SHORT),
+            " to ".join(f"{rate:.1e}" for rate in record["rates"]),
+            f"{record['curve']:.3f}",
+            ", ".join(f"{error:.2f}" for error in record["training"]),
+            f"{record['distance']:.2f}",
+            ", ".join(f"{error:.2f}" for error in record["test"]),
+        ]
+        for record in records
+    ]
+    remark = (
+        "Rates: least and greatest of the first pass, geometric mean; the paper has 7e-5 to 0.016. Curve: mean over "
+        "the passes of |ln(ours / Fig. 5's)|, ours the mean of n runs; one run is "
+        f"{curve_spread(found):.3f} from the others of its reading. Training, test: errors after the last pass with "
+        f"15,000, 30,000 and 60,000 patterns; Fig. 6 has {_listed(paper.FIG6_TRAIN)} and {_listed(paper.FIG6_TEST)}. "
+        "Distance: root mean square over both rates, the curve and the training errors of the two smaller sets, in "
+        "units of their spread over seeds and by rounding. Test errors have no part in it."
+    )
+    header = ["reading", "n", *SHORT, "rates", "curve", "training, %", "distance", "test, %"]
+    caption = "Readings trained through all passes: what is printed of training, and beside it the test errors."
+    used = [one.runs for one in found.values()]
+    return Table("trials", caption, header, body, records, tables.notes("trials", used, remark, LEGEND))
+
+
+def _listed(percent: tuple[float, ...]) -> str:
+    return ", ".join(f"{error:.2f}" for error in percent)
