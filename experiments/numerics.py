@@ -20,6 +20,7 @@ NUMERICS = {
     "fingerprint": 1,  # the same on noise and strings, with what the first layers have become
     "search": 1,  # many readings, each given up once it is far from a printed fact
     "saturation": 1,  # the same, looked at between passes
+    "frozen trunk": 1,  # the same above C1 to S4 that stay as they are
     "k-nearest states": 1,  # LeNet-4 with K-NN (III.C.8)
     "local learning": 1,  # LeNet-4 with its last layer trained for every pattern (III.C.8)
     "last layers": 1,  # both of them over a grid of settings
@@ -41,6 +42,7 @@ BUILDS_ON = {
     "fingerprint": ("online",),
     "search": ("online",),
     "saturation": ("online",),
+    "frozen trunk": ("online",),
     "k-nearest states": ("online",),
     "local learning": ("online",),
     "last layers": ("online",),

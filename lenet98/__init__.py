@@ -19,6 +19,7 @@ Networks
     Net         a spec as a `torch.nn.Module`
     Squash      the squashing function A tanh(S a) as a layer (App. A)
     describe    a network layer by layer: maps, parameters and connections, beside the paper's
+    recovered   C1 to S4 of a LeNet-5 of 1998 with their errors, from the states that the paper's Fig. 13 shows
 
 Readings of the paper
     Reading     a choice for every point that the paper leaves open
@@ -69,6 +70,7 @@ if TYPE_CHECKING:  # for editors and type checkers; `__getattr__` does the same 
     from lenet98.sdlm import ETAS, SDLM
     from lenet98.specs import Spec
     from lenet98.training import Config, train
+    from lenet98.trunk1998.numbers import recovered
 
     __version__: str
 
@@ -97,6 +99,7 @@ __all__ = [
     "mlp",
     "pad_and_scale",
     "predict",
+    "recovered",
     "rejection_at",
     "train",
     "wilson",
@@ -116,6 +119,7 @@ _MODULES = {
     "sdlm": ("ETAS", "SDLM"),
     "specs": ("Spec",),
     "training": ("Config", "train"),
+    "trunk1998.numbers": ("recovered",),
 }
 """The names that each module has."""
 

@@ -8,7 +8,7 @@ the fly, each pattern just before its update, as in Fig. 5.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
@@ -92,6 +92,8 @@ def train(
     data: MNIST,
     *,
     samples: Callable[[int], Sample] | None = None,
+    start: NDArray[np.float32] | None = None,
+    frozen: Sequence[str] = (),
     progress: Callable[[Progress], None] = lambda _: None,
     checkpoint: Path | None = None,
 ) -> Trained:
@@ -106,6 +108,10 @@ def train(
     samples
         The patterns of pass 1, 2, ... where they are not those of `pass_sample`, for example those of which another
         network was not sure; their copies are of `config.distortions`.
+    start
+        The flat parameters before pass 1, where they are not drawn as `config.reading` says.
+    frozen
+        Names of layers whose parameters keep their values: their rates are 0.
     progress
         Called every `CHUNK` patterns; an exception that it raises stops the run.
     checkpoint
@@ -117,8 +123,10 @@ def train(
         If the training set is smaller than `config.train_size` and `config.held_out` together.
     """
     judged = split(data, config.train_size, config.held_out)
-    run = _Run(config, seed, data, Engine(config.spec, config.reading), samples, judged.images, judged.labels)
-    start = initial_parameters(config.spec, config.reading, generator(seed, "init"))
+    engine, learned = Engine(config.spec, config.reading), _learned(config.spec, frozen)
+    run = _Run(config, seed, data, engine, samples, learned, judged.images, judged.labels)
+    if start is None:
+        start = initial_parameters(config.spec, config.reading, generator(seed, "init"))
     state, diverged = loop.run_passes(
         lambda number, before: _one_pass(run, number, before, progress),
         State({"parameters": start}, []),
@@ -148,6 +156,16 @@ def effective_rates(
     images = network_input(config, seed, few, data.train_images)
     h = diagonal(config.spec, config.reading, parameters, images, targets(config, seed, few, data.train_labels))
     return h, rates(h, config.etas[number - 1], config.mu)
+
+
+def _learned(spec: Spec, frozen: Sequence[str]) -> NDArray[np.bool_]:
+    """Which parameters are updated, shape (spec.parameters,); ValueError for a layer that is not there."""
+    if unknown := set(frozen) - {layer.name for layer in spec.trainable}:
+        raise ValueError(f"{spec.name} has no layer {unknown.pop()!r} with parameters to freeze")
+    learned = np.ones(spec.parameters, bool)
+    for layer in spec.trainable:
+        learned[layer.weight_slice.start : layer.bias_slice.stop] = layer.name not in frozen
+    return learned
 
 
 def medians(spec: Spec, h: NDArray[np.float32]) -> dict[str, float]:
@@ -230,6 +248,7 @@ class _Run(NamedTuple):
     data: MNIST
     engine: Engine
     samples: Callable[[int], Sample] | None
+    learned: NDArray[np.bool_]
     test_images: NDArray[np.uint8]
     test_labels: NDArray[np.uint8]
 
@@ -243,6 +262,7 @@ def _one_pass(
     parameters = before.arrays["parameters"].copy()
     selected = run.samples(number) if run.samples else None
     h, eps = effective_rates(config, run.seed, number, parameters, data, selected)
+    eps[~run.learned] = 0
     sample = selected or pass_sample(config, run.seed, number)
     total = len(sample.index)
     errors, losses = 0, 0.0
@@ -262,7 +282,7 @@ def _one_pass(
     entry = SDLMPass(
         number=number,
         eta=config.etas[number - 1],
-        rate_min=float(eps.min()),
+        rate_min=float(eps[run.learned].min()),
         rate_max=float(eps.max()),
         curvature=medians(engine.spec, h),
         train_patterns=total,

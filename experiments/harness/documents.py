@@ -73,6 +73,9 @@ QUESTIONS = {
     "lenet1": Question("For how long does LeNet-1 train?", ("lenet1-passes",), "deviations"),
     "lenet4": Question("What replaces LeNet-4's last layer?", ("last-layers",), "deviations"),
     "boosting": Question("What does boosting add to LeNet-4?", ("boosting",), "deviations"),
+    "recovered": Question(
+        "Which weights had a LeNet-5 of 1998?", ("recovered", "recovered-table1", "recovered-worth"), "recovered"
+    ),
     "ladder": Question("Which changes lead from 1998 to today?", ("ladder",), "modern", ("ladder", "costs_today")),
     "ideas-alone": Question("What is each modern idea worth alone?", ("alone",), "modern"),
     "reverse": Question("Is it the network or its training?", ("reverse",), "modern"),

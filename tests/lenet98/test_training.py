@@ -328,3 +328,17 @@ def test_a_smaller_network_sees_the_middle_of_a_distorted_field(digits):
     seen = network_input(config, 0, pass_sample(config, 0, 1)[:20], digits.train_images)
     whole = network_input(replace(config, spec=LENET5), 0, pass_sample(config, 0, 1)[:20], digits.train_images)
     np.testing.assert_array_equal(seen, whole[:, :, 2:30, 2:30])
+
+
+def test_frozen_layers_stay_where_they_start(digits, whole):
+    start = whole.parameters
+    config = replace(SMALL, etas=SMALL.etas[:1])
+    found = train(config, 7, digits, start=start, frozen=("C1", "S2", "C3", "S4"))
+    head = LENET5.trainable[4].first_weight
+    np.testing.assert_array_equal(found.parameters[:head], start[:head])
+    assert (found.parameters[head:] != start[head:]).mean() > 0.9
+    # Rates are those of the parameters that are learned.
+    _, rates = effective_rates(config, 7, 1, start, digits)
+    assert (found.history[0].rate_min, found.history[0].rate_max) == (rates[head:].min(), rates[head:].max())
+    with pytest.raises(ValueError, match="lenet5 has no layer 'C4' with parameters to freeze"):
+        train(config, 7, digits, frozen=("C4",))
