@@ -547,7 +547,7 @@ def _compare(built: bytes, shown: Sequence[Network], images: NDArray[np.uint8]) 
     for number, network in enumerate(shown):
         ours, page = check.by_python(network, images), check.by_javascript(built, images, "networks", number)
         differ = int((ours.argmin(axis=1) != page.argmin(axis=1)).sum())
-        line = f"{network.title}: {differ} of {len(images):,} answers differ, distances by at most {abs(ours - page).max():.1e}"
+        line = f"{network.title}: {differ} of {len(images):,} answers differ, distances by {abs(ours - page).max():.1e}"
         if differ:
             raise Failure(1, line)
         print(line, flush=True)

@@ -35,7 +35,7 @@ def node() -> str | None:
 
 
 def by_javascript(
-    page: Path, images: NDArray[np.uint8], kind: str = "networks", number: int = 0
+    page: bytes, images: NDArray[np.uint8], kind: str = "networks", number: int = 0
 ) -> NDArray[np.float64]:
     """y_i of images (n, 28, 28) by a network of the page, its programs under node; shape (n, 10).
 

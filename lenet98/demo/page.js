@@ -95,6 +95,7 @@
         if (event.button) return;
         event.preventDefault();
         canvas.focus({preventScroll: true});
+        this.keyed = false;
         canvas.setPointerCapture(event.pointerId);
         this.pointer = event.pointerId;
         this.begin(this.place(event));
@@ -106,7 +107,7 @@
       });
       for (const end of ["pointerup", "pointercancel"]) canvas.addEventListener(end, (event) => { if (event.pointerId === this.pointer) this.pointer = null; });
       canvas.addEventListener("keydown", (event) => this.key(event));
-      for (const name of ["focus", "blur"]) canvas.addEventListener(name, () => { this.down = false; this.paint(); });
+      for (const name of ["focus", "blur"]) canvas.addEventListener(name, () => { this.down = false; this.keyed = canvas.matches(":focus-visible"); this.paint(); });
     }
     resize(width, height) {
       Object.assign(this, {width, height, ink: new Float64Array(width * height)});
@@ -133,6 +134,7 @@
     }
     key(event) {
       const step = event.shiftKey ? 2 : 8;
+      this.keyed = true;
       const moves = {ArrowLeft: [-step, 0], ArrowRight: [step, 0], ArrowUp: [0, -step], ArrowDown: [0, step]};
       if (event.key in moves) {
         const [dx, dy] = moves[event.key], inside = (value, most) => Math.min(most - 2, Math.max(2, value));
@@ -167,7 +169,7 @@
           made.data[4 * k + 3] = 255;
         }
         c.putImageData(made, 0, 0);
-        if (document.activeElement === this.canvas && this.canvas.matches(":focus-visible") && this.pointer == null) {
+        if (document.activeElement === this.canvas && this.keyed) {
           c.beginPath();
           c.arc(...this.cursor, this.radius, 0, 2 * Math.PI);
           c.lineWidth = 3;

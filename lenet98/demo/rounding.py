@@ -40,7 +40,7 @@ class Coded:
     @property
     def weights(self) -> NDArray[np.float64]:
         """Shape (weights,)."""
-        return self.codes * np.repeat(self.steps, self.layer.fan_in).astype(np.float64)
+        return self.codes.astype(np.float64) * np.repeat(self.steps, self.layer.fan_in)
 
 
 @dataclass(frozen=True)
