@@ -6,7 +6,7 @@ const lenet5 = (() => {
   const A = 1.7159, S = 2 / 3; // App. A
   const FIELD = 28, BOX = 20, FAINTEST = 0.05, SIZE = 32; // lenet98/data/images.py
   const WHITE = -0.1, BLACK = 1.175; // II.B
-  const LEVELS = Float64Array.from({length: 256}, (_, gray) => Math.fround(WHITE + (gray * (BLACK - WHITE)) / 255));
+  const LEVELS = Float64Array.from({length: 256}, (_, gray) => Math.fround(gray * ((BLACK - WHITE) / 255) + WHITE));
   const BLANK = -1;
 
   // --- networks as they are packed (rounding.py) -------------------------------------------------------------------
@@ -345,7 +345,7 @@ const lenet5 = (() => {
           const px = c + 0.5 - x0, py = r + 0.5 - y0;
           const t = length ? Math.min(1, Math.max(0, (px * dx + py * dy) / length)) : 0;
           const value = Math.min(1, Math.max(0, radius + 0.5 - Math.hypot(px - t * dx, py - t * dy)));
-          if (value > ink[r * width + c]) ink[r * width + c] = value;
+          if (value > ink[r * width + c]) ink[r * width + c] = Math.fround(value);
         }
     }
     return ink;

@@ -475,7 +475,7 @@
   }
 
   function sumNote(a, value) {
-    $("sum-note").textContent = `Sum a = ${number(a)}; state 1.7159 tanh(2a/3) = ${number(value)}.`;
+    $("sum-note").textContent = `Sum with bias a = ${number(a)}; state 1.7159 tanh(2a/3) = ${number(value)}.`;
   }
 
   function subsamplingDetail(layer, unit, x, value) {

@@ -31,6 +31,8 @@ DIGITS = 1000
 """So many of the first test digits are in the page if there is room."""
 FEWEST = 100
 """At least so many."""
+A_DIGIT = 215
+"""About so many bytes each."""
 ON_THE_REST = 0.005
 """Error on the digits that are not rejected, for the threshold that the page starts with (Fig. 10)."""
 BLANK_PENALTY = 10.0
@@ -152,20 +154,23 @@ def build(data: MNIST, shown: Sequence[Network], voters: Sequence[Network] = ())
         "networks": networks,
         "blank": BLANK_PENALTY,
     }
-    votes, count = [_vote(each, shown) for each in voters], DIGITS
-    while True:
+    votes = [_vote(each, shown) for each in voters]
+
+    def page(count: int) -> bytes:
         digits = _digits(data, mistakes, count)
-        page = _filled(content | {"voters": votes if len(votes) > 1 else [], "digits": digits})
-        if len(page) < LIMIT:
-            return page
-        if count > FEWEST:
-            count = max(FEWEST, count - 100)
-        elif votes:
-            votes.pop()
-        else:
+        return _filled(content | {"voters": votes if len(votes) > 1 else [], "digits": digits})
+
+    while len(least := page(FEWEST)) >= LIMIT:
+        if not votes:
             raise ValueError(
-                f"the page would have {len(page):,} bytes and must have less than {LIMIT:,}; give --weights fewer files"
+                f"the page would have {len(least):,} bytes and must have less than {LIMIT:,}; "
+                "give --weights fewer files"
             )
+        votes.pop()
+    count = min(DIGITS, FEWEST + (LIMIT - len(least)) // A_DIGIT)
+    while len(made := page(count)) >= LIMIT:
+        count = max(FEWEST, count - 20)
+    return made
 
 
 def _vote(voter: Network, shown: Sequence[Network]) -> dict[str, Any]:
