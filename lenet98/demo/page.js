@@ -285,7 +285,7 @@
   const PAGE = 30;
   const sets = [
     {name: "Fig. 8: the 82 that the network of 1998 got wrong", places: data.digits.fig8},
-    {name: `The first ${data.digits.first} test digits`, places: Array.from({length: data.digits.first}, (_, k) => k)},
+    {name: `The first ${data.digits.first.toLocaleString("en")} test digits`, places: Array.from({length: data.digits.first}, (_, k) => k)},
     ...data.digits.mistakes.map((places, k) => ({name: `The ${places.length} that ${data.networks[k].title} gets wrong`, places})),
   ];
   let start = 0, pressed = null;
@@ -685,7 +685,14 @@
     $("networks").append(label);
   });
   $("threshold").oninput = () => showAnswer();
-  $("vote").hidden = !voters.length;
+  $("vote-note").textContent = voters.length
+    ? "The same training from other initial weights. Those that only vote have weights of 3 or 4 bits, which change some 40 of 10,000 answers."
+    : "This page holds one seed. Train others and give their files:";
+  if (!voters.length) {
+    const command = document.createElement("code");
+    command.textContent = "lenet98 demo --vote FILE FILE";
+    $("vote-note").append(document.createElement("br"), command);
+  }
 
   function repaint() {
     readColors();

@@ -293,6 +293,43 @@ def test_only_lenet5_is_shown(tmp_path):
         page.own(path)
 
 
+BROWSER = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+FLAGS = (
+    *("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync"),
+    *("--disable-background-networking", "--disable-component-update", "--virtual-time-budget=4000", "--dump-dom"),
+)
+TYPED = """<script>
+const typed = (place, ...keys) => {
+  for (const key of keys) document.querySelector(place).dispatchEvent(new KeyboardEvent("keydown", {key}));
+};
+setTimeout(() => {
+  typed("#pad", " ", ...Array(20).fill("ArrowDown"), " ");
+  typed(".layer:nth-child(4) canvas", "ArrowRight", "ArrowDown", "PageDown");
+}, 1500);
+</script>"""
+"""A 1 drawn by the keyboard, and a unit of C3 chosen by it."""
+
+
+@pytest.mark.skipif(BROWSER is None, reason="no Chromium or Chrome is here to open the page")
+def test_in_a_browser(built, tmp_path):
+    (tmp_path / "demo.html").write_bytes(built + TYPED.encode())
+    command = [str(BROWSER), *FLAGS, f"--user-data-dir={tmp_path / 'profile'}", (tmp_path / "demo.html").as_uri()]
+    shown = subprocess.run(command, capture_output=True, text=True, timeout=100, check=True).stdout
+
+    def text(name):
+        (found,) = re.findall(rf'id="{name}"[^>]*>(.*?)</(?:p|h3|h2|ul)>', shown, re.DOTALL)
+        return re.sub(r"<[^>]*>", " ", found)
+
+    assert 'id="trouble" class="panel" role="alert" hidden' in shown
+    assert text("answer") == "1"
+    assert text("verdict").startswith("Accepted: ")
+    assert text("source").startswith("Your drawing")
+    assert text("tally") == "2 of 2 say 1."
+    assert text("unit").startswith("C3, map 1, row 1, column 1: ")
+    assert text("reading").startswith("It reads maps 1, 2 and 3 of S2. It sees rows 2 to 15 and columns 2 to 15")
+    assert text("string").split()[:2] == ["It", "reads"]
+
+
 # --- the command ------------------------------------------------------------------------------------------------------
 
 
