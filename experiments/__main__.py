@@ -136,7 +136,7 @@ def _parser() -> argparse.ArgumentParser:
     command("verify", _verify, "check every published record against its experiment and its predictions")
     sub = command("golden", _golden, "compare small runs with the golden files")
     sub.add_argument("names", nargs="*", metavar="CASE", help="cases; all unless named")
-    sub.add_argument("--write", action="store_true", help="write the golden files instead")
+    sub.add_argument("--write", action="store_true", help="write the golden files instead, of those cases")
     sub = command("neutral", _neutral, "tell whether other code computes the same bits in small runs")
     sub.add_argument("names", nargs="*", metavar="CASE", help="cases; all unless named")
     sub.add_argument("--against", required=True, metavar="REV", help="commit whose code to compare with")
@@ -369,7 +369,7 @@ def _verify(chosen: argparse.Namespace) -> int:
 
 def _golden(chosen: argparse.Namespace) -> int:
     if chosen.write:
-        print("\n".join(f"{path} written" for path in golden.write()))
+        print("\n".join(f"{path} written" for path in golden.write(chosen.names)))
         return 0
     names = chosen.names or golden.cases()
     changed = golden.departures(names)

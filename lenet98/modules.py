@@ -75,10 +75,15 @@ class Subsampling(nn.Module):
         self.bias = nn.Parameter(torch.zeros(maps))
         self.register_buffer("sources", torch.tensor([source for (source,) in geometry.table]), persistent=False)
         self.sources: Tensor
+        self.in_order = self.sources.tolist() == list(range(geometry.in_shape[0]))
+
+    def read(self, x: Tensor) -> Tensor:
+        """The input map of each map."""
+        return x if self.in_order else x[:, self.sources]
 
     def pooled(self, x: Tensor) -> Tensor:
         """What the coefficient multiplies: the sum (II.B) or average (II.A) of each whole field."""
-        return F.avg_pool2d(x[:, self.sources], self.factor, divisor_override=1 if self.sum else None)
+        return F.avg_pool2d(self.read(x), self.factor, divisor_override=1 if self.sum else None)
 
     def forward(self, x: Tensor) -> Tensor:
         return self.coefficient[:, None, None] * self.pooled(x) + self.bias[:, None, None]

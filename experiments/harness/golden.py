@@ -80,6 +80,8 @@ def cases(experiments: Iterable[Experiment] | None = None) -> list[str]:
     chosen: list[str] = []
     first: dict[str, Experiment] = {}
     for experiment in registry.load().values() if experiments is None else experiments:
+        if experiment.like is not None:
+            continue
         values = {(experiment.family, *leaf) for leaf in leaves(experiment.config)}
         if values - covered:
             covered |= values
@@ -140,6 +142,8 @@ def small(config: Any, *, few: bool = False) -> Any:
         less["curvature_patterns"] = min(config.curvature_patterns, size)
     if "filtered" in present:
         less["filtered"] = size
+    if "sizes" in present:
+        less["sizes"] = (size, size)
     if "etas" in present:
         less["etas"] = ends(config.etas, few)
     if "passes" in present:
@@ -259,7 +263,7 @@ def sketch(found: Outcome) -> list[float]:
     numbers = [float(found.passes[-1]["test_errors"])] if found.passes else []
     for array in (found.weights, found.scores, *found.arrays.values()):
         if array is not None:
-            values = np.asarray(array, np.float64).ravel()
+            values = np.nan_to_num(np.asarray(array, np.float64).ravel(), posinf=0, neginf=0)
             rows = np.random.default_rng(0).standard_normal((2, values.size))
             numbers += [float(x) for x in rows @ values / np.sqrt(values.size)]
     return numbers
@@ -328,11 +332,17 @@ def alike(sketch: Sequence[float], other: Sequence[float]) -> bool:
     return len(sketch) == len(other) and bool(np.allclose(sketch, other, rtol=2e-3, atol=2e-3))
 
 
-def write() -> list[Path]:
-    """Write the golden files of this machine and of any machine; the files."""
-    names, where = cases(), machine()
-    bits = {name: result["fingerprint"] for name, result in results(names).items()}
-    begun = results(short(), few=True)
+def write(chosen: Sequence[str] = ()) -> list[Path]:
+    """Write the golden files of this machine and of any machine; the files.
+
+    Of the `chosen` cases alone, if there are any; the others stay as they are, as far as there are such cases still.
+    """
+    names, begun_names, where = cases(), short(), machine()
+    made = results(chosen or names)
+    if failed := [f"{name} ({result['error']})" for name, result in made.items() if "error" in result]:
+        raise ValueError(f"nothing is written: {', '.join(failed)}")
+    bits = {name: result["fingerprint"] for name, result in made.items()}
+    begun = results([name for name in begun_names if not chosen or name in chosen], few=True)
     files = {
         GOLDEN / f"{where['processor']}.json": {
             "machine": where,
@@ -341,10 +351,25 @@ def write() -> list[Path]:
         },
         GOLDEN / "anywhere.json": {name: result["sketch"] for name, result in begun.items()},
     }
+    if chosen:
+        mine, anywhere = files
+        if not mine.exists():
+            raise ValueError(f"there is no {mine} to put some cases into; write all of them")
+        kept = json.loads(mine.read_text())
+        if kept["machine"] != where:
+            raise ValueError(f"{mine} is of other libraries; write all cases")
+        for part, of in (("cases", names), ("short", begun_names)):
+            files[mine][part] = _in_order(kept[part] | files[mine][part], of)
+        files[anywhere] = _in_order(json.loads(anywhere.read_text()) | files[anywhere], begun_names)
     for path, content in files.items():
         with atomic(path) as file:
             file.write((json.dumps(content, indent=1) + "\n").encode())
     return list(files)
+
+
+def _in_order(found: Mapping[str, Any], names: Sequence[str]) -> Json:
+    """Those that have these names."""
+    return {name: found[name] for name in names if name in found}
 
 
 # --- two trees --------------------------------------------------------------------------------------------------------

@@ -141,6 +141,8 @@ class Experiment:
     """Test error of the paper, percent, where it has this row."""
     file: Path | None = None
     """One of one's own that registers it."""
+    like: str | None = None
+    """The experiment whose golden case stands for this one too: one of many whose numbers were drawn, for example."""
     together: Callable[[Any, Sequence[int], Context], Sequence[Outcome]] | None = None
     """Computes the runs of several seeds at once, one outcome each; None where each is computed alone."""
 

@@ -83,6 +83,9 @@ def result_path(folder: Path, seed: int) -> Path:
     return folder / f"seed-{seed:04d}.json"
 
 
+SCORED = 10
+"""Scores, most of what a record takes, are published of the seeds below this."""
+
 ARRAYS = frozenset({"predictions", "config", "scores", "weights"})
 """Names of the arrays that the harness knows; an experiment's own have others."""
 
@@ -260,7 +263,7 @@ def publish(
     reference
         Folder of published results.
     scores
-        Whether rejection scores are published too.
+        Whether rejection scores are published too, of seeds below `SCORED`.
     weights
         Seeds whose final weights are published too.
     force
@@ -276,7 +279,9 @@ def publish(
         raise ValueError(f"{runs.experiment} is not published: {problem}; --force publishes it all the same")
     folder = reference / runs.experiment
     for result in runs.results:
-        left = (set() if scores else {"scores"}) | (set() if result.seed in weights else {"weights", "config"})
+        left = set() if scores and result.seed < SCORED else {"scores"}
+        if result.seed not in weights:
+            left |= {"weights", "config"}
         arrays = {name: array for name, array in result.arrays().items() if name not in left}
         record = {"header": f"Made by: {result.record['command']}", **result.record}
         write(result_path(folder, result.seed), record, arrays)

@@ -350,10 +350,12 @@ def rejected(line: Line) -> tables.Row:
 
 
 def rejection_curve(line: Line) -> tuple[NDArray[np.float64], NDArray[np.float64]] | None:
-    """Fraction rejected and error rate on the rest of the median run; None if it kept no scores."""
-    if line.median is None:
+    """Fraction rejected and error rate on the rest of the median of the runs that kept scores; None if none did."""
+    if line.runs is None:
         return None
-    scored = _scored(line.median)
+    kept = tuple(result for result in line.runs.finished if "scores" in result.arrays())
+    middle = median(replace(line.runs, results=kept))
+    scored = _scored(middle) if middle else None
     return evaluation.curve(*scored) if scored else None
 
 

@@ -19,6 +19,7 @@ from experiments.harness.tables import Table
 from experiments.paper import numbers as paper
 from experiments.paper.readings import training_curves
 from experiments.paper.search import START, Prior, Start
+from lenet98.curvature import curvature_scale
 from lenet98.readings import Reading
 
 Array = NDArray[np.float64]
@@ -92,7 +93,7 @@ SHORT: dict[str, Callable[[Reading], str]] = {
     "loss": lambda r: "eq. 8" if r.loss == "eq8" else f"eq. 9, j {r.j:.2g}",
     "1/2 y": lambda r: "yes" if r.rbf_scale == 0.5 else "no",
     "g": lambda r: f"{r.loss_scale:g}",
-    "h": lambda r: f"{r.curvature_scale or r.loss_scale:g}{'' if r.output_curvature == 'exact' else ', eq. 8'}",
+    "h": lambda r: f"{curvature_scale(r):g}{'' if r.output_curvature == 'exact' else ', eq. 8'}",
 }
 """What distinguishes a reading, by the head of its column."""
 
@@ -190,6 +191,9 @@ def _points(prior: Prior) -> Iterable[Point]:
         else:
             choices = None if field.type == "Range" else tuple(dict.fromkeys(getattr(prior, field.name)))
             yield field.name, choices, attrgetter(field.name)
+    # What a run feels of three of them: the factors on 2 (x - w) and on its derivative where no classes compete.
+    yield "gradient, rbf_scale x loss_scale", None, lambda reading: reading.rbf_scale * reading.loss_scale
+    yield "curvature, rbf_scale x its scale", None, lambda reading: reading.rbf_scale * curvature_scale(reading)
 
 
 def _left(point: Point, readings: dict[str, list[Reading]]) -> list[Json]:

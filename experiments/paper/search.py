@@ -9,6 +9,7 @@ another, the cheapest first, and given up as soon as one is missed by far.  Noth
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
@@ -22,6 +23,7 @@ from experiments.numerics import family
 from experiments.paper import numbers as paper
 from experiments.paper.readings import PAPER_RATES
 from lenet98 import checkpoint
+from lenet98.data.mnist import MNIST
 from lenet98.loop import Progress
 from lenet98.randomness import generator
 from lenet98.readings import Reading, initial_parameters
@@ -129,12 +131,12 @@ def explore(config: Start, seed: int, context: Context) -> Outcome:
     if saved := checkpoint.load(context.checkpoint, run):
         rates, errors, done = saved.arrays["rates"], saved.arrays["errors"], int(saved.notes)
     for n in range(done, config.draws):
-        context.progress(Progress(1, 1, n, config.draws, None))
+        context.progress(Progress(n + 1, config.draws, 0, 1, None))
         number = seed * config.draws + n
         own = replace(config, reading=config.prior.draw(number))
         rates[n] = first_rates(own, number, context)
         if config.rates_distance(*rates[n]) <= config.rates_within:
-            found = first_errors(own, number, context, (n, config.draws))
+            found = first_errors(own, number, context.mnist, partial(_report, context, n, (config.draws, 1)))
             errors[n, : len(found)] = found
         checkpoint.save(context.checkpoint, run, {"rates": rates, "errors": errors}, n + 1)
     kept = int((errors[:, -1] >= 0).sum())
@@ -150,14 +152,14 @@ def first_rates(config: Config, seed: int, context: Context) -> Range:
     return float(eps.min()), float(eps.max())
 
 
-def first_errors(config: Start, seed: int, context: Context, where: tuple[int, int]) -> list[int]:
+def first_errors(config: Start, seed: int, data: MNIST, progress: Callable[[Progress], None]) -> list[int]:
     """Training errors by pass; training stops in or after a pass whose errors are far from Fig. 5's."""
     theirs = np.array(config.curve) / 100 * config.train_size
     fewest, most = theirs * np.exp(np.outer((-1, 1), config.curve_within))
     found: list[int] = []
 
     def look(report: Progress) -> None:
-        context.progress(Progress(1, 1, *where, None))
+        progress(Progress(1, 1, 0, 1, None))
         errors, n = report.errors or 0, report.pass_number - 1
         if report.done == report.total:
             found.append(errors)
@@ -165,7 +167,7 @@ def first_errors(config: Start, seed: int, context: Context, where: tuple[int, i
             raise _FarOff
 
     with suppress(_FarOff):
-        train(config, seed, context.mnist, progress=look)
+        train(config, seed, data, progress=look)
     return found
 
 

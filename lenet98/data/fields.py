@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+from numba import njit
 from numpy.typing import NDArray
 
 WHITE = -0.1
@@ -37,8 +38,14 @@ def pad_and_scale(images: NDArray[np.uint8], size: int = 32) -> NDArray[np.float
         raise ValueError(f"images of {height}x{width} do not fit a field of {size}x{size}")
     field = np.full((len(images), 1, size, size), LEVELS[0])
     top, left = (size - height) // 2, (size - width) // 2
-    inside = field[:, 0, top : top + height, left : left + width]
-    for start in range(0, len(images), 1000):  # indexing widens the levels to 8 bytes: not all at once
-        part = slice(start, start + 1000)
-        inside[part] = LEVELS[images[part]]
+    _scale(images, LEVELS, field[:, 0, top : top + height, left : left + width])
     return field
+
+
+@njit(nogil=True, cache=True)
+def _scale(images, levels, scaled):  # type: ignore[no-untyped-def]
+    """The level of every gray value of `images`, both (n, height, width)."""
+    for i in range(images.shape[0]):
+        for row in range(images.shape[1]):
+            for column in range(images.shape[2]):
+                scaled[i, row, column] = levels[images[i, row, column]]

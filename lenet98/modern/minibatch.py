@@ -29,6 +29,7 @@ from lenet98.data.mnist import MNIST
 from lenet98.data.splits import split
 from lenet98.devices import Device, devices
 from lenet98.loop import Pass, Progress, State
+from lenet98.modern import batches
 from lenet98.modern import elastic as elastically
 from lenet98.modern.elastic import Elastic
 from lenet98.modern.networks import PLAIN, ConvNet, SpecNet, field
@@ -38,7 +39,10 @@ from lenet98.sdlm import CURVATURE_PATTERNS, ETAS, MU, SDLM, rates
 from lenet98.threads import one_thread
 
 CHUNK = 1000
-"""Patterns between two reports of progress, or a batch if that is more; patterns that are evaluated at once."""
+"""Patterns of batches that are made at once, as many batches as hold at least so many; then progress is reported."""
+EVALUATED = 400
+"""Patterns that are evaluated at once: of many more, the states of a layer leave the processor's cache.  A multiple of
+16, so that layers fill whole vectors: PyTorch rounds what is left over otherwise."""
 
 Method = Literal["sgd", "adam", "adamw", "adadelta"]
 Schedule = Literal["constant", "cosine"]
@@ -229,9 +233,15 @@ def evaluate(model: nn.Module, config: Config, images: Tensor) -> NDArray[np.flo
     model.eval()
     device = next(model.parameters()).device
     chunks = [
-        model(field(part.to(device), config.network.size, config.levels)).cpu().numpy() for part in images.split(CHUNK)
+        _outputs(config, model, field(part.to(device), config.network.size, config.levels)).cpu().numpy()
+        for part in images.split(EVALUATED)
     ]
     return np.concatenate(chunks)
+
+
+def _outputs(config: Config, model: nn.Module, images: Tensor) -> Tensor:
+    """Of `model(images)`; a module of one's own is called as it is."""
+    return model(images) if isinstance(config.network, ModuleNet) else batches.forward(model, images)
 
 
 def flat(model: nn.Module) -> NDArray[np.float32]:
@@ -334,19 +344,19 @@ def _one_pass(run: _Run, number: int, before: State[Pass], progress: Callable[[P
     h = _estimate(run, number)
     run.model.train()
     with _drawing_from(int(rng.integers(2**63)), config.device):
-        reported = 0
-        for start in range(0, total, config.batch):
-            patterns = order[start : start + config.batch]
-            _set_rate(run.optimizer, rate(config, (number - 1) * config.updates + start // config.batch))
-            batch_errors, batch_loss = _update(run, number, patterns)
-            errors += batch_errors
-            losses += batch_loss * len(patterns)
-            done = start + len(patterns)
-            if done - reported >= CHUNK or done == total:
-                if not isfinite(losses.item()):
-                    return None
-                reported = done
-                progress(Progress(number, config.passes, done, total, int(errors)))
+        update = (number - 1) * config.updates
+        several = -(-CHUNK // config.batch) * config.batch
+        for start in range(0, total, several):
+            images, labels = _shown(run, number, order[start : start + several])
+            for batch in zip(images.split(config.batch), labels.split(config.batch), strict=True):
+                _set_rate(run.optimizer, rate(config, update))
+                batch_errors, batch_loss = _update(run, *batch)
+                errors += batch_errors
+                losses += batch_loss * len(batch[1])
+                update += 1
+            if not isfinite(losses.item()):
+                return None
+            progress(Progress(number, config.passes, start + len(labels), total, int(errors)))
     outputs = evaluate(run.model, config, run.test_images)
     if not np.isfinite(outputs).all():
         return None
@@ -379,8 +389,8 @@ def _estimate(run: _Run, number: int) -> Tensor | None:
     return torch.cat([state["h"].flatten() for state in run.optimizer.state.values()])
 
 
-def _update(run: _Run, number: int, patterns: NDArray[np.integer]) -> tuple[Tensor, Tensor]:
-    """One step of the optimizer; errors and mean loss of the batch before it."""
+def _shown(run: _Run, number: int, patterns: NDArray[np.integer]) -> tuple[Tensor, Tensor]:
+    """Some patterns as the network sees them in pass `number`, and their classes."""
     config = run.config
     chosen = torch.from_numpy(patterns).to(config.device)
     if config.affine or config.elastic:
@@ -388,9 +398,13 @@ def _update(run: _Run, number: int, patterns: NDArray[np.integer]) -> tuple[Tens
         images = torch.from_numpy(np.ascontiguousarray(seen)).to(config.device)
     else:
         images = field(run.train_images[chosen], config.network.size, config.levels)
-    labels = run.train_labels[chosen]
-    outputs = run.model(images)
-    loss = config.network.loss(outputs, labels)
+    return images, run.train_labels[chosen]
+
+
+def _update(run: _Run, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+    """One step of the optimizer; errors and mean loss of the batch before it."""
+    outputs = _outputs(run.config, run.model, images)
+    loss = run.config.network.loss(outputs, labels)
     run.optimizer.zero_grad()
     loss.backward()
     run.optimizer.step()

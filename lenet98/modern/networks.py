@@ -27,6 +27,7 @@ from torch import Tensor, nn
 
 from lenet98 import accounting, losses, modules
 from lenet98.catalog import resolved
+from lenet98.modern import batches
 from lenet98.modules import Net
 from lenet98.networks import LENET5
 from lenet98.randomness import generator
@@ -365,8 +366,8 @@ class Scoring(nn.Module):
     def forward(self, images: Tensor) -> Tensor:
         spec, x = self.net.spec, images
         for geometry, layer in zip(spec.hidden, self.net.layers, strict=True):
-            a = layer(self.dropout(x) if geometry.full else x)
+            a = batches.forward(layer, self.dropout(x) if geometry.full else x)
             if geometry.name in self.norms:
                 a = self.norms[geometry.name](a)
             x = modules.SQUASHING[geometry.squashing](a)
-        return -torch.flatten(self.net.output(self.dropout(x) if spec.output.full else x), 1)
+        return -torch.flatten(batches.forward(self.net.output, self.dropout(x) if spec.output.full else x), 1)

@@ -78,14 +78,14 @@ def test_an_interrupted_block_resumes(few, tmp_path):
         pass
 
     def stop(report):
-        if report.done == 2:
+        if report.pass_number == 3:
             raise Interrupted
 
     with pytest.raises(Interrupted):
         explore(SMALL, 0, context(few, tmp_path, stop))
     seen = []
-    resumed = explore(SMALL, 0, context(few, tmp_path, lambda report: seen.append(report.done)))
-    assert min(seen) == 2
+    resumed = explore(SMALL, 0, context(few, tmp_path, lambda report: seen.append(report.pass_number)))
+    assert min(seen) == 3
     whole = explore(SMALL, 0, context(few, tmp_path / "whole"))
     for name, array in whole.arrays.items():
         assert (resumed.arrays[name] == array).all()
