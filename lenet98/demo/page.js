@@ -284,9 +284,9 @@
 
   const PAGE = 30;
   const sets = [
-    {name: "Fig. 8: the 82 that the network of 1998 got wrong", places: data.digits.fig8},
+    {name: "Fig. 8: the 82 errors of 1998", places: data.digits.fig8},
     {name: `The first ${data.digits.first.toLocaleString("en")} test digits`, places: Array.from({length: data.digits.first}, (_, k) => k)},
-    ...data.digits.mistakes.map((places, k) => ({name: `The ${places.length} that ${data.networks[k].title} gets wrong`, places})),
+    ...data.digits.mistakes.map((places, k) => ({name: `The ${places.length} errors of ${data.networks[k].title}`, places})),
   ];
   let start = 0, pressed = null;
   $("set").append(...sets.map((set, k) => new Option(set.name, k)));
@@ -308,7 +308,7 @@
 
   function showThumbs() {
     const {places} = sets[$("set").value], shown = places.slice(start, start + PAGE);
-    $("range").textContent = `${start + 1} to ${start + shown.length} of ${places.length}`;
+    $("range").textContent = `${start + 1} to ${start + shown.length} of ${places.length.toLocaleString("en")}`;
     $("earlier").disabled = start === 0;
     $("later").disabled = start + PAGE >= places.length;
     $("thumbs").replaceChildren(...shown.map((place) => {
@@ -610,7 +610,7 @@
     const {field, penalties, path, f6} = wide;
     if (!field) return;
     const room = document.querySelector(".wide").clientWidth - LEFT - 4;
-    const scale = Math.max(3, Math.min(7, Math.floor(room / field.width))), cell = 4 * scale, row = 16;
+    const scale = Math.max(4, Math.min(7, Math.floor(room / field.width))), cell = 4 * scale, row = 16;
     const top = SIZE * scale + 8, bitmaps = top + 11 * row + 24, pixel = Math.max(1, Math.floor((cell - 2) / 7));
     const c = context($("outputs"), LEFT + field.width * scale + 4, bitmaps + 12 * pixel + 4);
     Object.assign(wide, {scale, top, cell});
@@ -721,7 +721,7 @@
   $("blank").value = data.blank;
   $("blank-value").textContent = $("blank").value;
   $("gap-value").textContent = `${$("gap").value} px`;
-  $("about").textContent = `The page holds ${data.digits.index.length.toLocaleString("en")} of the 10,000 test digits of MNIST: Fig. 8, the mistakes of its networks, and the first ${data.digits.first}. More do not fit into 600 kB. Weights are rounded to 9 bits or more; no answer changes by it.`;
+  $("about").textContent = `The page holds ${data.digits.index.length.toLocaleString("en")} of the 10,000 test digits of MNIST: Fig. 8, the errors of its networks, and the first ${data.digits.first.toLocaleString("en")}. More do not fit into 600 kB. Weights have 9 bits or more, which changes no answer of a published network.`;
   readColors();
   fitted();
   repaint();

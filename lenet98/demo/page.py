@@ -27,11 +27,9 @@ from lenet98.training import distances
 
 LIMIT = 600_000
 """The page is smaller than this, bytes."""
-DIGITS = 1000
-"""So many of the first test digits are in the page if there is room."""
 FEWEST = 100
-"""At least so many."""
-A_DIGIT = 215
+"""So many of the first test digits are in the page at least; there are as many as fit."""
+A_DIGIT = 200
 """About so many bytes each."""
 ON_THE_REST = 0.005
 """Error on the digits that are not rejected, for the threshold that the page starts with (Fig. 10)."""
@@ -137,8 +135,8 @@ def own(path: Path) -> Network:
 def build(data: MNIST, shown: Sequence[Network], voters: Sequence[Network] = ()) -> bytes:
     """The page, UTF-8.
 
-    Of the test digits it has the 82 of Fig. 8, those that a network shown gets wrong, and the first `DIGITS`; fewer,
-    down to `FEWEST`, if that is what fits.  If even these do not fit, the last voters are left out.
+    Of the test digits it has the 82 of Fig. 8, those that a network shown gets wrong, and as many of the first ones
+    as fit.  If not even `FEWEST` of them fit, the last voters are left out.
 
     Raises ValueError if the networks to show do not fit.
     """
@@ -167,7 +165,7 @@ def build(data: MNIST, shown: Sequence[Network], voters: Sequence[Network] = ())
                 "give --weights fewer files"
             )
         votes.pop()
-    count = min(DIGITS, FEWEST + (LIMIT - len(least)) // A_DIGIT)
+    count = FEWEST + (LIMIT - len(least)) // A_DIGIT
     while len(made := page(count)) >= LIMIT:
         count = max(FEWEST, count - 20)
     return made

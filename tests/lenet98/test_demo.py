@@ -84,11 +84,10 @@ def test_javascript_is_python_for_a_voter(built, mnist, voter):
     assert abs(check.by_python(voter, images) - theirs).max() < 1e-9
 
 
-def test_rounding_changes_no_answer_of_what_is_shown(mnist, published, built):
+def test_rounding_changes_no_answer_of_what_is_shown(mnist, published):
     exact, config = weights.load(published.path)
-    images = mnist.test_images[:5000]  # none of all 10,000, and half of them is enough here
-    before = distances(Engine(config.spec, config.reading), exact, images)
-    after = published.distances(images)
+    before = distances(Engine(config.spec, config.reading), exact, mnist.test_images)
+    after = published.distances(mnist.test_images)
     assert np.array_equal(evaluation.predict(before), evaluation.predict(after))
     assert 0 < abs(before - after).max() < 3
     assert 0 < abs(exact - published.rounded.parameters).max() < 0.02
@@ -250,7 +249,8 @@ def test_the_page_holds_what_it_says(built, mnist, published):
     content = page.contents(built)
     digits = content["digits"]
     index = np.array(digits["index"])
-    assert digits["first"] == page.DIGITS
+    assert digits["first"] > 1000
+    assert page.LIMIT - 20_000 < len(built) < page.LIMIT
     assert np.array_equal(index[digits["fig8"]], fig8().test_index)
     assert digits["answers1998"] == "".join(map(str, fig8().predicted_1998))
     assert digits["labels"] == "".join(map(str, mnist.test_labels[index]))
