@@ -17,6 +17,7 @@ NUMERICS = {
     "online": 1,  # training as Section III.B describes it
     "online, replicas": 1,  # the same by batched operations, several seeds at once
     "online, never twice": 1,  # the same on distortions that are new in every pass
+    "fingerprint": 1,  # the same on noise and strings, with what the first layers have become
     "search": 1,  # many readings, each given up once it is far from a printed fact
     "saturation": 1,  # the same, looked at between passes
     "k-nearest states": 1,  # LeNet-4 with K-NN (III.C.8)
@@ -37,6 +38,7 @@ BUILDS_ON = {
     "online": ("engine",),
     "online, replicas": ("online",),
     "online, never twice": ("online",),
+    "fingerprint": ("online",),
     "search": ("online",),
     "saturation": ("online",),
     "k-nearest states": ("online",),

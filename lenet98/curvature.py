@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, Literal
 
+import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
@@ -42,11 +43,17 @@ shape (patterns, ...), to its second derivatives d2E/dy^2, of the same shape and
 """
 
 
-def diagonal(spec: Spec, reading: Reading, parameters: NDArray[Any], images: NDArray[Any]) -> NDArray[Any]:
+def diagonal(
+    spec: Spec,
+    reading: Reading,
+    parameters: NDArray[Any],
+    images: NDArray[Any],
+    labels: NDArray[np.integer[Any]] | None = None,
+) -> NDArray[Any]:
     """The curvature h_kk of every parameter, the mean over the patterns.
 
     The classes of the patterns do not enter: eq. 8 and 9 depend on them by y_D, whose second derivative is 2 for any D,
-    and cross-entropy by a term linear in the outputs.
+    and cross-entropy by a term linear in the outputs.  Only patterns that show none of the classes are others.
 
     Parameters
     ----------
@@ -56,6 +63,8 @@ def diagonal(spec: Spec, reading: Reading, parameters: NDArray[Any], images: NDA
         Flat vector, shape (spec.parameters,); its dtype, float32 or float64, is that of the computation.
     images
         Preprocessed patterns, shape (patterns, maps, height, width), of the nominal size of the input.
+    labels
+        Of the patterns, shape (patterns,), where some show none of the classes: theirs is the number of classes.
 
     Returns
     -------
@@ -68,11 +77,14 @@ def diagonal(spec: Spec, reading: Reading, parameters: NDArray[Any], images: NDA
     """
     net = Net(spec, reading).to(torch.tensor(parameters).dtype)
     net.load_flat(parameters)
-    return diagonal_of(net, torch.tensor(images)).numpy()
+    rubbish = None if labels is None or not (labels >= spec.classes).any() else torch.tensor(labels >= spec.classes)
+    return diagonal_of(net, torch.tensor(images), rubbish=rubbish).numpy()
 
 
 @torch.no_grad()
-def diagonal_of(module: nn.Module, inputs: Tensor, loss: Loss | None = None) -> Tensor:
+def diagonal_of(
+    module: nn.Module, inputs: Tensor, loss: Loss | None = None, *, rubbish: Tensor | None = None
+) -> Tensor:
     """The curvature h_kk of the parameters of a network that is already there, the mean over the patterns.
 
     Parameters
@@ -84,6 +96,8 @@ def diagonal_of(module: nn.Module, inputs: Tensor, loss: Loss | None = None) -> 
         Patterns, shape (patterns, ...).
     loss
         Of the outputs of a module; None for a `Net`, whose reading names its loss.
+    rubbish
+        Which patterns show none of the classes, shape (patterns,); None if all show one.  Only a `Net` has such.
 
     Returns
     -------
@@ -107,9 +121,12 @@ def diagonal_of(module: nn.Module, inputs: Tensor, loss: Loss | None = None) -> 
     like = parameters[0]
     total = torch.zeros(sum(p.numel() for p in parameters), dtype=like.dtype, device=like.device)
     with _evaluating(module):
-        for chunk in inputs.split(CHUNK):
+        for n, chunk in enumerate(inputs.split(CHUNK)):
             x = chunk.to(like)
-            total += _summed(module, x) if isinstance(module, Net) else _summed_along(module, x, loss)
+            if isinstance(module, Net):
+                total += _summed(module, x, None if rubbish is None else rubbish[n * CHUNK : (n + 1) * CHUNK])
+            else:
+                total += _summed_along(module, x, loss)
     return total / len(inputs)
 
 
@@ -131,7 +148,7 @@ def check(module: nn.Module, loss: Loss | None) -> None:
 # --- where the back-propagation starts --------------------------------------------------------------------------------
 
 
-def output_curvature(prototypes: Tensor, x: Tensor, reading: Reading) -> Tensor:
+def output_curvature(prototypes: Tensor, x: Tensor, reading: Reading, rubbish: Tensor | None = None) -> Tensor:
     """d2E/dx_j^2 at the states x that the RBF units read, where the back-propagation starts.
 
     With eq. 8 it is 2.  With eq. 9 the classes i and the rubbish class share the posterior
@@ -142,6 +159,10 @@ def output_curvature(prototypes: Tensor, x: Tensor, reading: Reading) -> Tensor:
     where 2 - 2 sum_i p_i = 2 p_0.  Both are exact, and positive.  `reading.rbf_scale` is a factor on y_i: on 2 and
     on 2 (x_j - w_ij).
 
+    A pattern that shows none of the classes has no y_D, and the first 2 is not there.  What is left, Var - 2 sum_i p_i,
+    may be negative; the second term comes from the second derivatives of the y_i, which the Gauss-Newton approximation
+    leaves out.  So theirs is Var_p[2 (x_j - w_ij)].  That of eq. 8 is 2 for them too: they move the same distances.
+
     Parameters
     ----------
     prototypes
@@ -150,6 +171,8 @@ def output_curvature(prototypes: Tensor, x: Tensor, reading: Reading) -> Tensor:
         States, shape (patterns, components).
     reading
         Names the loss, its j and its scale; `output_curvature` "eq8" takes that of eq. 8 whatever the loss.
+    rubbish
+        Which patterns show none of the classes, shape (patterns,); None if all show one.
 
     Returns
     -------
@@ -158,8 +181,8 @@ def output_curvature(prototypes: Tensor, x: Tensor, reading: Reading) -> Tensor:
     scale = curvature_scale(reading)
     if reading.loss == "eq8" or reading.output_curvature == "eq8":
         return torch.full_like(x, 2 * reading.rbf_scale * scale)
-    rows = (x.new_full((len(x), 1), value) for value in (reading.j, reading.rbf_scale))
-    return scale * eq9_curvature(prototypes, x, *rows)
+    j, rbf_scale = (x.new_full((len(x), 1), value) for value in (reading.j, reading.rbf_scale))
+    return scale * eq9_curvature(prototypes, x, j, rbf_scale, rubbish)
 
 
 def curvature_scale(reading: Reading) -> float:
@@ -167,16 +190,17 @@ def curvature_scale(reading: Reading) -> float:
     return reading.loss_scale if reading.curvature_scale is None else reading.curvature_scale
 
 
-def eq9_curvature(prototypes: Tensor, x: Tensor, j: Tensor, rbf_scale: Tensor) -> Tensor:
+def eq9_curvature(prototypes: Tensor, x: Tensor, j: Tensor, rbf_scale: Tensor, rubbish: Tensor | None = None) -> Tensor:
     """d2E/dx_j^2 of eq. 9, as `output_curvature` has it, with j and a factor on y_i by pattern, both (patterns, 1)."""
     differences = x[:, None] - prototypes
     penalties = torch.cat([-j, -rbf_scale * differences.square().sum(2)], 1)
-    rubbish, classes = torch.softmax(penalties, 1)[:, :, None].tensor_split([1], 1)
+    share, classes = torch.softmax(penalties, 1)[:, :, None].tensor_split([1], 1)  # of the rubbish class first
     slopes = 2 * rbf_scale[:, :, None] * differences
     mean = (classes * slopes).sum(1, keepdim=True)
     # As a sum of squares, so that rounding cannot make it negative.
-    variance = (classes * (slopes - mean).square()).sum(1) + (rubbish * mean.square()).squeeze(1)
-    return 2 * rbf_scale * rubbish.squeeze(1) + variance
+    variance = (classes * (slopes - mean).square()).sum(1) + (share * mean.square()).squeeze(1)
+    of_a_class = 2 * rbf_scale * share.squeeze(1) + variance
+    return of_a_class if rubbish is None else torch.where(rubbish[:, None], variance, of_a_class)
 
 
 def softmax_output_curvature(y: Tensor, reading: Reading) -> Tensor:
@@ -214,7 +238,7 @@ def loss_curvature(outputs: Tensor, loss: Loss | None) -> Tensor:
 # --- from the outputs back --------------------------------------------------------------------------------------------
 
 
-def _summed(net: Net, images: Tensor) -> Tensor:
+def _summed(net: Net, images: Tensor, rubbish: Tensor | None) -> Tensor:
     """h_kk of all parameters, flat, summed over the patterns."""
     states = net.states(images)
     parts: list[Tensor] = []
@@ -223,7 +247,8 @@ def _summed(net: Net, images: Tensor) -> Tensor:
         d2weight, d2bias, d2x = through_full(net.output, states[-1], d2a)
         parts = [d2weight.flatten(), d2bias]
     else:
-        d2x = output_curvature(net.rbf.prototypes, states[-1].flatten(1), net.reading).view_as(states[-1])
+        x = states[-1].flatten(1)
+        d2x = output_curvature(net.rbf.prototypes, x, net.reading, rubbish).view_as(states[-1])
     layers = zip(net.layers, net.spec.hidden, states[:-1], states[1:], strict=True)
     for layer, geometry, x, state in reversed(list(layers)):
         d2a = slope(state, geometry.squashing).square() * d2x

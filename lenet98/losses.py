@@ -1,4 +1,8 @@
-"""The two loss functions of Section II.C on the RBF distances y_i of eq. 7, and the cross-entropy of look-alikes."""
+"""The two loss functions of Section II.C on the RBF distances y_i of eq. 7, and the cross-entropy of look-alikes.
+
+Eq. 9 has a class more than there are prototypes: the "rubbish" class of constant penalty j.  A pattern that shows none
+of the classes, such as a blank (VII.B), is labeled with the number of classes, and its right penalty is j.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +23,15 @@ def eq8(distances: Tensor, labels: Tensor) -> Tensor:
         y_i, shape (patterns, classes).
     labels
         The right classes D, integers of shape (patterns,).
+
+    Raises ValueError for a label that is no class.
     """
+    # On a GPU the question would make every update wait; `gather` stops there by itself.
+    if labels.device.type == "cpu" and (labels >= distances.shape[1]).any():
+        raise ValueError(
+            f"a label is {int(labels.max())}, but there are {distances.shape[1]} penalties; only eq. 9 on RBF units "
+            "has one more, of what shows none of the classes"
+        )
     return distances.gather(1, labels.long()[:, None]).mean()
 
 
@@ -27,10 +39,13 @@ def eq9(distances: Tensor, labels: Tensor, j: float) -> Tensor:
     """Mean over the patterns of y_D + log(e^-j + sum_i e^-y_i), i over all classes (eq. 9, maximum a posteriori).
 
     The parameters are those of `eq8`, and j, the penalty of the "rubbish" class that no distance needs to exceed.
+
+    Eq. 9 is -log p_D of the shares p_i = e^-y_i / (e^-j + sum_k e^-y_k), in which the rubbish class has e^-j / (...).
+    So where it is the right one, D = classes, the same -log p is j + log(e^-j + sum_i e^-y_i).
     """
     # A log-sum-exp, because e^-y underflows in float32 from y = 104 on and distances reach several hundred.
     penalties = F.pad(-distances, (1, 0), value=-j)
-    return eq8(distances, labels) + torch.logsumexp(penalties, 1).mean()
+    return eq8(F.pad(distances, (0, 1), value=j), labels) + torch.logsumexp(penalties, 1).mean()
 
 
 def cross_entropy(distances: Tensor, labels: Tensor) -> Tensor:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
@@ -24,11 +24,12 @@ from lenet98.data.distortions import FIELD, Magnitudes, Pool, Sample, distort
 from lenet98.data.fields import pad_and_scale
 from lenet98.data.mnist import MNIST
 from lenet98.data.splits import split
+from lenet98.data.strings import Strings, blank, compose
 from lenet98.loop import Progress, SDLMPass, State, Trained
 from lenet98.networks import LENET5
 from lenet98.online.engine import Engine
 from lenet98.randomness import generator
-from lenet98.readings import DEFAULT, Reading, initial_parameters
+from lenet98.readings import BEFORE, DEFAULT, Reading, initial_parameters
 from lenet98.sdlm import CURVATURE_PATTERNS, ETAS, MU, rates
 from lenet98.specs import Spec
 from lenet98.threads import one_thread
@@ -56,6 +57,9 @@ class Config:
     """The first so many training patterns are learned."""
     distortions: Magnitudes | None = None
     """Train on a pool of the patterns and nine distorted copies of each, a tenth of it each pass (III.B)."""
+    strings: Strings | None = field(default=None, metadata={BEFORE: None})
+    """Train on rows of characters with a pattern in the middle of each, on blanks and with noise (III.E, VII.B); with
+    `distortions`, on such rows of members of the pool, each pattern once a pass."""
     held_out: int = 0
     """The last so many training patterns are those on which errors are counted; the test set if 0."""
 
@@ -69,6 +73,11 @@ class Config:
             raise ValueError(f"Config.curvature_patterns is {self.curvature_patterns}; it must be 1..train_size")
         if self.held_out < 0:
             raise ValueError(f"Config.held_out is {self.held_out}; it must be at least 0")
+        rubbish = self.spec.output.kind == "rbf" and self.reading.loss == "eq9"
+        if self.strings and self.strings.blanks and not rubbish:
+            raise ValueError(
+                "Config.strings has blanks, and only eq. 9 on RBF units has a class for them; set blanks to 0"
+            )
 
     @property
     def cost(self) -> Cost:
@@ -137,7 +146,7 @@ def effective_rates(
     """
     few = curvature_sample(config, seed, number, sample)
     images = network_input(config, seed, few, data.train_images)
-    h = diagonal(config.spec, config.reading, parameters, images)
+    h = diagonal(config.spec, config.reading, parameters, images, targets(config, seed, few, data.train_labels))
     return h, rates(h, config.etas[number - 1], config.mu)
 
 
@@ -157,26 +166,51 @@ def curvature_sample(config: Config, seed: int, number: int, sample: Sample | No
     else:
         chosen = rng.choice(count, config.curvature_patterns, replace=False)
     if sample is None:
-        return Sample(chosen, rng.integers(0, _pool(config).copies, len(chosen)))
+        return _drawn(config, number, Sample(chosen, rng.integers(0, _pool(config).copies, len(chosen))))
     return Sample(sample.index[chosen], sample.copy[chosen])
 
 
 def pass_sample(config: Config, seed: int, number: int) -> Sample:
     """The patterns of pass `number` in the order in which they are learned, and which copy of each."""
-    return _pool(config).pass_sample(number, seed, config.reading.order)
+    return _drawn(config, number, _pool(config).pass_sample(number, seed, config.reading.order))
 
 
 def _pool(config: Config) -> Pool:
-    return Pool(config.train_size, distorted=9 if config.distortions else 0)
+    return Pool(config.train_size, distorted=9 if config.distortions and not config.strings else 0)
+
+
+def _drawn(config: Config, number: int, sample: Sample) -> Sample:
+    """The sample, and with strings the drawing of each pattern that pass `number` has for its copy."""
+    if config.strings is None or not config.strings.fresh:
+        return sample
+    return Sample(sample.index, np.full_like(sample.copy, number))
 
 
 def network_input(config: Config, seed: int, sample: Sample, images: NDArray[np.uint8]) -> NDArray[np.float32]:
     """What the network sees of a sample of `images`, float32, shape (n, 1, height, width)."""
+    if config.strings:
+        composed = compose(
+            images, sample.index, sample.copy, seed, config.strings,
+            neighbors=config.train_size, distortions=config.distortions,
+        )  # fmt: skip
+        return _middle(config.spec, composed)
     if config.distortions:
-        field = distort(images, sample.index, sample.copy, seed, config.distortions)
-        margin = (FIELD - config.spec.input_shape[1]) // 2
-        return np.ascontiguousarray(field[..., margin : FIELD - margin, margin : FIELD - margin])
+        return _middle(config.spec, distort(images, sample.index, sample.copy, seed, config.distortions))
     return inputs(config.spec, images[sample.index])
+
+
+def targets(config: Config, seed: int, sample: Sample, labels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """What the network is to answer to a sample, shape (n,): a class, or the number of classes to a blank."""
+    right = labels[sample.index]
+    if config.strings and config.strings.blanks:
+        right[blank(seed, sample.index, sample.copy, config.strings)] = config.spec.classes
+    return right
+
+
+def _middle(spec: Spec, field: NDArray[np.float32]) -> NDArray[np.float32]:
+    """The part of fields (n, 1, 32, 32) that the network sees."""
+    margin = (FIELD - spec.input_shape[1]) // 2
+    return np.ascontiguousarray(field[..., margin : FIELD - margin, margin : FIELD - margin])
 
 
 def inputs(spec: Spec, images: NDArray[np.uint8]) -> NDArray[np.float32]:
@@ -216,7 +250,8 @@ def _one_pass(
     for done in range(0, total, CHUNK):
         chunk = sample[done : done + CHUNK]
         images = network_input(config, run.seed, chunk, data.train_images)
-        chunk_errors, chunk_losses = engine.sweep(parameters, eps, images, data.train_labels[chunk.index])
+        labels = targets(config, run.seed, chunk, data.train_labels)
+        chunk_errors, chunk_losses = engine.sweep(parameters, eps, images, labels)
         errors, losses = errors + chunk_errors, losses + chunk_losses
         if not np.isfinite(losses):
             return None

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from lenet98.catalog import from_json
 from lenet98.data.distortions import Magnitudes
+from lenet98.data.strings import Strings
 from lenet98.files import atomic
 from lenet98.readings import Reading
 from lenet98.training import Config
@@ -69,6 +70,8 @@ def _config(text: str) -> Config:
     given["reading"] = Reading(**{RENAMED.get(name, name): value for name, value in given["reading"].items()})
     if given.get("distortions"):
         given["distortions"] = Magnitudes(**given["distortions"])
+    if given.get("strings"):
+        given["strings"] = Strings(**given["strings"])
     if given.pop("evaluate_on", "test") == "held out":
         given["held_out"] = 60_000 - given["train_size"]
     return Config(**given)

@@ -49,6 +49,12 @@ ROUND: dict[str, Reading] = {
     "v1.73-s2-2-s4-1": replace(AUTHORS, init_gain=sqrt(3), curvature_scale=None),
     "v1.2-s2-2-s4-2-h1": replace(AUTHORS, init_gain=1.2, coefficient_init=(2.0, 2.0)),
     "v1-s2-2-s4-2-h2": replace(AUTHORS, init_gain=1.0, coefficient_init=(2.0, 2.0), curvature_scale=2.0),
+    "eq8-v1.5-s2-2-s4-2-g0.25-h0.5": replace(
+        AUTHORS, init_gain=1.5, coefficient_init=(2.0, 2.0), loss="eq8", loss_scale=0.25, curvature_scale=0.5
+    ),
+    "j1-v1.5-s2-2-s4-2-g0.25-h0.5": replace(
+        AUTHORS, init_gain=1.5, coefficient_init=(2.0, 2.0), loss_scale=0.25, curvature_scale=0.5
+    ),
     "gaussian-v1.4-s2-2-s4-1-h1": replace(GAUSSIAN, curvature_scale=2.0),
     "gaussian-v1.73-s2-2-s4-1": replace(GAUSSIAN, init_gain=sqrt(3), curvature_scale=None),
     "gaussian-v1.2-s2-2-s4-2-h1": replace(GAUSSIAN, init_gain=1.2, coefficient_init=(2.0, 2.0), curvature_scale=2.0),

@@ -27,6 +27,8 @@ class Engine:
     def __init__(self, spec: Spec, reading: Reading) -> None:
         self.spec = spec
         self._plan = plan(spec, reading)
+        # Eq. 9 on RBF units has the rubbish class too, labeled with the number of classes.
+        self._greatest_label = spec.classes - (spec.output.kind == "softmax" or reading.loss != "eq9")
         self._work = workspace(spec)
         self._parameters, self._rates = parameter_vector(spec), parameter_vector(spec)
 
@@ -42,7 +44,7 @@ class Engine:
         images
             Float32, shape (n, maps, height, width), in the order in which they are learned.
         labels
-            Classes, shape (n,).
+            Classes, shape (n,).  With eq. 9 and RBF units, the number of classes labels what shows none of them.
 
         Returns
         -------
@@ -102,12 +104,17 @@ class Engine:
         return np.require(images, requirements=["C", "W"]).reshape(len(images), self.spec.geometry[0].inputs)
 
     def _labels(self, labels: NDArray[np.integer], n: int) -> NDArray[np.int64]:
-        wanted = f"{n} images need {n} integer labels in 0..{self.spec.classes - 1}"
+        wanted = f"{n} images need {n} integer labels in 0..{self._greatest_label}"
         if not _is(labels, np.integer, (n,)):
             raise ValueError(f"{wanted}, got {_described(labels)}")
-        if n and not 0 <= labels.min() <= labels.max() < self.spec.classes:
-            raise ValueError(f"{wanted}, got {labels.min()}..{labels.max()}")
+        if n and not 0 <= labels.min() <= labels.max() <= self._greatest_label:
+            raise ValueError(f"{wanted}, got {labels.min()}..{labels.max()}{self._hint(int(labels.max()))}")
         return labels.astype(np.int64)
+
+    def _hint(self, label: int) -> str:
+        if label != self.spec.classes or label == self._greatest_label:
+            return ""
+        return f"; {label}, none of the classes, can be learned with eq. 9 and RBF units alone"
 
 
 def _is(value: Any, kind: Any, shape: tuple[int, ...]) -> bool:

@@ -195,6 +195,14 @@ def nearest(y: Array) -> int:
 
 
 @compiled
+def wrong(plan: Plan, label: int, y: Array) -> bool:
+    """Whether the answer to the distances y (classes,) is not `label`; to a pattern of none of the classes it is right
+    if j is the least penalty."""
+    least = nearest(y)
+    return plan.rbf_scale * y[least] <= plan.j if label == y.size else least != label
+
+
+@compiled
 def dot(x: Array, y: Array) -> Any:
     """sum_i x_i y_i of two vectors (n,)."""
     s = f32(0)
@@ -689,15 +697,21 @@ def rbf_loss(plan: Plan, label: int, work: Workspace) -> float:
         E = y_D + log(e^-j + sum_i e^-y_i)     dE/dx = 2 (x - w_D) - sum_i p_i 2 (x - w_i)       (eq. 9)
 
     with p_i = e^-y_i / (e^-j + sum_k e^-y_k).  The plan of eq. 8 has an infinite j.
-    A factor on y_i is one on 2 (x - w_i).
+    A factor on y_i is one on 2 (x - w_i).  A label that is the number of classes is that of the rubbish class of eq. 9:
+    j stands in place of y_D, and its derivative is 0.
     """
     y, w, factor = work.distances, plan.prototypes, plan.rbf_scale
     scale = plan.loss_scale * factor
     x, delta = work.states[work.states.size - w.shape[1] :], work.deltas[work.deltas.size - w.shape[1] :]
-    for k in range(x.size):
-        delta[k] = f32(2 * scale) * (x[k] - w[label, k])
+    if label == y.size:
+        right = plan.j
+        fill(f32(0), delta)
+    else:
+        right = factor * y[label]
+        for k in range(x.size):
+            delta[k] = f32(2 * scale) * (x[k] - w[label, k])
     if plan.j == np.inf:
-        return scale * y[label]
+        return plan.loss_scale * right
     least = min(plan.j, factor * y[nearest(y)])  # taken out of every exponent, so that the sum cannot vanish
     total = np.exp(least - plan.j)
     for i in range(y.size):
@@ -708,7 +722,7 @@ def rbf_loss(plan: Plan, label: int, work: Workspace) -> float:
             continue
         for k in range(x.size):
             delta[k] -= f32(2 * scale * p) * (x[k] - w[i, k])
-    return plan.loss_scale * (factor * y[label] - least + np.log(total))
+    return plan.loss_scale * (right - least + np.log(total))
 
 
 @compiled
@@ -776,7 +790,7 @@ def sweep(
     errors, losses = 0, 0.0
     for n in range(len(images)):
         forward(plan, parameters, images[n], work, work.distances)
-        errors += nearest(work.distances) != labels[n]
+        errors += wrong(plan, labels[n], work.distances)
         losses += loss(plan, labels[n], work)
         learn(plan, parameters, rates, work)
     return errors, losses

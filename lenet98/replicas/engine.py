@@ -45,10 +45,12 @@ class Passed(NamedTuple):
 class Replicas:
     """Networks of `spec`, one for each of `readings`, on `device`: "cpu" or "cuda".
 
+    If `rubbish`, patterns may show none of the classes, labeled with the number of classes: with eq. 9 on RBF units.
+
     Raises
     ------
     ValueError
-        If there are no readings, or PyTorch has no such device here.
+        If there are no readings, PyTorch has no such device here, or no class is for patterns that show none.
     """
 
     parameters: Tensor
@@ -56,7 +58,9 @@ class Replicas:
     rates: Tensor
     """eps_k, likewise."""
 
-    def __init__(self, spec: Spec, readings: Sequence[Reading], device: Device = "cpu") -> None:
+    def __init__(
+        self, spec: Spec, readings: Sequence[Reading], device: Device = "cpu", *, rubbish: bool = False
+    ) -> None:
         if not readings:
             raise ValueError("there are no readings; give one for each replica")
         check_device(device)
@@ -78,7 +82,11 @@ class Replicas:
             )
             for layer in (spec.geometry if softmax else spec.hidden)
         ]
-        self._output: Output = (Softmax if softmax else RBF)(spec.output, readings, device)
+        if softmax and rubbish:
+            raise ValueError("a softmax has no class for patterns that show none of the classes; RBF units have, eq. 9")
+        self._output: Output = (
+            Softmax(spec.output, readings, device) if softmax else RBF(spec.output, readings, device, rubbish)
+        )
         # What one update reads and adds to; a CUDA graph needs them to stay where they are.
         self._images = torch.zeros(count, *spec.input_shape, device=device)
         self._labels = torch.zeros(count, dtype=torch.int64, device=device)
@@ -113,9 +121,7 @@ class Replicas:
         ValueError
             If a shape or type is another.
         """
-        self._check(images, order)
-        if labels.shape != images.shape[:1] or labels.dtype != torch.int64:
-            raise ValueError(f"{len(images)} images need as many int64 labels, got {_described(labels)}")
+        self._check(images, labels, order)
         self._errors.zero_()
         self._losses.zero_()
         for chosen in order.T.contiguous():
@@ -148,12 +154,13 @@ class Replicas:
         return torch.cat(chunks, 1)
 
     @torch.no_grad()
-    def curvature(self, images: Tensor, order: Tensor) -> Tensor:
+    def curvature(self, images: Tensor, labels: Tensor, order: Tensor) -> Tensor:
         """h_kk of every parameter (App. C), the mean over each replica's own patterns.
 
-        Images and order are as for `sweep`; shape (replicas, spec.parameters).  Raises ValueError as `sweep` does.
+        Images, labels and order are as for `sweep`; shape (replicas, spec.parameters).  Raises ValueError as `sweep`
+        does.
         """
-        self._check(images, order)
+        self._check(images, labels, order)
         total = torch.zeros_like(self._gradient)
         for chosen in order.split(self._at_once, 1):
             x = images.index_select(0, chosen.flatten()).unflatten(0, chosen.shape).transpose(1, 2)
@@ -163,7 +170,7 @@ class Replicas:
                 for x, (layer, u, z) in zip(states[:-1], passed, strict=True)
             ]
             slopes = [slopes.square() for slopes in self._slopes(states)]
-            self._backward(squared, slopes, self._output.curvature(states[-1]))
+            self._backward(squared, slopes, self._output.curvature(states[-1], labels[chosen]))
             total += self._gradient
         return total / order.shape[1]
 
@@ -204,7 +211,7 @@ class Replicas:
     def _update(self) -> None:
         """One pattern forward and backward, and eq. 18."""
         y, loss, _ = self._loss_and_gradient()
-        self._errors += y.squeeze(1).argmin(1) != self._labels
+        self._errors += self._output.wrong(y, self._labels[:, None]).squeeze(1)
         self._losses += loss.squeeze(1)
         self.parameters.addcmul_(self.rates, self._gradient, value=-1)
 
@@ -226,12 +233,14 @@ class Replicas:
         """Patterns of each replica that are propagated at once."""
         return max(1, AT_ONCE[self.device] // len(self))
 
-    def _check(self, images: Tensor, order: Tensor) -> None:
+    def _check(self, images: Tensor, labels: Tensor, order: Tensor) -> None:
         shape, count = ", ".join(map(str, self.spec.input_shape)), len(self)
         if images.shape[1:] != self.spec.input_shape or images.dtype != torch.float32 or not len(images):
             raise ValueError(
                 f"{self.spec.name} takes float32 images of shape (n, {shape}), n at least 1, got {_described(images)}"
             )
+        if labels.shape != images.shape[:1] or labels.dtype != torch.int64:
+            raise ValueError(f"{len(images)} images need as many int64 labels, got {_described(labels)}")
         if order.ndim != 2 or len(order) != count or order.dtype != torch.int64 or not order.shape[1]:
             raise ValueError(
                 f"{count} replicas need int64 indices of shape ({count}, n), n at least 1, got {_described(order)}"

@@ -28,9 +28,14 @@ class Loss(NamedTuple):
 
 
 class RBF:
-    """Distances y_i of eq. 7 with the loss of eq. 8 or 9."""
+    """Distances y_i of eq. 7 with the loss of eq. 8 or 9.
 
-    def __init__(self, geometry: Geometry, readings: Sequence[Reading], device: str) -> None:
+    If `rubbish`, a label may be the number of classes where eq. 9 is the loss: that pattern shows none of them.  Each
+    update is then a few operations longer.
+    """
+
+    def __init__(self, geometry: Geometry, readings: Sequence[Reading], device: str, rubbish: bool = False) -> None:
+        self.rubbish = rubbish
         self.prototypes = torch.from_numpy(prototypes(geometry.prototypes, geometry.out_shape[0])).to(device)
         self.scale = _column([r.loss_scale for r in readings], device)
         self.curvature_scale = _column([curvature_scale(r) for r in readings], device)
@@ -51,7 +56,8 @@ class RBF:
         distances = differences.square().sum(3)
         y = self.rbf_scale[:, :, None] * distances
         penalties = torch.cat([-self.j[:, :, None].expand(*y.shape[:2], 1), -y], 2)
-        loss = y.gather(2, labels[:, :, None]).squeeze(2) + self.competing * penalties.logsumexp(2)
+        right_penalty = -penalties.roll(-1, 2) if self.rubbish else y  # the rubbish class behind the others
+        loss = right_penalty.gather(2, labels[:, :, None]).squeeze(2) + self.competing * penalties.logsumexp(2)
         # dE/dy_i is 1 for the right class, less p_i with eq. 9; dy_i/dx is 2 (x - w_i) times the factor on y_i.
         posterior = self.competing[:, :, None] * penalties.softmax(2)[:, :, 1:]
         slopes = right(labels, y) - posterior
@@ -59,12 +65,20 @@ class RBF:
         derivative = 2 * scale[:, :, None] * (slopes[:, :, None] @ differences).squeeze(2)
         return Loss(distances, self.scale * loss, derivative.mT[..., None, None])
 
-    def curvature(self, x: Tensor) -> Tensor:
+    def wrong(self, y: Tensor, labels: Tensor) -> Tensor:
+        """Whether each answer is not the label, like labels; none of the classes is the answer if j is the least."""
+        mistaken = y.argmin(2) != labels
+        if not self.rubbish:
+            return mistaken
+        return torch.where(labels == y.shape[2], self.rbf_scale * y.amin(2) <= self.j, mistaken)
+
+    def curvature(self, x: Tensor, labels: Tensor) -> Tensor:
         """d2E/dx^2, like x."""
         replicas, patterns = len(x), x.shape[2]
         states = x.flatten(2).mT.flatten(0, 1)
-        rows = (value.repeat_interleave(patterns, 0) for value in (self.j, self.rbf_scale))
-        eq9 = eq9_curvature(self.prototypes, states, *rows).view(replicas, patterns, -1)
+        j, rbf_scale = (value.repeat_interleave(patterns, 0) for value in (self.j, self.rbf_scale))
+        rubbish = (labels == len(self.prototypes)).flatten() if self.rubbish else None
+        eq9 = eq9_curvature(self.prototypes, states, j, rbf_scale, rubbish).view(replicas, patterns, -1)
         d2x = self.curvature_scale[:, :, None] * torch.where(self.exact, eq9, 2 * self.rbf_scale[:, :, None])
         return d2x.mT[..., None, None]
 
@@ -91,7 +105,11 @@ class Softmax:
         loss = self.scale * y.gather(2, labels[:, :, None]).squeeze(2)
         return Loss(y, loss, derivative.mT[..., None, None])
 
-    def curvature(self, x: Tensor) -> Tensor:
+    def wrong(self, y: Tensor, labels: Tensor) -> Tensor:
+        """Whether each answer is not the label, like labels."""
+        return y.argmin(2) != labels
+
+    def curvature(self, x: Tensor, labels: Tensor) -> Tensor:
         """d2E/da^2 of the linear units, like x."""
         return (self.curvature_scale[:, :, None] * cross_entropy_curvature(self.distances(x))).mT[..., None, None]
 

@@ -28,7 +28,7 @@ from lenet98.readings import initial_parameters
 from lenet98.replicas.engine import Replicas, check_device
 from lenet98.sdlm import rates
 from lenet98.threads import one_thread
-from lenet98.training import CHUNK, Config, curvature_sample, inputs, medians, network_input, pass_sample
+from lenet98.training import CHUNK, Config, curvature_sample, inputs, medians, network_input, pass_sample, targets
 
 SHARED = ("spec", "train_size", "held_out", "curvature_patterns")
 """Fields of a configuration in which replicas may not differ; nor in the number of passes."""
@@ -49,8 +49,8 @@ def train_replicas(
     Parameters
     ----------
     configs
-        What is trained: one configuration for all, or one for each seed, with readings, etas, mu and distortions of
-        their own.
+        What is trained: one configuration for all, or one for each seed, with readings, etas, mu, distortions and
+        strings of their own.
     seeds
         The run that each network is.
     data
@@ -137,7 +137,7 @@ class _Run(NamedTuple):
     data: MNIST
     device: Device
     patterns: tuple[Tensor, Tensor] | None
-    """Images and labels that all replicas learn, on the device; None if any is distorted, which is each one's own."""
+    """Images and labels that all replicas learn, on the device; None if any are distorted or composed for each."""
     test_images: Tensor
     test_labels: Tensor
 
@@ -146,7 +146,7 @@ class _Run(NamedTuple):
         first = configs[0]
         judged = split(data, first.train_size, first.held_out)
         patterns = None
-        if not any(config.distortions for config in configs):
+        if not any(config.distortions or config.strings for config in configs):
             images = inputs(first.spec, data.train_images[: first.train_size])
             patterns = _on(device, images), _on(device, data.train_labels[: first.train_size].astype(np.int64))
         test_images = _on(device, inputs(first.spec, judged.images))
@@ -154,7 +154,9 @@ class _Run(NamedTuple):
 
     def replicas(self, which: Sequence[int], parameters: NDArray[np.float32]) -> Replicas:
         """Those replicas, with their rows of all `parameters`."""
-        made = Replicas(self.configs[0].spec, [self.configs[k].reading for k in which], self.device)
+        blanks = any((strings := self.configs[k].strings) and strings.blanks for k in which)
+        readings = [self.configs[k].reading for k in which]
+        made = Replicas(self.configs[0].spec, readings, self.device, rubbish=blanks)
         made.parameters.copy_(torch.from_numpy(parameters[list(which)]))
         return made
 
@@ -167,7 +169,12 @@ class _Run(NamedTuple):
             network_input(self.configs[k], self.seeds[k], sample, self.data.train_images)
             for k, sample in zip(which, samples, strict=True)
         ]
-        labels = self.data.train_labels[indices.ravel()].astype(np.int64)
+        labels = np.concatenate(
+            [
+                targets(self.configs[k], self.seeds[k], sample, self.data.train_labels).astype(np.int64)
+                for k, sample in zip(which, samples, strict=True)
+            ]
+        )
         order = torch.arange(indices.size, device=self.device).view(indices.shape)
         return _on(self.device, np.concatenate(own)), _on(self.device, labels), order
 
@@ -219,8 +226,7 @@ def _one_pass(
 def _set_rates(run: _Run, which: Sequence[int], number: int, replicas: Replicas) -> Tensor:
     """Give replicas their rates of a pass (eq. 21); their h_kk."""
     samples = [curvature_sample(run.configs[k], run.seeds[k], number) for k in which]
-    images, _, order = run.learned(which, samples)
-    h = replicas.curvature(images, order)
+    h = replicas.curvature(*run.learned(which, samples))
     for k, own, eps in zip(which, h, replicas.rates, strict=True):
         eps.copy_(rates(own, run.configs[k].etas[number - 1], run.configs[k].mu))
     return h

@@ -211,6 +211,48 @@ def test_seed_is_never_negative_in_single_precision(number, j, spread):
     assert values.isfinite().all()
 
 
+@pytest.mark.parametrize("reading", LOSSES[1:], ids=lambda reading: f"j{reading.j}-{reading.rbf_scale}")
+def test_seed_of_a_pattern_of_none_of_the_classes_is_gauss_newtons(reading):
+    """The Hessian's diagonal of its loss with each y_i replaced by its tangent."""
+    codes = torch.tensor(bitmaps()).double()
+    x = states()
+    expected = []
+    for at in x:
+
+        def distances(state):
+            return (state - codes).square().sum(1)
+
+        def linear(state, at=at):
+            y = distances(at) + 2 * (at - codes) @ (state - at)
+            return loss(y[None], torch.tensor([10]), reading)
+
+        expected.append(hessian(linear)(at).diagonal())
+    some = torch.arange(len(x)) % 2 == 0
+    seeds = output_curvature(codes, x, reading, some)
+    torch.testing.assert_close(seeds[some], torch.stack(expected)[some], rtol=1e-9, atol=1e-12)
+    torch.testing.assert_close(seeds[~some], output_curvature(codes, x, reading)[~some])
+    assert (seeds >= 0).all()
+
+
+def test_diagonal_is_told_which_patterns_show_none_of_the_classes():
+    random = np.random.default_rng(0)
+    spec = Spec("small", (1, 4, 4), (Full("F1", 5), Full("F2", 3), RBF("RBF", "places", 3)))
+    reading = Reading(loss="eq9", j=5.0)
+    images, labels = random.normal(size=(CHUNK + 20, 1, 4, 4)), random.integers(0, 4, CHUNK + 20)
+    parameters = random.normal(size=spec.parameters)
+    blank = labels == 3
+    h = diagonal(spec, reading, parameters, images, labels)
+    digits = diagonal(spec, reading, parameters, images[~blank])
+    np.testing.assert_allclose(digits, diagonal(spec, reading, parameters, images[~blank], labels[~blank]), rtol=1e-12)
+    blanks = diagonal(spec, reading, parameters, images[blank], labels[blank])
+    np.testing.assert_allclose(h, blank.mean() * blanks + (~blank).mean() * digits, rtol=1e-9)
+    assert (blanks < diagonal(spec, reading, parameters, images[blank])).all()  # whose y_D curves the loss too
+    of_eq8 = replace(reading, output_curvature="eq8")
+    np.testing.assert_array_equal(
+        diagonal(spec, of_eq8, parameters, images, labels), diagonal(spec, of_eq8, parameters, images)
+    )
+
+
 def test_seed_of_eq8_is_an_option_of_eq9():
     reading = Reading(loss="eq9", output_curvature="eq8", loss_scale=0.5)
     assert (output_curvature(torch.tensor(bitmaps()).double(), states(), reading) == 1).all()

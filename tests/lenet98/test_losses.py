@@ -72,6 +72,24 @@ def test_only_eq9_notices_that_all_classes_are_equally_near():
     assert eq9(collapsed, labels, 1.0).item() > math.log(10)
 
 
+def test_eq9_of_a_pattern_of_none_of_the_classes_is_minus_log_of_the_share_of_the_rubbish():
+    distances, rubbish = torch.tensor([[1.0, 2.0]], dtype=torch.float64), torch.tensor([2])
+    partition = math.exp(-0.5) + math.exp(-1) + math.exp(-2)
+    assert eq9(distances, rubbish, 0.5).item() == pytest.approx(-math.log(math.exp(-0.5) / partition), abs=1e-12)
+    pushed = [-math.exp(-1) / partition, -math.exp(-2) / partition]  # both classes away
+    assert gradient(eq9, distances, rubbish, 0.5).tolist()[0] == pytest.approx(pushed, abs=1e-12)
+    both = eq9(torch.cat([distances, DISTANCES]), torch.tensor([2, 0, 0]), 0.5)
+    assert both.item() == pytest.approx((eq9(distances, rubbish, 0.5) + 2 * eq9(DISTANCES, LABELS, 0.5)).item() / 3)
+
+
+def test_no_other_loss_has_a_class_for_such_a_pattern():
+    for reading, output in ((Reading(loss="eq8"), "rbf"), (DEFAULT, "softmax")):
+        with pytest.raises(ValueError, match="a label is 2, but there are 2 penalties"):
+            loss(DISTANCES, torch.tensor([0, 2]), reading, output)
+    with pytest.raises(ValueError, match="a label is 3, but there are 3 penalties"):
+        loss(DISTANCES, torch.tensor([0, 3]), DEFAULT)
+
+
 @pytest.mark.parametrize("scale", [1.0, 0.5])
 def test_the_reading_chooses_the_loss_and_its_scale(scale):
     assert loss(DISTANCES, LABELS, Reading(loss="eq8", loss_scale=scale)).item() == scale * 2.5

@@ -14,12 +14,14 @@ from lenet98.curvature import diagonal
 from lenet98.data.distortions import FIG7, Magnitudes, distort
 from lenet98.data.fields import pad_and_scale
 from lenet98.data.mnist import MNIST
+from lenet98.data.strings import NOISE, Strings, blank, compose
 from lenet98.loop import Progress
-from lenet98.networks import LENET5
+from lenet98.modern import ladder
+from lenet98.networks import LENET1, LENET5
 from lenet98.online.engine import Engine
 from lenet98.randomness import generator
 from lenet98.readings import DEFAULT, initial_parameters
-from lenet98.training import Config, effective_rates, network_input, pass_sample, train
+from lenet98.training import Config, curvature_sample, effective_rates, network_input, pass_sample, train
 from tests.resumption import same
 
 SMALL = Config(train_size=600, curvature_patterns=100, etas=(5e-4, 2e-4, 1e-4))
@@ -116,6 +118,59 @@ def test_curvature_is_estimated_on_what_is_learned(digits):
     h, _ = effective_rates(moving, 0, 1, parameters, digits)
     np.testing.assert_array_equal(h, diagonal(LENET5, DEFAULT, parameters, images))
     assert not np.array_equal(h, effective_rates(SMALL, 0, 1, parameters, digits)[0])
+
+
+def test_strings_are_learned_and_blanks_as_none_of_the_classes(digits):
+    config = replace(SMALL, train_size=200, strings=Strings(blanks=0.4, inverted=0.2), etas=(5e-4,))
+    sample = pass_sample(config, 5, 1)
+    assert sorted(sample.index) == list(range(200))
+    assert (sample.copy == 1).all()
+    assert (pass_sample(config, 5, 2).copy == 2).all()
+    images = compose(digits.train_images[:200], sample.index, sample.copy, 5, config.strings)  # no other neighbors
+    labels = digits.train_labels[sample.index]
+    none = blank(5, sample.index, sample.copy, config.strings)
+    labels[none] = 10
+    assert 0.3 < none.mean() < 0.5
+    parameters = initial_parameters(LENET5, DEFAULT, generator(5, "init"))
+    first = curvature_sample(config, 5, 1)
+    place = {pattern: n for n, pattern in enumerate(sample.index)}
+    shown = [place[pattern] for pattern in first.index]  # the same drawings as in the pass
+    h, eps = effective_rates(config, 5, 1, parameters, digits)
+    np.testing.assert_array_equal(h, diagonal(LENET5, DEFAULT, parameters, images[shown], labels[shown]))
+    errors, losses = Engine(LENET5, DEFAULT).sweep(parameters, eps, images, labels)
+    run = train(config, 5, digits)
+    np.testing.assert_array_equal(run.parameters, parameters)
+    assert (run.history[0].train_errors, run.history[0].train_loss) == (errors, losses / 200)
+    plain = replace(config, strings=None)
+    assert run.history[0].test_patterns == train(plain, 5, digits).history[0].test_patterns  # single digits judge
+
+
+def test_a_first_drawing_may_stay_and_its_digits_may_be_distorted(digits):
+    config = replace(SMALL, strings=replace(NOISE, fresh=False))
+    one, other = pass_sample(config, 0, 1), pass_sample(config, 0, 2)
+    np.testing.assert_array_equal(one.index, other.index)
+    np.testing.assert_array_equal(network_input(config, 0, one, digits.train_images),
+                                  network_input(config, 0, other, digits.train_images))  # fmt: skip
+    both = replace(SMALL, strings=NOISE, distortions=FIG7)
+    sample = pass_sample(both, 0, 3)
+    assert sorted(sample.index) == list(range(600))
+    np.testing.assert_array_equal(
+        network_input(both, 0, sample, digits.train_images),
+        compose(digits.train_images, sample.index, sample.copy, 0, NOISE, distortions=FIG7),
+    )
+    smaller = replace(both, spec=LENET1)
+    np.testing.assert_array_equal(
+        network_input(smaller, 0, sample, digits.train_images),
+        network_input(both, 0, sample, digits.train_images)[..., 2:-2, 2:-2],
+    )
+
+
+def test_blanks_need_a_loss_with_a_class_for_them():
+    with pytest.raises(ValueError, match=r"Config.strings has blanks, .* set blanks to 0"):
+        Config(strings=Strings(), reading=replace(DEFAULT, loss="eq8"))
+    with pytest.raises(ValueError, match=r"Config.strings has blanks"):
+        Config(spec=ladder.LADDER[-1], strings=Strings())
+    assert Config(strings=NOISE, reading=replace(DEFAULT, loss="eq8")).strings == NOISE
 
 
 def test_final_weights_can_be_the_average_of_the_last_pass(digits, whole):

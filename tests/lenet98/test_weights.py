@@ -8,6 +8,7 @@ import pytest
 
 from lenet98 import weights
 from lenet98.data.distortions import FIG7
+from lenet98.data.strings import NOISE
 from lenet98.modern import ladder
 from lenet98.networks import LENET5, mlp
 from lenet98.readings import LITERAL
@@ -23,7 +24,7 @@ def some(spec):
 
 @pytest.mark.parametrize("spec", [LENET5, mlp(300), ladder.TODAY, OWN], ids=lambda spec: spec.name)
 def test_what_is_saved_is_loaded(tmp_path, spec):
-    config = Config(spec=spec, reading=LITERAL, distortions=FIG7, train_size=54_000, held_out=6_000)
+    config = Config(spec=spec, reading=LITERAL, distortions=FIG7, strings=NOISE, train_size=54_000, held_out=6_000)
     weights.save(tmp_path / "net.npz", some(spec), config)
     parameters, found = weights.load(tmp_path / "net.npz")
     assert parameters.tobytes() == some(spec).tobytes()

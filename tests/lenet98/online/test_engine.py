@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -379,14 +380,14 @@ WRONG = {
         lambda good: good[:, None],
         lambda good: good.astype(float),
         lambda good: good - 10,
-        lambda good: good + 10,
+        lambda good: good + 11,
         lambda good: good.tolist(),
     ],
 }
 MESSAGES = {
     "parameters": r"lenet5 takes float32 vectors of 60000 parameters, got ",
     "images": r"lenet5 takes float32 images of shape \(n, 1, 32, 32\), got ",
-    "labels": r"3 images need 3 integer labels in 0\.\.9, got ",
+    "labels": r"3 images need 3 integer labels in 0\.\.10, got ",
 }
 
 
@@ -431,11 +432,58 @@ def test_any_layout_is_read():
     np.testing.assert_array_equal(engine.gradient(strided, images[0], labels[0]), gradient)
 
 
-@pytest.mark.parametrize("label", [-1, 10, 2.5])
+@pytest.mark.parametrize("label", [-1, 11, 2.5])
 def test_gradient_refuses_a_label_that_is_no_class(label):
     parameters, images, _ = case(LENET5, DEFAULT)
-    with pytest.raises(ValueError, match=r"1 images need 1 integer labels in 0\.\.9"):
+    with pytest.raises(ValueError, match=r"1 images need 1 integer labels in 0\.\.10"):
         Engine(LENET5, DEFAULT).gradient(parameters, images[0], label)
+
+
+# --- patterns that show none of the classes
+
+
+COMPETING = Reading(loss="eq9", j=120.0)
+"""With a j so large that initial distances matter."""
+
+
+@pytest.mark.parametrize("spec", [LENET5, LENET4, MLP, SHUFFLED], ids=lambda spec: spec.name)
+@pytest.mark.parametrize("reading", [COMPETING, Reading(loss="eq9", j=60.0, rbf_scale=0.5, loss_scale=1.0)])
+def test_gradient_of_a_pattern_of_none_of_the_classes(spec, reading):
+    engine = Engine(spec, reading)
+    for seed in range(3):
+        parameters, images, _ = case(spec, reading, seed=seed)
+        labels = np.array([spec.classes])
+        net = exact(spec, reading, parameters)
+        value, gradient = autograd(net, images, labels)
+        # From eq. 7 and the share of the rubbish class, without the module that is tested elsewhere.
+        y = reading.rbf_scale * net(torch.tensor(images).double())[0].detach()
+        share = 1 / (1 + torch.exp(reading.j - y).sum())
+        assert value == pytest.approx(-reading.loss_scale * float(share.log()), rel=1e-9)
+        assert np.abs(gradient).max() > 1e-2
+        assert_gradient(spec, engine.gradient(parameters, images[0], labels[0]), gradient)
+        _, loss_of_sweep = engine.sweep(parameters.copy(), np.zeros_like(parameters), images, labels)
+        assert loss_of_sweep == pytest.approx(value, rel=1e-5, abs=1e-5)
+
+
+def test_none_of_the_classes_is_answered_right_where_j_is_less_than_every_distance():
+    parameters, images, _ = case(LENET5, DEFAULT, patterns=20)
+    least = 0.5 * np.sort(Engine(LENET5, DEFAULT).distances(parameters, images).min(1))
+    labels = np.full(20, 10)
+    for right in (0, 7, 20):
+        j = (least[0] - 1, (least[12] + least[13]) / 2, least[-1] + 1)[(20, 7, 0).index(right)]
+        engine = Engine(LENET5, Reading(loss="eq9", j=float(j), rbf_scale=0.5))
+        errors, _ = engine.sweep(parameters.copy(), np.zeros_like(parameters), images, labels)
+        assert errors == 20 - right
+
+
+def test_only_eq9_and_rbf_units_know_none_of_the_classes():
+    parameters, images, _ = case(LENET5, DEFAULT)
+    with pytest.raises(ValueError, match=r"got 10..10; 10, none of the classes, can be learned with eq. 9 and RBF"):
+        Engine(LENET5, replace(DEFAULT, loss="eq8")).gradient(parameters, images[0], 10)
+    softmax = next(spec for spec in ladder.LADDER if spec.output.kind == "softmax")
+    parameters, images, _ = case(softmax, DEFAULT)
+    with pytest.raises(ValueError, match=r"can be learned with eq. 9 and RBF"):
+        Engine(softmax, DEFAULT).gradient(parameters, images[0], 10)
 
 
 def test_no_images():

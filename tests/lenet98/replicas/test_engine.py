@@ -120,7 +120,7 @@ def assert_like_one(spec, seed, patterns=3):
     order = each[:, None] + np.arange(patterns)
     gradients = made.gradient(pixels[each], torch.tensor(labels[each])).numpy()
     distances = made.distances(pixels).numpy()
-    curvatures = made.curvature(pixels, torch.tensor(order)).numpy()
+    curvatures = made.curvature(pixels, torch.tensor(labels), torch.tensor(order)).numpy()
     for k, reading in enumerate(READINGS):
         engine = Engine(spec, reading)
         # What rounding leaves of terms that cancel does not shrink with them, so no gradient counts as less than 0.01.
@@ -146,11 +146,39 @@ def test_patterns_in_several_chunks(digits, monkeypatch):
     """What does not fit into memory at once: the last chunk is a smaller one."""
     parameters, _, _ = drawn(LENET5, 2, 0, 0)
     made, images = replicas(LENET5, READINGS[:2], parameters), torch.tensor(digits[0][:25])
-    order = torch.arange(25).repeat(2, 1)
-    whole = made.distances(images), made.curvature(images, order)
+    labels, order = torch.tensor(digits[1][:25]), torch.arange(25).repeat(2, 1)
+    whole = made.distances(images), made.curvature(images, labels, order)
     monkeypatch.setitem(AT_ONCE, "cpu", 20)
     close(made.distances(images).numpy(), whole[0].numpy(), 1e-5)
-    close(made.curvature(images, order).numpy(), whole[1].numpy(), 1e-5)
+    close(made.curvature(images, labels, order).numpy(), whole[1].numpy(), 1e-5)
+
+
+def test_patterns_that_show_none_of_the_classes():
+    """Gradient, loss, errors and curvature against those of each replica alone; some patterns show one."""
+    readings = [reading for reading in READINGS if reading.loss == "eq9"]
+    parameters, images, labels = drawn(LENET5, len(readings), 8, 1)
+    labels[::2] = 10
+    made = Replicas(LENET5, readings, rubbish=True)
+    made.parameters.copy_(torch.tensor(np.stack(parameters)))
+    pixels, classes, order = torch.tensor(images), torch.tensor(labels), torch.arange(8).repeat(len(readings), 1)
+    errors, losses = made.sweep(pixels, classes, order)  # at rates of zero
+    h = made.curvature(pixels, classes, order).numpy()
+    for n in (0, 1):
+        each = torch.full((len(readings),), n)
+        gradients = made.gradient(pixels[each], classes[each]).numpy()
+        for k, reading in enumerate(readings):
+            expected = Engine(LENET5, reading).gradient(parameters[k], images[n], labels[n])
+            np.testing.assert_allclose(gradients[k], expected, rtol=0, atol=1e-4 * max(1e-2, np.abs(expected).max()))
+    for k, reading in enumerate(readings):
+        engine, still = Engine(LENET5, reading), np.zeros_like(parameters[k])
+        alone = engine.sweep(parameters[k].copy(), still, images, labels)
+        assert (errors[k], losses[k]) == (alone[0], pytest.approx(alone[1], rel=1e-5))
+        expected = diagonal(LENET5, reading, parameters[k], images, labels)
+        np.testing.assert_allclose(h[k], expected, rtol=1e-3, atol=1e-5 * expected.max())
+    assert set((errors <= 4).tolist()) == {True, False}  # where j is large, blanks are not recognized
+    softmax = next(spec for spec in ladder.LADDER if spec.output.kind == "softmax")
+    with pytest.raises(ValueError, match="a softmax has no class for patterns that show none"):
+        Replicas(softmax, readings, rubbish=True)
 
 
 def test_a_replica_that_diverges_leaves_the_others_as_they_are(digits):
@@ -169,12 +197,12 @@ def test_no_operation_asks_the_device_for_a_value_or_leaves_it(spec, monkeypatch
     """PyTorch's device without values stands for a GPU: it refuses both."""
     monkeypatch.setattr("lenet98.replicas.engine.check_device", lambda device: None)
     monkeypatch.setitem(AT_ONCE, "meta", 100)
-    made = Replicas(spec, READINGS, "meta")
+    made = Replicas(spec, READINGS, "meta", rubbish=spec.output.kind == "rbf")
     images, labels = torch.zeros(9, *spec.input_shape, device="meta"), torch.zeros(9, dtype=torch.int64, device="meta")
     order = torch.zeros(len(READINGS), 2, dtype=torch.int64, device="meta")
     errors, losses = made.sweep(images, labels, order)
     assert (errors.device.type, losses.device.type) == ("meta", "meta")
-    assert made.curvature(images, order).shape == made.parameters.shape
+    assert made.curvature(images, labels, order).shape == made.parameters.shape
     assert made.distances(images).shape == (len(READINGS), 9, spec.classes)
 
 

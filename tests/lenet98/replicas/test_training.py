@@ -9,6 +9,7 @@ import pytest
 
 from lenet98.data.distortions import FIG7
 from lenet98.data.mnist import MNIST
+from lenet98.data.strings import Strings
 from lenet98.networks import LENET1, LENET5
 from lenet98.randomness import generator
 from lenet98.readings import DEFAULT, Reading, initial_parameters
@@ -56,10 +57,11 @@ def test_each_replica_may_have_its_own_reading_rates_and_distortions(digits, mon
     small = replace(SMALL, train_size=90)
     configs = [
         replace(small, distortions=FIG7),
+        replace(small, strings=Strings(blanks=0.5), reading=Reading(j=20.0)),
         replace(small, reading=Reading(order="reshuffled", final_weights="average", curvature_patterns="first")),
         replace(small, reading=replace(DEFAULT, loss="eq8", subsampling="sum"), etas=(1e-4, 1e-4), mu=0.1),
     ]
-    for config, ours in zip(configs, train_replicas(configs, (1, 2, 3), digits), strict=True):
+    for config, ours in zip(configs, train_replicas(configs, (1, 2, 3, 4), digits), strict=True):
         assert_alike(ours, train(config, 1 + configs.index(config), digits))
 
 
