@@ -940,11 +940,14 @@
 
   function useNetwork(k) {
     state.chosen = k;
-    const {title, note, errors, threshold, rejected} = data.networks[k];
+    const {title, note, errors, threshold, rejected, strings} = data.networks[k];
     $("note").textContent = `${title}: ${note}. ${errors} of 10,000 test digits wrong.`;
     $("threshold").value = threshold;
     $("threshold-note").textContent =
       `(${threshold} rejects ${(100 * rejected).toFixed(1)}% of the test digits and leaves 0.5% errors on the rest)`;
+    $("learned").textContent = strings
+      ? "This network learned digits between neighbors, as in Section VII."
+      : "This network learned only single digits in the middle of their window, so it misreads many strings. That of Section VII also learned neighbors, blanks and noise.";
     compute();
     computeString();
   }

@@ -73,12 +73,15 @@ class Network:
     note: str
     rounded: Rounded
     reading: Reading
+    strings: bool
+    """Whether it learned digits between neighbors (VII.B)."""
 
     def described(self) -> dict[str, Any]:
         """What the page needs to know of it, without its results."""
         return {
             "title": self.title,
             "note": self.note,
+            "strings": self.strings,
             "subsampling": self.reading.subsampling,
             "bits": {coded.layer.name: coded.bits for coded in self.rounded.coded},
             "weights": _compressed(self.rounded.packed(), zlib.Z_HUFFMAN_ONLY),
@@ -121,7 +124,8 @@ def _loaded(path: Path, title: str, note: str, bits: Mapping[str, int]) -> Netwo
     parameters, config = weights.load(path)
     if config.spec != LENET5:
         raise ValueError(f"{path}: holds {config.spec.name}; the page shows LeNet-5, give a file of its weights")
-    return Network(path, title, note, rounded(config.spec, parameters, bits), config.reading)
+    strings = config.strings is not None and config.strings.neighbors
+    return Network(path, title, note, rounded(config.spec, parameters, bits), config.reading, strings)
 
 
 def own(path: Path) -> Network:

@@ -20,6 +20,7 @@ from lenet98.data.fields import LEVELS, pad_and_scale
 from lenet98.data.fig8 import fig8
 from lenet98.data.images import in_field
 from lenet98.data.preprocessing import BOX
+from lenet98.data.strings import Strings
 from lenet98.decoding import decode
 from lenet98.demo import check, page
 from lenet98.demo import server as serving
@@ -283,6 +284,12 @@ def test_what_does_not_fit_is_left_out(mnist, published, voter, monkeypatch):
     monkeypatch.setattr(page, "LIMIT", 100_000)
     with pytest.raises(ValueError, match="must have less than 100,000; give --weights fewer files"):
         page.build(mnist, [published], [voter])
+
+
+def test_a_network_of_strings_is_told_from_others(tmp_path, published):
+    path = tmp_path / "strings.npz"
+    weights.save(path, weights.load(published.path)[0], Config(strings=Strings()))
+    assert (page.own(path).described()["strings"], published.described()["strings"]) == (True, False)
 
 
 def test_only_lenet5_is_shown(tmp_path):
