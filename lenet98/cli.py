@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from lenet98.data.photographs import Digit
+    from lenet98.demo.page import Network
     from lenet98.loop import Progress, Trained
     from lenet98.training import Config
 
@@ -162,6 +163,18 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument("images", nargs="+", type=Path, metavar="IMAGE", help="image file, or .npy (height, width)")
     sub.add_argument("--weights", type=Path, help=".npz file (default: the published ones)")
     sub.add_argument("--reject", type=_score, metavar="SCORE", help="give no class where the score is below this")
+
+    sub = command("demo", demo, "show LeNet-5 at work, in a browser on this machine or as one HTML file")
+    sub.add_argument("--output", type=_file, help="write the page to this file and serve nothing")
+    sub.add_argument("--port", type=_count, default=0, help="of localhost (default: a free one)")
+    sub.add_argument("--weights", nargs="+", type=Path, default=[], metavar="FILE", help="LeNet-5s to show, too")
+    sub.add_argument(
+        "--vote", nargs="+", type=Path, metavar="FILE", help="seeds that vote (default: the published ones)"
+    )
+    sub.add_argument(
+        "--check", action="store_true", help="compare its answers with Python's, all test digits; needs node"
+    )
+    data_dir(sub)
 
     command("cite", cite, "print BibTeX entries of the paper and of this software")
     return parser
@@ -486,6 +499,58 @@ def _rate(errors: int, patterns: int) -> str:
 
     low, high = wilson(errors, patterns)
     return f"{errors / patterns:.2%}: {errors:,} of {patterns:,} (95% interval {low:.2%} to {high:.2%}, Wilson)"
+
+
+# --- demo -------------------------------------------------------------------------------------------------------------
+
+
+def demo(chosen: argparse.Namespace) -> None:
+    from lenet98.data import mnist
+    from lenet98.demo import page
+    from lenet98.demo.server import address, server
+
+    if chosen.output:
+        _check_folder(chosen.output)
+    running = None if chosen.output or chosen.check else server(chosen.port)
+    shown, voters = page.published()
+    shown += [page.own(path) for path in chosen.weights]
+    voters = voters if chosen.vote is None else [page.voter(path) for path in chosen.vote]
+    loaded = mnist.load(chosen.data_dir)
+    built = page.build(loaded, shown, voters)
+    if chosen.check:
+        _compare(built, shown, loaded.test_images)
+    if chosen.output:
+        from lenet98.files import atomic
+
+        with atomic(chosen.output) as file:
+            file.write(built)
+        print(f"{chosen.output}: {len(built):,} bytes; open it in any browser of 2023 or newer")
+    if running is not None:
+        running.page = built
+        print(f"LeNet-5 at work: {address(running)}\nCtrl-C ends it", flush=True)
+        with running:
+            running.serve_forever()
+
+
+def _check_folder(out: Path) -> None:
+    """ValueError unless a file can be written there; one that is there will be replaced."""
+    if out.is_dir():
+        raise ValueError(f"{out}: is a folder; give --output a file in it")
+    if not out.parent.is_dir():
+        raise ValueError(f"{out.parent}: no such folder; make it or give another --output")
+
+
+def _compare(built: bytes, shown: Sequence[Network], images: NDArray[np.uint8]) -> None:
+    """Print how far the page's distances are from Python's; Failure where an answer differs."""
+    from lenet98.demo import check
+
+    for number, network in enumerate(shown):
+        ours, page = check.by_python(network, images), check.by_javascript(built, images, "networks", number)
+        differ = int((ours.argmin(axis=1) != page.argmin(axis=1)).sum())
+        line = f"{network.title}: {differ} of {len(images):,} answers differ, distances by {abs(ours - page).max():.1e}"
+        if differ:
+            raise Failure(1, line)
+        print(line, flush=True)
 
 
 def cite(_: argparse.Namespace) -> None:

@@ -168,8 +168,8 @@ def lenet98(words, mnist, tmp_path):
     small = {"train": ["--passes", "1", "--train-size", "600", "--out", str(tmp_path / "weights.npz")]}
     if words[0].startswith("-"):
         pytest.skip("an option in the text")
-    if words == ["predict"] or words[0] == "data":  # without its arguments; needs the network
-        cli._parser().parse_args([words[0], *([given["IMAGE"]] if words == ["predict"] else [])])
+    if words == ["predict"] or words[0] in ("data", "demo"):  # without its arguments; needs the network; serves a page
+        cli._parser().parse_args([*words, *([given["IMAGE"]] if words == ["predict"] else [])])
         return
     if words == ["compare"]:
         words.append(given["NAME"])
