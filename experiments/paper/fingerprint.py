@@ -33,9 +33,7 @@ from lenet98.networks import LENET5
 from lenet98.readings import DEFAULT, Reading
 from lenet98.specs import Spec
 from lenet98.training import Config, train
-
-LAYERS = ("C1", "S2", "C3", "S4")
-"""What Fig. 13 shows enough of."""
+from lenet98.trunk1998.numbers import LAYERS, recovered
 
 Layer = tuple[NDArray[np.floating], NDArray[np.floating]]
 """Weights and biases, flat; kernels that a table leaves out are not there, coefficients are those of an average."""
@@ -143,14 +141,9 @@ def distance(ours: Sequence[Fingerprint], theirs: Fingerprint, units: Fingerprin
 
 # --- 1998 -------------------------------------------------------------------------------------------------------------
 
-OF_1998: Fingerprint = {
-    "C1 weights": 2.099, "C1 biases": 1.700,
-    "S2 coefficients": 0.782, "S2 least": 0.443, "S2 greatest": 1.309, "S2 biases": 0.488,
-    "C3 weights": 0.744, "C3 biases": 1.360,
-    "S4 coefficients": 0.225, "S4 least": -0.030, "S4 greatest": 0.315, "S4 biases": 0.140,
-}  # fmt: skip
-"""Of the estimate from Figs. 13 and 25.  Its errors move a figure by less than 2%; those of C3's weights, 0.06 each,
-are part of their root mean square."""
+OF_1998 = fingerprint({name: (layer.weights, layer.biases) for name, layer in recovered().layers.items()})
+"""Of the estimate from Fig. 13.  Its errors move a figure by less than 2%; those of C3's weights, 0.06 each, are part
+of their root mean square."""
 
 
 # --- the experiments --------------------------------------------------------------------------------------------------

@@ -29,11 +29,9 @@ from lenet98.randomness import generator
 from lenet98.readings import Reading, initial_parameters
 from lenet98.sdlm import ETAS
 from lenet98.training import Config, effective_rates, train
+from lenet98.trunk1998.numbers import LAYERS
 
 Range = tuple[float, float]
-
-TRUNK = ("C1", "S2", "C3", "S4")
-"""The layers that Fig. 13 lets one estimate."""
 
 
 @dataclass(frozen=True)
@@ -194,7 +192,7 @@ def compare(config: Trial, seed: int, context: Context) -> Outcome:
     """
     shape = len(config.sizes), len(config.etas)
     arrays: dict[str, NDArray[Any]] = {name: np.full(shape, -1, np.int32) for name in ("train", "test")}
-    trunk = sum(layer.weights + layer.biases for layer in config.spec.trainable if layer.name in TRUNK)
+    trunk = sum(layer.weights + layer.biases for layer in config.spec.trainable if layer.name in LAYERS)
     arrays["trunk"] = np.zeros(trunk, np.float32)
     run, done, rates = (config, seed), 0, []
     if saved := checkpoint.load(context.checkpoint, run):
