@@ -49,7 +49,10 @@ QUESTIONS = {
     "training-size": Question("Do more patterns help?", ("fig6",), "distortions", ("fig06_training_set_size",)),
     "readings": Question("Which reading meets the paper's training figures?", ("readings",), "readings", ("readings",)),
     "search": Question(
-        "Which readings does a search leave?", ("search", "posterior", "trials"), "readings", ("search",)
+        "Which readings does a search leave?",
+        ("search", "posterior", "trials", "trials-distorted"),
+        "readings",
+        ("search",),
     ),
     "seeds": Question("What is a seed worth?", ("seeds",), "faq", ("seeds",)),
     "failures": Question("Why do some readings fail?", ("curvature", "saturation"), "readings"),

@@ -9,7 +9,7 @@ from experiments.harness import store, tables
 from experiments.harness.loader import Loader
 from experiments.paper import numbers as paper
 from experiments.paper.readings import PAPER_RATES
-from experiments.paper.trials import CANDIDATES, ROOM, ROUNDED, Tried, curve_spread, distances, results
+from experiments.paper.trials import CANDIDATES, DISTORTED, ROOM, ROUNDED, Tried, curve_spread, distances, results
 from paper_figures import search
 from tests import fakes
 
@@ -17,15 +17,18 @@ CURVE = np.array(paper.FIG5_TRAIN[:20])
 NAMES = list(CANDIDATES)[:2]
 
 
-def publish(reference, name, seed, *, curve=1.0, rates=1.0, small=1.0, test=100, diverged=False):
+def publish(
+    reference, name, seed, *, curve=1.0, rates=1.0, small=1.0, test=100, diverged=False, sizes=(15_000, 30_000, 60_000)
+):
     """A run whose training curve, rates and training error with 15,000 patterns are the paper's times a factor."""
     train = np.stack([CURVE * 150 * small, CURVE * 300, CURVE * 600 * curve]).round().astype(np.int32)
     train[0, -1], train[1, -1] = round(0.05 * 150 * small), round(0.31 * 300)
     if diverged:
         train[2, 5:] = -1
-    arrays = {"train": train, "test": np.full((3, 20), test, np.int32), "trunk": np.zeros(1716, np.float32)}
+    train = train[3 - len(sizes) :]
+    arrays = {"train": train, "test": np.full(train.shape, test, np.int32), "trunk": np.zeros(1716, np.float32)}
     record = fakes.record(name, seed, [], extra={"rates": [[[rates * rate for rate in PAPER_RATES]]] * 3})
-    record["config"] = {"sizes": [15_000, 30_000, 60_000]}
+    record["config"] = {"sizes": list(sizes)}
     record["key"] = fakes.stated(fakes.replace(fakes.IDENTITY, config=record["config"]))["key"]
     store.write(store.result_path(reference / name, seed), record, arrays)
 
@@ -80,3 +83,13 @@ def test_the_figure_draws_the_curves_of_the_nearest(load):
     axes = plt.figure().subplots()
     search._curves(axes, results(load))
     np.testing.assert_allclose(axes.lines[0].get_ydata(), CURVE * (0.9 + 1 / 0.9) / 2, rtol=0.01)
+
+
+def test_readings_trained_with_distortions_have_their_errors_by_magnitude(tmp_path):
+    name = next(name for name in DISTORTED if name.endswith("-distort0.5"))
+    for seed, test in enumerate((80, 90)):
+        publish(tmp_path, name, seed, test=test, sizes=(60_000,))
+    (record,) = tables.named("trials-distorted")(Loader(reference=tmp_path)).records
+    assert (record["magnitudes"], record["n"]) == (0.5, 2)
+    assert record["test"] == pytest.approx([0.8, 0.9])
+    assert record["training"] == pytest.approx(CURVE[-1], abs=0.01)
