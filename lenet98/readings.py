@@ -48,7 +48,7 @@ class Reading:
     j: float = 1.0
     """Constant of eq. 9, positive; unused with eq. 8."""
     rbf_scale: float = field(default=1.0, metadata={BEFORE: 1.0})
-    """Factor on the y_i of eq. 7 within the loss: 1 as printed; 1/2 makes e^-y_i the Gaussian that II.C speaks of."""
+    """Factor on the y_i of eq. 7 within the loss: 1 as printed; 1/2 makes e^-y_i the Gaussian that II.B speaks of."""
     loss_scale: float = 0.5
     """Factor on the loss, any output's; eq. 8 and 9 print none, which is 1."""
     curvature_scale: float | None = field(default=None, metadata={BEFORE: None})

@@ -98,12 +98,13 @@ def test_wrong_arguments(arguments, capsys):
 def test_all_draws_what_has_results_and_says_what_has_not(load, tmp_path, capsys):
     folder = tmp_path / "figures"
     assert main(["--all", "--reference", str(load.reference), "--output", str(folder)]) == 0
-    # Figs. 2 and 7 need no results, and Fig. 8 has the 82 of 1998 without any.
+    # Figs. 2 and 7 and the kernels of 1998 need no results, and Fig. 8 has the 82 of 1998 without any.
     assert sorted(path.stem for path in folder.glob("*.png")) == [
         "fig05_learning_curve",
         "fig07_distortions",
         "fig08_errors",
         "network",
+        "recovered",
     ]
     lines = capsys.readouterr().err.splitlines()
     assert [line.partition(":")[0] for line in lines] == [
@@ -115,6 +116,8 @@ def test_all_draws_what_has_results_and_says_what_has_not(load, tmp_path, capsys
         "fig12",
         "ladder",
         "readings",
+        "search",
+        "seeds",
     ]
     assert "run training-size/patterns15000" in lines[1]
 
