@@ -56,7 +56,7 @@ class Explored:
     @property
     def near(self) -> NDArray[np.bool_]:
         """Whether the rates were near enough to train, shape (n,)."""
-        return np.asarray(np.sqrt(np.mean(self.misses[:, :2] ** 2, axis=1)) <= self.config.rates_within)
+        return self.config.rates_distance(self.rates) <= self.config.rates_within
 
     def nearest(self, count: int) -> NDArray[np.int64]:
         """Places of the nearest readings among those that were trained to the end, nearest first."""

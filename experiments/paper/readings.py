@@ -212,7 +212,12 @@ def rates_distance(results: Sequence[Result], theirs: ArrayLike = PAPER_RATES) -
 
 def curve_distance(results: Sequence[Result], theirs: ArrayLike = paper.FIG5_TRAIN) -> float:
     """Mean over the passes of |ln(ours / theirs)|, ours the mean training error of the runs, on the fly, in percent."""
-    ours = training_curves(results).mean(axis=0)
+    return curves_distance(training_curves(results), theirs)
+
+
+def curves_distance(curves: NDArray[np.float64], theirs: ArrayLike = paper.FIG5_TRAIN) -> float:
+    """The same of training curves, shape (runs, passes)."""
+    ours = curves.mean(axis=0)
     return float(abs(np.log(ours / np.asarray(theirs)[: len(ours)])).mean())
 
 

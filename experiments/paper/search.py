@@ -29,7 +29,7 @@ from lenet98.randomness import generator
 from lenet98.readings import Reading, initial_parameters
 from lenet98.sdlm import ETAS
 from lenet98.training import Config, effective_rates, train
-from lenet98.trunk1998.numbers import LAYERS
+from lenet98.trunk1998.numbers import SIZE
 
 Range = tuple[float, float]
 
@@ -104,10 +104,10 @@ class Start(Config):
     curve_within: tuple[float, ...] = (0.15, 0.25, 0.35)
     """|ln(ours / theirs)| of each pass up to which a reading is kept."""
 
-    def rates_distance(self, least: float, greatest: float) -> float:
-        """Root mean square distance of the first pass's rates from those printed."""
-        ratios = np.log(np.divide((least, greatest), self.rates))
-        return float(np.sqrt(np.mean((ratios / self.rates_spread) ** 2)))
+    def rates_distance(self, rates: NDArray[np.floating]) -> NDArray[np.float64]:
+        """Root mean square distance of first passes' rates, shape (..., 2), from those printed; shape (...)."""
+        ratios = np.log(rates / np.array(self.rates))
+        return np.asarray(np.sqrt(np.mean((ratios / self.rates_spread) ** 2, axis=-1)))
 
 
 class _FarOff(Exception):
@@ -133,7 +133,7 @@ def explore(config: Start, seed: int, context: Context) -> Outcome:
         number = seed * config.draws + n
         own = replace(config, reading=config.prior.draw(number))
         rates[n] = first_rates(own, number, context)
-        if config.rates_distance(*rates[n]) <= config.rates_within:
+        if config.rates_distance(rates[n]) <= config.rates_within:
             found = first_errors(own, number, context.mnist, partial(_report, context, n, (config.draws, 1)))
             errors[n, : len(found)] = found
         checkpoint.save(context.checkpoint, run, {"rates": rates, "errors": errors}, n + 1)
@@ -192,8 +192,7 @@ def compare(config: Trial, seed: int, context: Context) -> Outcome:
     """
     shape = len(config.sizes), len(config.etas)
     arrays: dict[str, NDArray[Any]] = {name: np.full(shape, -1, np.int32) for name in ("train", "test")}
-    trunk = sum(layer.weights + layer.biases for layer in config.spec.trainable if layer.name in LAYERS)
-    arrays["trunk"] = np.zeros(trunk, np.float32)
+    arrays["trunk"] = np.zeros(SIZE, np.float32)
     run, done, rates = (config, seed), 0, []
     if saved := checkpoint.load(context.checkpoint, run):
         arrays, done, rates = dict(saved.arrays), saved.notes["done"], saved.notes["rates"]
@@ -202,7 +201,7 @@ def compare(config: Trial, seed: int, context: Context) -> Outcome:
         trained = train(own, seed, context.mnist, progress=partial(_report, context, n, shape))
         for name in ("train", "test"):
             arrays[name][n, : len(trained.history)] = [getattr(entry, f"{name}_errors") for entry in trained.history]
-        arrays["trunk"] = trained.parameters[:trunk]
+        arrays["trunk"] = trained.parameters[:SIZE]
         rates.append([[entry.rate_min, entry.rate_max] for entry in trained.history[:1]])
         checkpoint.save(context.checkpoint, run, arrays, {"done": n + 1, "rates": rates})
     return Outcome(extra={"rates": rates}, arrays=arrays)

@@ -21,8 +21,9 @@ from experiments.harness.registry import Experiment, register
 from experiments.harness.store import Runs
 from experiments.harness.tables import Table
 from experiments.paper import numbers as paper
+from experiments.paper.fingerprint import ZERO_BIASES
 from experiments.paper.posterior import LEGEND, SHORT
-from experiments.paper.readings import PAPER_RATES
+from experiments.paper.readings import PAPER_RATES, curves_distance
 from experiments.paper.search import Prior, Trial, compare
 from lenet98.data.distortions import FIG7
 from lenet98.readings import DEFAULT, Reading
@@ -31,13 +32,7 @@ Array = NDArray[np.float64]
 
 ROOM = "search/trials"
 
-AUTHORS = Reading(
-    init_gain=1.4,
-    fan_in_counts_bias=False,
-    bias_init="zero",
-    coefficient_init=(2.0, 1.0),
-    curvature_scale=1.0,
-)
+AUTHORS = replace(ZERO_BIASES, output_curvature="exact")
 """Habits of the authors' later public code: no drawn biases, F without the bias, 1/2 on the sum of S2's fields."""
 
 GAUSSIAN = replace(AUTHORS, rbf_scale=0.5, loss_scale=1.0)
@@ -138,7 +133,8 @@ for name, config in DISTORTED.items():
         )
     )
 
-ROUNDED = np.array([0.5e-5 / 7e-5, 0.0005 / 0.016, *(paper.FIG6_TOLERANCE / e for e in paper.FIG6_TRAIN[:2])]) / sqrt(3)
+_LEFT_OPEN = np.array([0.5e-5, 0.0005, paper.FIG6_TOLERANCE, paper.FIG6_TOLERANCE])
+ROUNDED = _LEFT_OPEN / [*PAPER_RATES, *paper.FIG6_TRAIN[:2]] / sqrt(3)
 """Standard deviation of the logarithm of both rates and of the training errors of the smaller sets by what printing and
 reading off the figure leave open."""
 
@@ -172,8 +168,7 @@ class Tried:
     @property
     def curve(self) -> float:
         """Mean over the passes of |ln(ours / Fig. 5's)|, ours the mean of the runs."""
-        ours = self.train[60_000].mean(axis=0)
-        return float(abs(np.log(ours / paper.FIG5_TRAIN[: len(ours)])).mean())
+        return curves_distance(self.train[60_000])
 
 
 def tried(runs: Runs) -> Tried:

@@ -27,7 +27,7 @@ from numba import njit
 from numpy.typing import ArrayLike, NDArray
 
 from lenet98.data.fields import BLACK, WHITE
-from lenet98.randomness import generator
+from lenet98.randomness import Purpose, generator
 
 FIELD = 32
 """Height and width of LeNet-5's input."""
@@ -111,18 +111,29 @@ def parameters(seed: int, patterns: ArrayLike, copies: ArrayLike, magnitudes: Ma
 
     Raises ValueError for rows of different lengths or negative numbers.
     """
+    pattern, copy = numbered(patterns, copies)
+    counter = np.zeros((4, 2, pattern.size), np.uint64)
+    counter[0], counter[1], counter[2] = pattern, copy, [[0], [1]]  # two blocks of four words for five parameters
+    words = philox(counter, philox_key(seed, "distortion")).swapaxes(0, 1).reshape(8, -1)[: len(RANGES)]
+    uniform = (words >> np.uint64(11)) * 2.0**-52 - 1  # 53 bits, in [-1, 1)
+    bounds = np.array([getattr(magnitudes, name) for name in RANGES])
+    return uniform.T * bounds * (copy > 0)[:, None]
+
+
+def numbered(patterns: ArrayLike, copies: ArrayLike) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Pattern and copy numbers, both shape (n,); ValueError for rows of different lengths or negative numbers."""
     pattern, copy = np.asarray(patterns), np.asarray(copies)
     if pattern.ndim != 1 or pattern.shape != copy.shape:
         raise ValueError(f"patterns and copies must be two rows of one length, got {pattern.shape} and {copy.shape}")
     if pattern.size and min(pattern.min(), copy.min()) < 0:
         raise ValueError(f"pattern and copy numbers cannot be negative, got {min(pattern.min(), copy.min())}")
-    key = generator(seed, "distortion").integers(0, 2**64, 2, dtype=np.uint64)
-    counter = np.zeros((4, 2, pattern.size), np.uint64)
-    counter[0], counter[1], counter[2] = pattern, copy, [[0], [1]]  # two blocks of four words for five parameters
-    words = philox(counter, (int(key[0]), int(key[1]))).swapaxes(0, 1).reshape(8, -1)[: len(RANGES)]
-    uniform = (words >> np.uint64(11)) * 2.0**-52 - 1  # 53 bits, in [-1, 1)
-    bounds = np.array([getattr(magnitudes, name) for name in RANGES])
-    return uniform.T * bounds * (copy > 0)[:, None]
+    return pattern.astype(np.int64), copy.astype(np.int64)
+
+
+def philox_key(seed: int, purpose: Purpose) -> tuple[int, int]:
+    """The key of `philox` for a purpose of run `seed`."""
+    first, second = generator(seed, purpose).integers(0, 2**64, 2, dtype=np.uint64)
+    return int(first), int(second)
 
 
 _LOW = np.uint64(0xFFFFFFFF)

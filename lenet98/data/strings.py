@@ -22,9 +22,8 @@ import numpy as np
 from numba import njit
 from numpy.typing import ArrayLike, NDArray
 
-from lenet98.data.distortions import FIELD, Magnitudes, Pool, distort, philox
+from lenet98.data.distortions import FIELD, Magnitudes, Pool, distort, numbered, philox, philox_key
 from lenet98.data.fields import BLACK, LEVELS, WHITE
-from lenet98.randomness import generator
 
 
 @dataclass(frozen=True)
@@ -99,20 +98,6 @@ _DRAWS = 4
 """Blocks of random words that the layout of a pattern takes; those for its pixels come after them."""
 
 
-def _key(seed: int) -> tuple[int, int]:
-    first, second = generator(seed, "strings").integers(0, 2**64, 2, dtype=np.uint64)
-    return int(first), int(second)
-
-
-def _checked(patterns: ArrayLike, copies: ArrayLike) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    pattern, copy = np.asarray(patterns), np.asarray(copies)
-    if pattern.ndim != 1 or pattern.shape != copy.shape:
-        raise ValueError(f"patterns and copies must be two rows of one length, got {pattern.shape} and {copy.shape}")
-    if pattern.size and min(pattern.min(), copy.min()) < 0:
-        raise ValueError(f"pattern and copy numbers cannot be negative, got {min(pattern.min(), copy.min())}")
-    return pattern.astype(np.int64), copy.astype(np.int64)
-
-
 def layout(seed: int, patterns: ArrayLike, copies: ArrayLike, strings: Strings, images: int) -> Layout:
     """How each (pattern, copy) is composed, a function of (seed, pattern, copy) and nothing else.
 
@@ -129,12 +114,12 @@ def layout(seed: int, patterns: ArrayLike, copies: ArrayLike, strings: Strings, 
 
     Raises ValueError for rows of different lengths, negative numbers, or no images.
     """
-    pattern, copy = _checked(patterns, copies)
+    pattern, copy = numbered(patterns, copies)
     if images < 1:
         raise ValueError(f"neighbors are drawn from {images} images; there must be one")
     counter = np.zeros((4, _DRAWS, pattern.size), np.uint64)
     counter[0], counter[1], counter[2] = pattern, copy, np.arange(_DRAWS, dtype=np.uint64)[:, None]
-    words = philox(counter, _key(seed)).swapaxes(0, 1).reshape(4 * _DRAWS, -1)
+    words = philox(counter, philox_key(seed, "strings")).swapaxes(0, 1).reshape(4 * _DRAWS, -1)
     u = (words >> np.uint64(11)) * 2.0**-53  # 53 bits, in [0, 1)
 
     def whole(rows: slice, least: int, greatest: int) -> NDArray[np.int64]:
@@ -217,9 +202,10 @@ def compose(
     top = (FIELD - images.shape[1]) // 2 + drawn.drop
     left = _corners(boxes, drawn, (FIELD - images.shape[2]) // 2)
     shown = np.where(np.column_stack((drawn.blank, np.zeros((len(image), 2), bool))), -1, image)
-    pattern, copy = _checked(patterns, copies)
+    pattern, copy = numbered(patterns, copies)
+    key = np.array(philox_key(seed, "strings"), np.uint64)
     field = np.empty((len(image), 1, FIELD, FIELD), np.float32)
-    _paint(images, shown, top, left, pattern.view(np.uint64), copy.view(np.uint64), np.array(_key(seed), np.uint64),
+    _paint(images, shown, top, left, pattern.view(np.uint64), copy.view(np.uint64), key,
            np.uint64(round(strings.inverted * 2**32)), np.uint64(_DRAWS), LEVELS, field[:, 0])  # fmt: skip
     return field
 
