@@ -7,7 +7,7 @@ patterns.  Test errors are measured too, and reported beside the paper's; they c
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from math import sqrt
 
@@ -21,41 +21,18 @@ from experiments.harness.registry import Experiment, register
 from experiments.harness.store import Runs
 from experiments.harness.tables import Table
 from experiments.paper import numbers as paper
-from experiments.paper.fingerprint import ZERO_BIASES
+from experiments.paper.candidates import AUTHORS, FINALISTS, ROUND
 from experiments.paper.posterior import LEGEND, SHORT
 from experiments.paper.readings import PAPER_RATES, curves_distance
 from experiments.paper.search import Prior, Trial, compare
+from experiments.trainers import train_network
 from lenet98.data.distortions import FIG7
 from lenet98.readings import DEFAULT, Reading
+from lenet98.training import Config
 
 Array = NDArray[np.float64]
 
 ROOM = "search/trials"
-
-AUTHORS = replace(ZERO_BIASES, output_curvature="exact")
-"""Habits of the authors' later public code: no drawn biases, F without the bias, 1/2 on the sum of S2's fields."""
-
-GAUSSIAN = replace(AUTHORS, rbf_scale=0.5, loss_scale=1.0)
-"""The same with eq. 9 as printed and the factor 1/2 within eq. 7: equal gradients where no classes compete."""
-
-ROUND: dict[str, Reading] = {
-    "default": DEFAULT,
-    "v1.4-s2-2-s4-1-h1": AUTHORS,
-    "v1.4-s2-2-s4-1-h1-j3": replace(AUTHORS, j=3.0),
-    "v1.73-s2-2-s4-1": replace(AUTHORS, init_gain=sqrt(3), curvature_scale=None),
-    "v1.2-s2-2-s4-2-h1": replace(AUTHORS, init_gain=1.2, coefficient_init=(2.0, 2.0)),
-    "v1-s2-2-s4-2-h2": replace(AUTHORS, init_gain=1.0, coefficient_init=(2.0, 2.0), curvature_scale=2.0),
-    "eq8-v1.5-s2-2-s4-2-g0.25-h0.5": replace(
-        AUTHORS, init_gain=1.5, coefficient_init=(2.0, 2.0), loss="eq8", loss_scale=0.25, curvature_scale=0.5
-    ),
-    "j1-v1.5-s2-2-s4-2-g0.25-h0.5": replace(
-        AUTHORS, init_gain=1.5, coefficient_init=(2.0, 2.0), loss_scale=0.25, curvature_scale=0.5
-    ),
-    "gaussian-v1.4-s2-2-s4-1-h1": replace(GAUSSIAN, curvature_scale=2.0),
-    "gaussian-v1.73-s2-2-s4-1": replace(GAUSSIAN, init_gain=sqrt(3), curvature_scale=None),
-    "gaussian-v1.2-s2-2-s4-2-h1": replace(GAUSSIAN, init_gain=1.2, coefficient_init=(2.0, 2.0), curvature_scale=2.0),
-}
-"""Readings in round numbers, by name."""
 
 DRAWN: tuple[int, ...] = (
     3729,
@@ -130,6 +107,31 @@ for name, config in DISTORTED.items():
             minutes=1,
             seeds=tuple(range(5)),
             like=f"{ROOM}/{next(iter(ROUND))}",
+        )
+    )
+
+HELD_OUT = {
+    f"search/held-out/{name}-distort{magnitude:g}": Config(
+        reading=ROUND[name],
+        train_size=54_000,
+        held_out=6_000,
+        distortions=FIG7.scaled(magnitude) if magnitude else None,
+    )
+    for name in FINALISTS
+    for magnitude in (0.0, 0.25, 0.5, 0.75, 1.0)
+}
+"""Magnitudes of the distortions, those of Fig. 7 times this, judged by training patterns that are not learned."""
+
+for name, config in HELD_OUT.items():
+    register(
+        Experiment(
+            name,
+            f"LeNet-5 on 54,000 patterns, {name.removeprefix('search/held-out/')}",
+            config,
+            train_network,
+            minutes=1,
+            seeds=tuple(range(5)),
+            like="distortions/held-out/default" if config.distortions else "distortions/held-out/default-distort0",
         )
     )
 

@@ -9,12 +9,12 @@ from experiments.harness import golden, registry
 from experiments.harness.loader import Loader, NoResults
 from experiments.harness.registry import Context
 from experiments.paper import fingerprint as study
+from experiments.paper.candidates import FINALISTS, ROUND, ZERO_BIASES
 from experiments.paper.fingerprint import (
     ENDS,
     FIGURES,
     LAYERS,
     OF_1998,
-    ZERO_BIASES,
     deviations,
     distance,
     fingerprint,
@@ -154,9 +154,13 @@ def test_the_estimate_of_1998_has_the_figures_of_another_one():
 
 def test_what_is_trained():
     experiments = {name: experiment.config for name, experiment in registry.load().items() if name in study.EXPERIMENTS}
-    assert len(experiments) == 4
+    assert len(experiments) == 7
     assert {config.strings for config in experiments.values()} == {NOISE, Strings()}
-    assert {config.reading for config in experiments.values()} == {DEFAULT, ZERO_BIASES}
+    assert {config.reading for config in experiments.values()} == {
+        DEFAULT,
+        ZERO_BIASES,
+        *(ROUND[name] for name in FINALISTS),
+    }
     assert all(config.distortions is None for config in experiments.values())
 
 
