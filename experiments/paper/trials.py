@@ -122,16 +122,16 @@ HELD_OUT = {
 }
 """Magnitudes of the distortions, those of Fig. 7 times this, judged by training patterns that are not learned."""
 
-for name, config in HELD_OUT.items():
+for name, judged in HELD_OUT.items():
     register(
         Experiment(
             name,
             f"LeNet-5 on 54,000 patterns, {name.removeprefix('search/held-out/')}",
-            config,
+            judged,
             train_network,
             minutes=1,
             seeds=tuple(range(5)),
-            like="distortions/held-out/default" if config.distortions else "distortions/held-out/default-distort0",
+            like="distortions/held-out/default" if judged.distortions else "distortions/held-out/default-distort0",
         )
     )
 
