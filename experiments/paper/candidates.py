@@ -32,6 +32,7 @@ GAUSSIAN = replace(AUTHORS, rbf_scale=0.5, loss_scale=1.0)
 ROUND: dict[str, Reading] = {
     "default": DEFAULT,
     "v1.4-s2-2-s4-1-h1": AUTHORS,
+    "v1.4-s2-2-s4-1-h1-curvature-eq8": ZERO_BIASES,
     "v1.4-s2-2-s4-1-h1-j3": replace(AUTHORS, j=3.0),
     "v1.73-s2-2-s4-1": replace(AUTHORS, init_gain=sqrt(3), curvature_scale=None),
     "v1.2-s2-2-s4-2-h1": replace(AUTHORS, init_gain=1.2, coefficient_init=(2.0, 2.0)),
