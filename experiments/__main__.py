@@ -126,8 +126,8 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument("--output", type=Path, help="file to write instead")
     device(sub)
     replicas(sub, "of runs that were made with --replicas")
-    sub = command("publish", _publish, "copy an experiment's results into the reference")
-    sub.add_argument("name")
+    sub = command("publish", _publish, "copy results into the reference")
+    sub.add_argument("names", nargs="+", metavar="NAME", help=f"{NAMES}; of several, those that have results")
     sub.add_argument("--seeds", type=_argument(plan.parse_seeds), help="seeds that must be there")
     sub.add_argument("--weights", type=_argument(plan.parse_seeds), default=(), help="seeds to publish weights of")
     sub.add_argument("--force", action="store_true", help="even if incomplete or not of a clean checkout")
@@ -336,28 +336,30 @@ def _table(chosen: argparse.Namespace) -> int:
 
 
 def _publish(chosen: argparse.Namespace) -> int:
-    experiment = registry.named(chosen.name)
-    identity = experiment.identity()
-    runs = store.latest(experiment.name, identity, chosen.results)
-    if not runs.results:
-        raise NoResults(
-            f"no results of {experiment.name} yet; `python -m experiments run {experiment.name}` makes them"
+    wanted = {one.name: one for name in chosen.names for one in registry.members(name)}
+    found = {name: store.latest(name, one.identity(), chosen.results) for name, one in wanted.items()}
+    for name in chosen.names:
+        if not any(found[one.name].results for one in registry.members(name)):
+            raise NoResults(f"no results of {name} yet; `python -m experiments run {name}` makes them")
+    there = {name: runs for name, runs in found.items() if runs.results}
+    families = {} if chosen.force else {wanted[name].family: name for name in there}
+    for family, name in families.items():
+        if changed := golden.departures(golden.cases_of(family)):
+            raise ValueError(
+                f"{name} is not published: golden cases of its family have changed ({', '.join(changed)}); "
+                "see `python -m experiments golden`"
+            )
+    for name, runs in there.items():
+        folder = store.publish(
+            runs,
+            wanted[name].identity(),
+            chosen.seeds or wanted[name].seeds,
+            chosen.reference,
+            scores=wanted[name].paper_error is not None,  # Fig. 10 reads those of the paper's rows
+            weights=chosen.weights,
+            force=chosen.force,
         )
-    if not chosen.force and (changed := golden.departures(golden.cases_of(experiment.family))):
-        raise ValueError(
-            f"{experiment.name} is not published: golden cases of its family have changed ({', '.join(changed)}); "
-            "see `python -m experiments golden`"
-        )
-    folder = store.publish(
-        runs,
-        identity,
-        chosen.seeds or experiment.seeds,
-        chosen.reference,
-        scores=experiment.paper_error is not None,  # Fig. 10 reads those of the paper's rows
-        weights=chosen.weights,
-        force=chosen.force,
-    )
-    print(f"{experiment.name} seeds {plan.format_seeds(r.seed for r in runs.results)} published in {folder}")
+        print(f"{name} seeds {plan.format_seeds(r.seed for r in runs.results)} published in {folder}")
     return 0
 
 

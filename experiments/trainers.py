@@ -20,7 +20,7 @@ from lenet98.devices import Device
 from lenet98.loop import Trained
 from lenet98.modern import lenet_from_scratch, lush, minibatch
 from lenet98.randomness import generator
-from lenet98.readings import DEFAULT
+from lenet98.readings import FORMER
 from lenet98.replicas.training import train_replicas
 from lenet98.sdlm import ETAS
 from lenet98.specs import Spec
@@ -203,7 +203,7 @@ TRAINERS: dict[type, Callable[[Any, int, Context], Outcome]] = {
 # --- the networks with ten place-coded outputs: how the paper is read for them (III.C.5 to III.C.8) -------------------
 
 
-MEAN_SQUARED_ERROR = replace(DEFAULT, loss="eq8")
+MEAN_SQUARED_ERROR = replace(FORMER, loss="eq8")
 """Eq. 8 on the place codes: the mean squared error of the ten outputs.  All else is read as for LeNet-5."""
 
 C = TypeVar("C", bound=Config)

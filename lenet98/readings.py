@@ -7,7 +7,7 @@ own training figures (the rates of the first pass, Fig. 5) come out.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from math import sqrt
 from typing import Literal
 
@@ -92,7 +92,26 @@ class Reading:
             )
 
 
-DEFAULT = Reading()
+FORMER = Reading()
+"""What DEFAULT was while every point had been varied alone, and not all of them together."""
+
+FORMER_DISTORTED = replace(FORMER, j=10.0, loss_scale=0.05, output_curvature="eq8")
+"""What [dist] LeNet-5 had a reading of its own for then."""
+
+DEFAULT = Reading(
+    init_gain=1.4,
+    init_power=0.5,
+    fan_in_counts_bias=False,
+    bias_init="zero",
+    coefficient_init=(2.0, 1.0),
+    subsampling="average",
+    loss="eq9",
+    j=1.0,
+    loss_scale=0.5,
+    curvature_scale=1.0,
+    output_curvature="eq8",
+)
+"""The one recipe, of every row: see docs/readings.md."""
 
 LITERAL = Reading(
     init_gain=2.4,

@@ -79,7 +79,8 @@ def cases(experiments: Iterable[Experiment] | None = None) -> list[str]:
     covered: set[tuple[str, str, str]] = set()
     chosen: list[str] = []
     first: dict[str, Experiment] = {}
-    for experiment in registry.load().values() if experiments is None else experiments:
+    everything = registry.load().values() if experiments is None else experiments
+    for experiment in sorted(everything, key=lambda experiment: experiment.name):  # whatever was imported first
         if experiment.like is not None:
             continue
         values = {(experiment.family, *leaf) for leaf in leaves(experiment.config)}
@@ -93,6 +94,15 @@ def cases(experiments: Iterable[Experiment] | None = None) -> list[str]:
         if diverging(experiment.config) is not None:
             chosen.append(f"{experiment.name} diverging")
     return chosen
+
+
+def checked(names: Sequence[str]) -> list[str]:
+    """The names, if all are of cases; ValueError for one that is not."""
+    everything = cases()
+    for name in names:
+        if name not in everything:
+            raise ValueError(f"{name!r} is no golden case; {registry.nearest(name, everything)}leave it out for all")
+    return list(names)
 
 
 def cases_of(family: str) -> list[str]:
@@ -318,8 +328,11 @@ def anywhere() -> dict[str, list[float]]:
 
 
 def departures(names: Iterable[str] | None = None, *, few: bool = False) -> list[str]:
-    """Cases, of all unless named, that are not what the golden files say; `few` for their short runs."""
-    wanted = list(names if names is not None else short() if few else cases())
+    """Cases, of all unless named, that are not what the golden files say; `few` for their short runs.
+
+    Raises ValueError for a name that is no case.
+    """
+    wanted = short() if few and names is None else checked(cases() if names is None else list(names))
     if (bits := here(few=few)) is not None:
         return [name for name, made in results(wanted, few=few).items() if made.get("fingerprint") != bits.get(name)]
     known = anywhere()
@@ -336,9 +349,10 @@ def write(chosen: Sequence[str] = ()) -> list[Path]:
     """Write the golden files of this machine and of any machine; the files.
 
     Of the `chosen` cases alone, if there are any; the others stay as they are, as far as there are such cases still.
+    Raises ValueError for a name that is no case, and if a case fails.
     """
     names, begun_names, where = cases(), short(), machine()
-    made = results(chosen or names)
+    made = results(checked(chosen) or names)
     if failed := [f"{name} ({result['error']})" for name, result in made.items() if "error" in result]:
         raise ValueError(f"nothing is written: {', '.join(failed)}")
     bits = {name: result["fingerprint"] for name, result in made.items()}

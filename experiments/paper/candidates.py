@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from math import sqrt
 
-from lenet98.readings import DEFAULT, Reading
+from lenet98.readings import FORMER, Reading
 
 ZERO_BIASES = Reading(
     init_gain=1.4,
@@ -30,7 +30,7 @@ GAUSSIAN = replace(AUTHORS, rbf_scale=0.5, loss_scale=1.0)
 """The same with eq. 9 as printed and the factor 1/2 within eq. 7: equal gradients where no classes compete."""
 
 ROUND: dict[str, Reading] = {
-    "default": DEFAULT,
+    "default": FORMER,
     "v1.4-s2-2-s4-1-h1": AUTHORS,
     "v1.4-s2-2-s4-1-h1-curvature-eq8": ZERO_BIASES,
     "v1.4-s2-2-s4-1-h1-j3": replace(AUTHORS, j=3.0),

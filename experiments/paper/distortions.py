@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import replace
-
 import numpy as np
 
 from experiments.harness import registry, statistics, tables
@@ -18,105 +15,72 @@ from experiments.paper import fig7_registration
 from experiments.paper import numbers as paper
 from experiments.trainers import train_network, train_on_fresh
 from lenet98.data.distortions import FIG7, Magnitudes
-from lenet98.readings import DEFAULT, Reading
+from lenet98.readings import FORMER, FORMER_DISTORTED
 from lenet98.training import Config
-
-
-def competing(j: float, loss_scale: float = DEFAULT.loss_scale) -> Reading:
-    """Eq. 9 with a j at which the classes compete, its curvature that of eq. 8."""
-    return replace(DEFAULT, loss="eq9", j=j, output_curvature="eq8", loss_scale=loss_scale)
-
 
 ROOM = "distortions/held-out"
 """Of what is learned from 54,000 patterns and judged by the other 6,000."""
 
-READINGS: dict[str, tuple[str, Config]] = {
-    f"{ROOM}/default": ("DEFAULT", Config()),
-    f"{ROOM}/j10": ("eq. 9, j = 10", Config(reading=replace(DEFAULT, loss="eq9", j=10.0))),
-    f"{ROOM}/j5-curvature-eq8": ("eq. 9, j = 5, curvature of eq. 8", Config(reading=competing(5.0))),
-    f"{ROOM}/j10-curvature-eq8": ("eq. 9, j = 10, curvature of eq. 8", Config(reading=competing(10.0))),
-    f"{ROOM}/j15-curvature-eq8": ("eq. 9, j = 15, curvature of eq. 8", Config(reading=competing(15.0))),
-    f"{ROOM}/mu0.1": ("mu = 0.1", Config(mu=0.1)),
-    **{
-        f"{ROOM}/j10-curvature-eq8-loss{1 / part}": (
-            f"eq. 9, j = 10, curvature of eq. 8, loss times 1/{part}",
-            Config(reading=competing(10.0, 1 / part)),
-        )
-        for part in (4, 10, 20, 40)
-    },
-    f"{ROOM}/j10-curvature-eq8-mu0.1": (
-        "eq. 9, j = 10, curvature of eq. 8, mu = 0.1",
-        Config(reading=competing(10.0), mu=0.1),
-    ),
+IN_WORDS = {
+    0.0: "no distortions",
+    0.25: "a quarter of Fig. 7's",
+    0.5: "half of Fig. 7's",
+    0.75: "three quarters of Fig. 7's",
+    1.0: "Fig. 7's",
 }
-"""What is learned on Fig. 7's distortions and judged on the last tenth of the training set, by experiment."""
-
-CHOSEN = f"{ROOM}/j10-curvature-eq8-loss0.05"
-"""What `fig9/dist_lenet5` is trained with: of those with the paper's mu, the one with the least held-out error."""
-
-FRESH = f"{CHOSEN}-distort-fresh"
-"""That with distortions that are new in every pass."""
-
-MAGNITUDES: dict[str, tuple[str, Magnitudes | None]] = {
-    f"{CHOSEN}-distort0": ("no distortions", None),
-    f"{CHOSEN}-distort0.5": ("half of Fig. 7's", FIG7.scaled(0.5)),
-    f"{CHOSEN}-distort0.75": ("three quarters of Fig. 7's", FIG7.scaled(0.75)),
-    CHOSEN: ("Fig. 7's", FIG7),
-    f"{CHOSEN}-distort1.25": ("five quarters of Fig. 7's", FIG7.scaled(1.25)),
-    FRESH: ("Fig. 7's, no pattern shown twice", FIG7),
-}
-"""Distortions that are compared with that reading on the same patterns, by experiment."""
+"""The magnitudes that are compared: those of Fig. 7 times this."""
 
 
-def _held_out(config: Config, magnitudes: Magnitudes | None) -> Config:
-    return replace(config, train_size=54_000, held_out=6_000, distortions=magnitudes)
+def magnitudes(times: float) -> Magnitudes | None:
+    """Those of Fig. 7 times a factor; None for no distortions."""
+    return FIG7.scaled(times) if times else None
 
 
-PLAIN = f"{ROOM}/default-distort0"
-"""Neither distortions nor another reading."""
+def _held_out(times: float) -> Config:
+    return Config(train_size=54_000, held_out=6_000, distortions=magnitudes(times))
 
-HELD_OUT: dict[str, tuple[str, Config]] = {
-    PLAIN: ("no distortions, DEFAULT", _held_out(Config(), None)),
-    **{name: (f"distortions, {title}", _held_out(config, FIG7)) for name, (title, config) in READINGS.items()},
-    **{
-        name: (f"{title}, {READINGS[CHOSEN][0]}", _held_out(READINGS[CHOSEN][1], magnitudes))
-        for name, (title, magnitudes) in MAGNITUDES.items()
-        if name != CHOSEN
-    },
-}
-"""All of them: title and configuration."""
 
-for name, (title, config) in HELD_OUT.items():
+MAGNITUDES = {f"{ROOM}/distort{times:g}": (words, _held_out(times)) for times, words in IN_WORDS.items()}
+"""Title and configuration, by experiment: LeNet-5 judged on training patterns that it does not learn."""
+
+CHOSEN = 0.5
+"""What the distorted rows have: of `IN_WORDS`, that with the fewest errors on held-out patterns."""
+
+FRESH = f"{ROOM}/distort{CHOSEN:g}-fresh"
+MAGNITUDES[FRESH] = (f"{IN_WORDS[CHOSEN]}, no pattern shown twice", _held_out(CHOSEN))
+
+for name, (title, config) in MAGNITUDES.items():
     register(
         Experiment(
             name,
             f"LeNet-5 on 54,000 patterns, {title}",
             config,
             train_on_fresh if name == FRESH else train_network,
-            minutes=2.5 if config.distortions else 2,
-            seeds=(0, 1, 2),
+            minutes=1.2 if config.distortions else 1,
+            seeds=tuple(range(5)),
         )
     )
 
-CHOSEN_ALONE = "distortions/j10-curvature-eq8-loss0.05-distort0"
-"""Its reading without distortions."""
+FORMER_PLAIN, FORMER_ROW = "distortions/former-distorted-distort0", "distortions/former-distorted"
 
 TESTED: dict[str, tuple[str, Config]] = {
-    paper.DIST_LENET5: ("[dist] LeNet-5", replace(READINGS[CHOSEN][1], distortions=FIG7)),
-    "distortions/default": ("[dist] LeNet-5, DEFAULT", Config(distortions=FIG7)),
-    "distortions/j10-curvature-eq8": (
-        "[dist] LeNet-5, eq. 9, j = 10, curvature of eq. 8",
-        Config(reading=competing(10.0), distortions=FIG7),
+    paper.DIST_LENET5: ("[dist] LeNet-5", Config(distortions=magnitudes(CHOSEN))),
+    "distortions/distort1": ("[dist] LeNet-5, Fig. 7's magnitudes", Config(distortions=FIG7)),
+    "readings/former": ("LeNet-5, FORMER", Config(reading=FORMER)),
+    "distortions/former": ("[dist] LeNet-5, FORMER, Fig. 7's magnitudes", Config(reading=FORMER, distortions=FIG7)),
+    FORMER_PLAIN: ("LeNet-5, FORMER_DISTORTED", Config(reading=FORMER_DISTORTED)),
+    FORMER_ROW: (
+        "[dist] LeNet-5, FORMER_DISTORTED, Fig. 7's magnitudes",
+        Config(reading=FORMER_DISTORTED, distortions=FIG7),
     ),
-    CHOSEN_ALONE: (f"LeNet-5, {READINGS[CHOSEN][0]}", READINGS[CHOSEN][1]),
 }
-"""Trained on all 60,000 patterns: the paper's row, and what its distortions and its reading do apart."""
+"""Trained on all 60,000 patterns: the paper's row, the magnitudes that Fig. 7 shows, and the readings of before."""
 
 PAPER = {paper.DIST_LENET5: paper.TEST_ERROR["dist_lenet5"]}
 """Error of the paper, by experiment."""
 
 for name, (title, config) in TESTED.items():
-    register(Experiment(name, title, config, train_network, minutes=2.5, paper_error=PAPER.get(name)))
+    register(Experiment(name, title, config, train_network, minutes=1.2, paper_error=PAPER.get(name)))
 
 
 @tables.table("dist")
@@ -128,15 +92,18 @@ def dist(load: Loader) -> Table:
         *(tables.test_row(runs, TESTED[name][0], PAPER.get(name)) for name, runs in used.items()),
     ]
     remarks = [
-        "The paper's 0.8% stands for the 82 errors of Fig. 8, 0.82%. Distortions are those of Fig. 7, recovered by "
-        f"registration; the text gives no magnitudes. With them the network is trained by {READINGS[CHOSEN][0]}, which "
-        "was chosen on patterns held out of the training set; without, by DEFAULT. The other rows tell the two apart."
+        "The paper's 0.8% stands for the 82 errors of Fig. 8, 0.82%. The text gives no magnitudes. Those of Fig. 7 "
+        f"were recovered by registration; the paper's row has {IN_WORDS[CHOSEN]}, which patterns held out of the "
+        "training set chose. FORMER and FORMER_DISTORTED are the two readings that these rows had before one was "
+        "found for both."
     ]
-    pairs = {(name, "LeNet-5"): (runs, without) for name, runs in used.items()}
-    if CHOSEN_ALONE in used and paper.DIST_LENET5 in used:  # what the distortions do, by one reading
-        pairs[paper.DIST_LENET5, TESTED[CHOSEN_ALONE][0]] = used[paper.DIST_LENET5], used[CHOSEN_ALONE]
+    pairs = {(name, paper.LENET5): (runs, without) for name, runs in used.items() if "former" not in name}
+    for distorted, plain in ((FORMER_ROW, FORMER_PLAIN), ("distortions/former", "readings/former")):
+        if {distorted, plain} <= used.keys():
+            pairs[distorted, plain] = used[distorted], used[plain]
+    titles = {paper.LENET5: "LeNet-5"} | {name: title for name, (title, _) in TESTED.items()}
     found = statistics.compare_all(pairs)
-    remarks += [f"{TESTED[name][0]} less {other}: {_said(one)}." for (name, other), one in found.items()]
+    remarks += [f"{titles[name]} less {titles[other]}: {_said(one)}." for (name, other), one in found.items()]
     if found:
         remarks.append(tables.COMPARED)
     caption = "LeNet-5 with and without distortions: test error after the last of 20 passes."
@@ -150,37 +117,18 @@ def _said(found: statistics.Comparison) -> str:
     return f"{less} ({interval}, p {p if p.startswith('<') else f'= {p}'}{seeds})" if interval else "no interval"
 
 
-@tables.table("held-out")
-def readings_table(load: Loader) -> Table:
-    """Several readings, trained with Fig. 7's distortions, on the tenth of the training set that they did not see."""
-    titles = {PLAIN: "no distortions, DEFAULT"} | {name: title for name, (title, _) in READINGS.items()}
-    caption = "Readings, trained with distortions: error on patterns held out of the training set."
-    return _held_out_table(load, "held-out", caption, titles, f"{ROOM}/default", "DEFAULT")
-
-
 @tables.table("magnitudes")
 def magnitudes_table(load: Loader) -> Table:
-    """Distortions of other magnitudes, on the tenth of the training set that they did not see."""
+    """Distortions of several magnitudes, on the tenth of the training set that they did not see."""
     titles = {name: title for name, (title, _) in MAGNITUDES.items()}
-    caption = f"Magnitudes of the distortions, {READINGS[CHOSEN][0]}: error on held-out patterns."
-    remark = (
-        "Fig. 7's magnitudes, with log scale within 0.29, are the default because Fig. 7 shows them, whatever this "
-        "table says."
-    )
-    return _held_out_table(load, "magnitudes", caption, titles, CHOSEN, "Fig. 7's", remark)
-
-
-def _held_out_table(
-    load: Loader, table: str, caption: str, titles: Mapping[str, str], base: str, whose: str, *remarks: str
-) -> Table:
-    """Errors of some experiments on held-out patterns, and their differences from those of experiment `base`."""
+    base = f"{ROOM}/distort0"
     used = load.there(titles, needed=(name for name in titles if name != base))
     rows = [tables.test_row(runs, titles[name], None) for name, runs in used.items()]
     training = [_training_error(runs) for runs in used.values()]
     others = [name for name in used if name != base and base in used]
     found = statistics.compare_all({name: (used[name], used[base]) for name in others})
     header = [
-        "", "training, %", "held-out error, %", "sd", "n", *tables.INTERVALS, f"less {whose}", "its 95%", "p",
+        "", "training, %", "held-out error, %", "sd", "n", *tables.INTERVALS, f"less {IN_WORDS[0.0]}", "its 95%", "p",
     ]  # fmt: skip
     body = [
         [
@@ -204,8 +152,9 @@ def _held_out_table(
         "Trained on the first 54,000 training patterns, errors on the last 6,000. Training error is measured on "
         f"the fly in the last pass, on what is learned, distorted or not. {tables.COVER} {tables.COMPARED}"
     )
-    notes = tables.notes(table, list(used.values()), remark, *remarks, *tables.lacking(titles, used))
-    return Table(table, caption, header, body, records, notes)
+    notes = tables.notes("magnitudes", list(used.values()), remark, *tables.lacking(titles, used))
+    caption = "Magnitudes of the distortions: error on held-out patterns."
+    return Table("magnitudes", caption, header, body, records, notes)
 
 
 def _training_error(runs: Runs) -> float | None:

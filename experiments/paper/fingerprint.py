@@ -31,7 +31,7 @@ from experiments.paper.readings import look
 from experiments.trainers import outcome
 from lenet98.data.strings import NOISE, Strings
 from lenet98.networks import LENET5
-from lenet98.readings import DEFAULT, Reading
+from lenet98.readings import FORMER, Reading
 from lenet98.specs import Spec
 from lenet98.training import Config, train
 from lenet98.trunk1998.numbers import LAYERS, recovered
@@ -89,7 +89,7 @@ def saturated(layers: Trunk, pictures: NDArray[np.float32]) -> dict[str, float]:
 
     `pictures` are input values, shape (n, 1, 32, 32): for a comparison with 1998 the nine inputs of Fig. 13.
     """
-    reading = replace(DEFAULT, subsampling="average")
+    reading = replace(FORMER, subsampling="average")
     parameters = np.zeros(LENET5.parameters, np.float32)
     for layer in LENET5.trainable:
         if layer.name in LAYERS:
@@ -170,7 +170,7 @@ def kept(flat: NDArray[np.float32]) -> dict[str, Layer]:
 
 
 READINGS = {
-    "default": ("DEFAULT", DEFAULT),
+    "default": ("FORMER", FORMER),
     "zero-biases": ("biases start at zero", ZERO_BIASES),
     **{name: (name, ROUND[name]) for name in FINALISTS},
 }

@@ -26,7 +26,7 @@ from experiments.trainers import train_network
 from lenet98.data.fields import pad_and_scale
 from lenet98.modules import Net
 from lenet98.randomness import generator
-from lenet98.readings import DEFAULT, LITERAL, Reading, initial_parameters
+from lenet98.readings import FORMER, LITERAL, Reading, initial_parameters
 from lenet98.specs import A, Spec
 from lenet98.training import Config, train
 
@@ -109,10 +109,10 @@ class Variation:
 
 
 def _read(name: str, point: str, title: str, **fields: Any) -> Variation:
-    return Variation(name, point, title, Config(reading=replace(DEFAULT, **fields)))
+    return Variation(name, point, title, Config(reading=replace(FORMER, **fields)))
 
 
-OTHER_LOSS = "eq8" if DEFAULT.loss == "eq9" else "eq9"
+OTHER_LOSS = "eq8" if FORMER.loss == "eq9" else "eq9"
 
 VARIATIONS = (
     Variation("literal", "all", "Appendix A to the letter", Config(reading=LITERAL)),
@@ -148,13 +148,13 @@ VARIATIONS = (
         "curvature-first500", "curvature_patterns", "curvature of the first 500 patterns", curvature_patterns="first",
     ),
     _read("weights-averaged", "final_weights", "weights averaged over the last pass", final_weights="average"),
-    Variation("mu0.01", "mu", "mu = 0.01", Config(mu=0.01)),
-    Variation("mu0.03", "mu", "mu = 0.03", Config(mu=0.03)),
-    Variation("mu0.05", "mu", "mu = 0.05", Config(mu=0.05)),
-    Variation("mu0.1", "mu", "mu = 0.1", Config(mu=0.1)),
+    Variation("mu0.01", "mu", "mu = 0.01", Config(reading=FORMER, mu=0.01)),
+    Variation("mu0.03", "mu", "mu = 0.03", Config(reading=FORMER, mu=0.03)),
+    Variation("mu0.05", "mu", "mu = 0.05", Config(reading=FORMER, mu=0.05)),
+    Variation("mu0.1", "mu", "mu = 0.1", Config(reading=FORMER, mu=0.1)),
     Variation(
         "sum-mu0.1", "subsampling, mu", "sum of the field, mu = 0.1",
-        Config(reading=replace(DEFAULT, subsampling="sum"), mu=0.1),
+        Config(reading=replace(FORMER, subsampling="sum"), mu=0.1),
     ),
 )  # fmt: skip
 
@@ -173,7 +173,7 @@ for variation in VARIATIONS:
 MECHANISM = ("literal", "sum", "sum-coefficient0.25", "sum-mu0.1")
 """Variations whose curvature and saturation tell why they fail, or do not."""
 
-SATURATION = {"readings/saturation/default": ("DEFAULT", Config())} | {
+SATURATION = {"readings/saturation/default": ("FORMER", Config(reading=FORMER))} | {
     f"readings/saturation/{variation.name}": (variation.title, variation.config)
     for variation in VARIATIONS
     if variation.name in MECHANISM

@@ -23,7 +23,7 @@ from experiments.paper import numbers as paper
 from experiments.trainers import outcome
 from lenet98.networks import LENET5, TABLE_I
 from lenet98.randomness import generator
-from lenet98.readings import initial_parameters
+from lenet98.readings import FORMER, initial_parameters
 from lenet98.specs import Spec
 from lenet98.training import Config, train
 from lenet98.trunk1998.checks import IDENTIFIED
@@ -109,7 +109,7 @@ for which, (title, minutes) in TRUNKS.items():
         Experiment(
             f"recovered/trunk-{which}",
             f"LeNet-5, {title}",
-            TrunkConfig(trunk=which, numbers=used),
+            TrunkConfig(reading=FORMER, trunk=which, numbers=used),
             train_head,
             minutes=minutes,
             seeds=(0, 1, 2),

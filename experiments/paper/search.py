@@ -26,7 +26,7 @@ from lenet98 import checkpoint
 from lenet98.data.mnist import MNIST
 from lenet98.loop import Progress
 from lenet98.randomness import generator
-from lenet98.readings import Reading, initial_parameters
+from lenet98.readings import FORMER, Reading, initial_parameters
 from lenet98.sdlm import ETAS
 from lenet98.training import Config, effective_rates, train
 from lenet98.trunk1998.numbers import SIZE
@@ -80,7 +80,7 @@ class Prior:
         }  # fmt: skip
         coefficients = tuple(coefficient / field for coefficient in on_the_average)
         given = {"subsampling": subsampling, "coefficient_init": coefficients, **ranges, **choices}
-        return Reading(**given)  # type: ignore[arg-type]
+        return replace(FORMER, **given)  # type: ignore[arg-type]
 
 
 @dataclass(frozen=True)
@@ -220,7 +220,7 @@ register(
     Experiment(
         START,
         "LeNet-5, readings drawn from the prior: first rates, first passes",
-        Start(),
+        Start(reading=FORMER),
         explore,
         minutes=4,
         seeds=tuple(range(BLOCKS)),

@@ -21,14 +21,12 @@ from experiments.harness.registry import Experiment, register
 from experiments.harness.store import Runs
 from experiments.harness.tables import Table
 from experiments.paper import numbers as paper
-from experiments.paper.candidates import AUTHORS, FINALISTS, ROUND
+from experiments.paper.candidates import AUTHORS, ROUND
 from experiments.paper.posterior import LEGEND, SHORT
 from experiments.paper.readings import PAPER_RATES, curves_distance
 from experiments.paper.search import Prior, Trial, compare
-from experiments.trainers import train_network
 from lenet98.data.distortions import FIG7
-from lenet98.readings import DEFAULT, Reading
-from lenet98.training import Config
+from lenet98.readings import FORMER, Reading
 
 Array = NDArray[np.float64]
 
@@ -83,7 +81,7 @@ for name, reading in CANDIDATES.items():
             compare,
             minutes=1.5,
             seeds=tuple(range(5)),
-            like=None if reading in (DEFAULT, AUTHORS) else f"{ROOM}/{next(iter(ROUND))}",
+            like=None if reading in (FORMER, AUTHORS) else f"{ROOM}/{next(iter(ROUND))}",
         )
     )
 
@@ -107,31 +105,6 @@ for name, config in DISTORTED.items():
             minutes=1,
             seeds=tuple(range(5)),
             like=f"{ROOM}/{next(iter(ROUND))}",
-        )
-    )
-
-HELD_OUT = {
-    f"search/held-out/{name}-distort{magnitude:g}": Config(
-        reading=ROUND[name],
-        train_size=54_000,
-        held_out=6_000,
-        distortions=FIG7.scaled(magnitude) if magnitude else None,
-    )
-    for name in FINALISTS
-    for magnitude in (0.0, 0.25, 0.5, 0.75, 1.0)
-}
-"""Magnitudes of the distortions, those of Fig. 7 times this, judged by training patterns that are not learned."""
-
-for name, judged in HELD_OUT.items():
-    register(
-        Experiment(
-            name,
-            f"LeNet-5 on 54,000 patterns, {name.removeprefix('search/held-out/')}",
-            judged,
-            train_network,
-            minutes=1,
-            seeds=tuple(range(5)),
-            like="distortions/held-out/default" if judged.distortions else "distortions/held-out/default-distort0",
         )
     )
 

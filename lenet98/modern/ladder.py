@@ -15,7 +15,7 @@ from math import sqrt
 from typing import Literal
 
 from lenet98.networks import LENET5
-from lenet98.readings import DEFAULT, Reading
+from lenet98.readings import FORMER, Reading
 from lenet98.specs import RBF, Convolution, Full, Layer, Pooling, Softmax, Spec, Subsampling
 
 
@@ -91,13 +91,13 @@ WIDER = replace(
 NETWORKS = (*LADDER, *ALONE, TODAY, WIDER)
 """All of them; some stand on the ladder and alone."""
 
-HE = replace(DEFAULT, init_gain=sqrt(6), init_power=0.5, fan_in_counts_bias=False, bias_init="zero")
+HE = replace(FORMER, init_gain=sqrt(6), init_power=0.5, fan_in_counts_bias=False, bias_init="zero")
 """Weights of variance 2 / F_i and biases of 0, as rectified units need (He, Zhang, Ren, Sun, ICCV 2015): uniform."""
 
 
 def reading(spec: Spec) -> Reading:
-    """What a network of this module is trained with: `HE` for rectified units, else `DEFAULT`.
+    """What a network of this module is trained with: `HE` for rectified units, else `FORMER`.
 
     A softmax keeps the factor 1/2 on the loss, so that the output is all that changes (docs/deviations.md).
     """
-    return HE if spec.squashing == "relu" else DEFAULT
+    return HE if spec.squashing == "relu" else FORMER

@@ -31,7 +31,7 @@ from lenet98.modern import batches
 from lenet98.modules import Net
 from lenet98.networks import LENET5
 from lenet98.randomness import generator
-from lenet98.readings import DEFAULT, Reading
+from lenet98.readings import FORMER, Reading
 from lenet98.specs import Geometry, Spec
 
 # --- networks of today ------------------------------------------------------------------------------------------------
@@ -305,7 +305,7 @@ class SpecNet:
 
     spec: Spec = LENET5
     """A name of `lenet98.catalog.SPECS` stands for that network."""
-    reading: Reading = DEFAULT
+    reading: Reading = FORMER
     """Decides the initial weights, the subsampling and the loss."""
     batch_norm: bool = False
     """Whether the sums of convolutions and full layers are normalized over the batch before they are squashed."""

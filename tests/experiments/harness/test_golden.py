@@ -112,3 +112,13 @@ def test_former_names_are_those_of_the_published_records():
         record = json.loads(path.read_text())
         if "previous" in record:
             assert former[record["experiment"]] == record["previous"]["experiment"]
+
+
+def test_a_name_that_is_no_case_is_refused():
+    with pytest.raises(ValueError, match="'fig9/lenet' is no golden case; most like it are"):
+        golden.departures(["fig9/lenet"])
+
+
+def test_cases_do_not_depend_on_what_was_imported_first():
+    everything = list(registry.load().values())
+    assert golden.cases(everything[::-1]) == golden.cases(everything)
