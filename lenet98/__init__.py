@@ -23,7 +23,8 @@ Networks
 
 Readings of the paper
     Reading     a choice for every point that the paper leaves open
-    DEFAULT     the reading of the published results
+    DEFAULT     the one recipe, of LeNet-5 with and without distortions
+    FORMER      the default before, and FORMER_DISTORTED that of its distorted row
     LITERAL     Appendix A to the letter
 
 Training
@@ -66,7 +67,7 @@ if TYPE_CHECKING:  # for editors and type checkers; `__getattr__` does the same 
     from lenet98.losses import loss
     from lenet98.modules import Net, Squash
     from lenet98.networks import LENET1, LENET4, LENET5, mlp
-    from lenet98.readings import DEFAULT, LITERAL, Reading
+    from lenet98.readings import DEFAULT, FORMER, FORMER_DISTORTED, LITERAL, Reading
     from lenet98.sdlm import ETAS, SDLM
     from lenet98.specs import Spec
     from lenet98.training import Config, train
@@ -77,6 +78,8 @@ if TYPE_CHECKING:  # for editors and type checkers; `__getattr__` does the same 
 __all__ = [
     "DEFAULT",
     "ETAS",
+    "FORMER",
+    "FORMER_DISTORTED",
     "LENET1",
     "LENET4",
     "LENET5",
@@ -115,7 +118,7 @@ _MODULES = {
     "losses": ("loss",),
     "modules": ("Net", "Squash"),
     "networks": ("LENET1", "LENET4", "LENET5", "mlp"),
-    "readings": ("DEFAULT", "LITERAL", "Reading"),
+    "readings": ("DEFAULT", "FORMER", "FORMER_DISTORTED", "LITERAL", "Reading"),
     "sdlm": ("ETAS", "SDLM"),
     "specs": ("Spec",),
     "training": ("Config", "train"),

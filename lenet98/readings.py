@@ -153,7 +153,7 @@ def _initial_coefficients(spec: Spec, reading: Reading) -> Iterator[float | Lite
     """What the coefficients of each subsampling layer start at, from the input on."""
     layers = [layer.name for layer in spec.trainable if layer.kind == "subsampling"]
     given = reading.coefficient_init
-    if not isinstance(given, tuple):
+    if not isinstance(given, tuple) or not layers:
         given = (given,) * len(layers)  # type: ignore[assignment]
     assert isinstance(given, tuple)
     if len(given) != len(layers):

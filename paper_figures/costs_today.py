@@ -48,7 +48,7 @@ class Point:
 
     @property
     def color(self) -> str:
-        return PAPER if self.experiment == paper.LENET5 else TRAIN if self.experiment in NETWORKS else TEST
+        return PAPER if self.experiment == paper.FORMER else TRAIN if self.experiment in NETWORKS else TEST
 
 
 def figure(load: Loader) -> Figure:
@@ -58,7 +58,7 @@ def figure(load: Loader) -> Figure:
 
 def points(load: Loader) -> list[Point]:
     """Of the rungs and the popular networks that have results; NoResults if there is none but LeNet-5."""
-    there = load.there(TITLES, needed=(name for name in TITLES if name != paper.LENET5))
+    there = load.there(TITLES, needed=(name for name in TITLES if name != paper.FORMER))
     found = []
     for name, runs in there.items():
         row, time = tables.test_row(runs, TITLES[name], None), seconds(runs)

@@ -66,7 +66,7 @@ def _changes(axes: Axes, found: Sequence[Line], titles: Sequence[str]) -> None:
         if abs(mean) > MOST:
             _outside(axes, place, mean)
         else:
-            filled, marker = line.variant.against == paper.LENET5, "o" if idea == title else "D"
+            filled, marker = line.variant.against == paper.FORMER, "o" if idea == title else "D"
             _interval(axes, place, mean, line.change.interval, TRAIN, filled=filled, marker=marker)
     for marker, filled, label in (
         ("o", True, "to 1998's network and training"),

@@ -32,7 +32,7 @@ FAILING = ("literal", "sum")
 """Variations whose curvature is drawn beside the default's."""
 
 CURVES = ("#0b3d91", "#3a923a", "#7b3294", "#c51b7d", "#1a9bb5", "#8c6d31", "#d62728")
-DEFAULT = "0.6"
+GRAY = "0.6"
 LOWEST, HIGHEST = 0.2, 100.0
 """Training error shown, percent."""
 FLATTEST, STEEPEST = 1e-6, 30.0
@@ -50,7 +50,7 @@ class Panels:
 def figure(load: Loader) -> Figure:
     """Draw the figure of all readings that have results."""
     variations = [(variation, of_the_study(runs)) for variation, runs in varied(load)]
-    return draw(Panels(of_the_study(load.one(paper.LENET5)), variations))
+    return draw(Panels(of_the_study(load.one(paper.FORMER)), variations))
 
 
 def draw(panels: Panels) -> Figure:
@@ -62,7 +62,7 @@ def draw(panels: Panels) -> Figure:
             chosen = [(v, runs) for v, runs in panels.variations if v.point in GROUPS[title]]
             _training(axes, title, panels.default, chosen)
         failing = [(v.title, runs) for v, runs in panels.variations if v.name in FAILING]
-        shown = [("DEFAULT", panels.default), *failing]
+        shown = [("FORMER", panels.default), *failing]
         for axes, (title, runs) in zip(rows[2], shown, strict=False):
             _curvature(axes, title, runs)
         for axes in rows[2, len(shown) :]:
@@ -73,7 +73,7 @@ def draw(panels: Panels) -> Figure:
         for axes in rows[2]:
             axes.set_xlabel("Pass")
         keys = [
-            Line2D([], [], color=DEFAULT, linewidth=2.5, label="DEFAULT"),
+            Line2D([], [], color=GRAY, linewidth=2.5, label="FORMER"),
             Line2D([], [], linestyle="", marker="o", markersize=3, color=PAPER, label="the paper, Fig. 5"),
         ]
         drawing.legend(handles=keys, loc="outside upper center", ncols=2)
@@ -81,7 +81,7 @@ def draw(panels: Panels) -> Figure:
 
 
 def _training(axes: Axes, title: str, default: Runs, chosen: Sequence[tuple[Variation, Runs]]) -> None:
-    _curve(axes, default, color=DEFAULT, linewidth=2.5)
+    _curve(axes, default, color=GRAY, linewidth=2.5)
     for (variation, runs), color, line in zip(chosen, CURVES, cycle(("-", "--")), strict=False):
         _curve(axes, runs, color=color, linewidth=1, linestyle=line, label=variation.title)
     axes.plot(range(1, 21), paper.FIG5_TRAIN[:20], "o", color=PAPER, markersize=2.5, zorder=3)

@@ -25,7 +25,7 @@ SHOWN = 6
 
 def figure(load: Loader) -> Figure:
     """Draw the search; NoResults if there is none."""
-    found = explored(load.one(START), load.one(paper.LENET5).finished)
+    found = explored(load.one(START), load.one(paper.FORMER).finished)
     tried: Mapping[str, Tried] = {}
     with suppress(NoResults):  # they come later
         tried = results(load)

@@ -130,7 +130,7 @@ def _ladder() -> tuple[Variant, ...]:
         return Variant(f"modern/ladder/{name}", title, idea, config, minutes)
 
     rungs = (
-        Variant(paper.LENET5, "LeNet-5 (1998)", "The paper's network and training."),
+        Variant(paper.FORMER, "LeNet-5 (1998)", "The paper's network and training."),
         rung("full-c3", "full C3", "Every map of C3 reads all of S2, not Table I's.", online(full_c3), 1.5),
         rung(
             "average-pooling", "average pooling",
@@ -171,7 +171,7 @@ def _alone() -> tuple[Variant, ...]:
     ideas = {rung.title: rung.idea for rung in LADDER}
     adamw = by_adamw(LENET5, RATES[LENET5.name, "adamw"])
 
-    def single(name: str, title: str, config: Any, minutes: float, against: str = paper.LENET5) -> Variant:
+    def single(name: str, title: str, config: Any, minutes: float, against: str = paper.FORMER) -> Variant:
         return Variant(f"modern/alone/{name}", title, ideas[title], config, minutes, against)
 
     return (
@@ -190,7 +190,7 @@ def _alone() -> tuple[Variant, ...]:
         single("adamw-dropout", "dropout", with_network(adamw, dropout=DROPOUT), 4.5, BY_ADAMW),
         Variant(
             "distortions/default", "affine distortions", "The paper's distortions, a tenth of its pool a pass.",
-            against=paper.LENET5,
+            against=paper.FORMER,
         ),
         replace(
             single(
@@ -205,7 +205,7 @@ def _alone() -> tuple[Variant, ...]:
         ),
         Variant(
             f"modern/alone/wider-deeper-eta{SLOWER:g}", f"wider, deeper{SLOW}",
-            f"The same with {SLOWER:g} of the paper's eta.", online(ladder.WIDER, SLOWER), 10, paper.LENET5,
+            f"The same with {SLOWER:g} of the paper's eta.", online(ladder.WIDER, SLOWER), 10, paper.FORMER,
         ),
     )  # fmt: skip
 

@@ -56,8 +56,8 @@ REMARK = (
 @tables.table("popular")
 def popular_table(load: Loader) -> Table:
     """What is called LeNet-5, and LeNet-5."""
-    used = load.there((paper.LENET5, *NETWORKS), needed=NETWORKS)
-    standard = used.get(paper.LENET5)
+    used = load.there((paper.FORMER, *NETWORKS), needed=NETWORKS)
+    standard = used.get(paper.FORMER)
     pairs = {name: (runs, standard) for name, runs in used.items() if standard and runs is not standard}
     found = statistics.compare_all(pairs)
     rows = {name: _row(name, runs) for name, runs in used.items()}

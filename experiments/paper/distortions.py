@@ -61,12 +61,11 @@ for name, (title, config) in MAGNITUDES.items():
         )
     )
 
-FORMER_PLAIN, FORMER_ROW = "distortions/former-distorted-distort0", "distortions/former-distorted"
+FORMER_PLAIN, FORMER_ROW = "distortions/former-distorted-plain", "distortions/former-distorted"
 
 TESTED: dict[str, tuple[str, Config]] = {
     paper.DIST_LENET5: ("[dist] LeNet-5", Config(distortions=magnitudes(CHOSEN))),
     "distortions/distort1": ("[dist] LeNet-5, Fig. 7's magnitudes", Config(distortions=FIG7)),
-    "readings/former": ("LeNet-5, FORMER", Config(reading=FORMER)),
     "distortions/former": ("[dist] LeNet-5, FORMER, Fig. 7's magnitudes", Config(reading=FORMER, distortions=FIG7)),
     FORMER_PLAIN: ("LeNet-5, FORMER_DISTORTED", Config(reading=FORMER_DISTORTED)),
     FORMER_ROW: (
@@ -86,10 +85,11 @@ for name, (title, config) in TESTED.items():
 @tables.table("dist")
 def dist(load: Loader) -> Table:
     """LeNet-5 with and without distortions, the paper's 0.8% and 0.95%."""
-    without, used = load.one(paper.LENET5), load.there(TESTED, needed=[paper.DIST_LENET5])
+    without, used = load.one(paper.LENET5), load.there([*TESTED, paper.FORMER], needed=[paper.DIST_LENET5])
+    titles = {paper.LENET5: "LeNet-5", paper.FORMER: "LeNet-5, FORMER"} | {name: one[0] for name, one in TESTED.items()}
     rows = [
         tables.test_row(without, "LeNet-5", paper.TEST_ERROR["lenet5"]),
-        *(tables.test_row(runs, TESTED[name][0], PAPER.get(name)) for name, runs in used.items()),
+        *(tables.test_row(runs, titles[name], PAPER.get(name)) for name, runs in used.items()),
     ]
     remarks = [
         "The paper's 0.8% stands for the 82 errors of Fig. 8, 0.82%. The text gives no magnitudes. Those of Fig. 7 "
@@ -98,10 +98,9 @@ def dist(load: Loader) -> Table:
         "found for both."
     ]
     pairs = {(name, paper.LENET5): (runs, without) for name, runs in used.items() if "former" not in name}
-    for distorted, plain in ((FORMER_ROW, FORMER_PLAIN), ("distortions/former", "readings/former")):
+    for distorted, plain in ((FORMER_ROW, FORMER_PLAIN), ("distortions/former", paper.FORMER)):
         if {distorted, plain} <= used.keys():
             pairs[distorted, plain] = used[distorted], used[plain]
-    titles = {paper.LENET5: "LeNet-5"} | {name: title for name, (title, _) in TESTED.items()}
     found = statistics.compare_all(pairs)
     remarks += [f"{titles[name]} less {titles[other]}: {_said(one)}." for (name, other), one in found.items()]
     if found:

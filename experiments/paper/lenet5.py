@@ -9,8 +9,10 @@ from experiments.harness.store import Runs
 from experiments.harness.tables import Table
 from experiments.paper import numbers as paper
 from experiments.trainers import train_network
+from lenet98.readings import FORMER
 from lenet98.training import Config
 
+register(Experiment(paper.FORMER, "LeNet-5, FORMER", Config(reading=FORMER), train_network, minutes=1))
 register(
     Experiment(paper.LENET5, "LeNet-5", Config(), train_network, minutes=2, paper_error=paper.TEST_ERROR["lenet5"])
 )

@@ -64,6 +64,8 @@ ROWS = (
 
 LENET5, DIST_LENET5 = "fig9/lenet5", "fig9/dist_lenet5"
 """Experiments of LeNet-5's rows."""
+FORMER = "readings/former"
+"""LeNet-5 by the reading that was the default before; the study of single points and the ladder start from it."""
 
 TITLES = {row.name: row.title for row in ROWS}
 TEST_ERROR = {row.name: row.test_error for row in ROWS}

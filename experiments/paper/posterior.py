@@ -116,7 +116,7 @@ def on_the_average(reading: Reading) -> tuple[float, ...]:
 @tables.table("search")
 def search_table(load: Loader) -> Table:
     """The readings of the search that come nearest to what is printed of the first three passes."""
-    runs, default = load.one(START), load.one(paper.LENET5)
+    runs, default = load.one(START), load.one(paper.FORMER)
     found = explored(runs, default.finished)
     records: list[Json] = []
     body = []
@@ -159,7 +159,7 @@ def search_table(load: Loader) -> Table:
 @tables.table("posterior")
 def posterior_table(load: Loader) -> Table:
     """Each open point: what the prior says of it, and what is left of it after the rates and after three passes."""
-    runs, default = load.one(START), load.one(paper.LENET5)
+    runs, default = load.one(START), load.one(paper.FORMER)
     found = explored(runs, default.finished)
     stages = {
         "prior": range(len(found.numbers)),

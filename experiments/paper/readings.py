@@ -1,4 +1,4 @@
-"""The readings study: each point that the paper leaves open, varied alone from the default reading.
+"""The readings study: each point that the paper leaves open, varied alone from `FORMER`, the default of that time.
 
 A reading is judged by what the paper prints of training, never by test error: the range of the effective rates in the
 first pass (III.B: about 7e-5 to 0.016) and Fig. 5's training curve.  docs/readings.md tells what came out.
@@ -281,13 +281,14 @@ def varied(load: Loader) -> list[tuple[Variation, Runs]]:
 
 
 def judged(load: Loader) -> list[Judged]:
-    """DEFAULT, then the variations that have results, the nearest to the paper first; NoResults if none has.
+    """FORMER, then the variations that have results, the nearest to the paper first; NoResults if none has.
 
     All are judged by the same seeds, those of the study.
     """
     there = varied(load)
-    default = _judge(paper.LENET5, "", "DEFAULT", load.one(paper.LENET5))
+    default = _judge(paper.FORMER, "", "FORMER", load.one(paper.FORMER))
     others = [_judge(v.experiment, v.point, v.title, runs) for v, runs in there]
+    others += [_judge(name, "all", "DEFAULT", runs) for name, runs in load.there([paper.LENET5]).items()]
     return [default, *sorted(others, key=lambda one: one.rank)]
 
 
@@ -349,26 +350,26 @@ def readings_table(load: Loader) -> Table:
 
 
 def _against_default(found: Sequence[Judged]) -> list[str]:
-    """What the distances say of DEFAULT: how near a run of its own would be, and which readings are nearer."""
+    """What the distances say of FORMER: how near a run of its own would be, and which readings are nearer."""
     default, *others = found
     remarks = []
     if len(default.runs.finished) > 1:
         spread = yardstick(default.runs.finished)
         remarks.append(
-            "Were the paper's run one of DEFAULT's, it would be about as far away as each of those is from the others "
+            "Were the paper's run one of FORMER's, it would be about as far away as each of those is from the others "
             f"by the same measure: {np.mean(spread):.2f} on average, {min(spread):.2f} to {max(spread):.2f}."
         )
     nearer = [one for one in others if one.rank < default.rank]
     if nearer:
         gains = "; ".join(f"{one.title}, by {_gain(one, default)}" for one in nearer)
-        remarks.append(f"Nearer than DEFAULT (standard error of the difference, paired by seed): {gains}.")
+        remarks.append(f"Nearer than FORMER (standard error of the difference, paired by seed): {gains}.")
     else:
-        remarks.append("No variation is nearer than DEFAULT.")
+        remarks.append("No variation is nearer than FORMER.")
     return remarks
 
 
 def _gain(one: Judged, default: Judged) -> str:
-    """By how much a reading is nearer to the paper than DEFAULT, over the seeds of both."""
+    """By how much a reading is nearer to the paper than FORMER, over the seeds of both."""
     theirs = {result.seed: result for result in default.runs.finished}
     pairs = [(result, theirs[result.seed]) for result in one.runs.finished if result.seed in theirs]
 
@@ -453,9 +454,9 @@ def _layers(runs: Runs) -> tuple[str, ...]:
 def curvature_table(load: Loader) -> Table:
     """Median h_kk of each layer, for the readings that fail by it and the default."""
     chosen = {v.experiment: v.title for v in VARIATIONS if v.name in MECHANISM}
-    titles = {paper.LENET5: "DEFAULT"} | chosen
+    titles = {paper.FORMER: "FORMER"} | chosen
     there = load.there(chosen)
-    used = [of_the_study(runs) for runs in (load.one(paper.LENET5), *there.values())]
+    used = [of_the_study(runs) for runs in (load.one(paper.FORMER), *there.values())]
     records = [record for runs in used for record in _curvature_records(titles[runs.experiment], runs)]
     layers = list(_layers(used[0]))
     body = [
