@@ -24,7 +24,8 @@ Networks
 Readings of the paper
     Reading     a choice for every point that the paper leaves open
     DEFAULT     the one recipe, of LeNet-5 with and without distortions
-    FORMER      the default before, and FORMER_DISTORTED that of its distorted row
+    FORMER      the default before
+    FORMER_DISTORTED  that of its row with distortions
     LITERAL     Appendix A to the letter
 
 Training

@@ -5,34 +5,18 @@ from __future__ import annotations
 from dataclasses import replace
 from math import sqrt
 
-from lenet98.readings import FORMER, Reading
+from lenet98.readings import DEFAULT, FORMER, Reading
 
-ZERO_BIASES = Reading(
-    init_gain=1.4,
-    init_power=0.5,
-    fan_in_counts_bias=False,
-    bias_init="zero",
-    coefficient_init=(2.0, 1.0),
-    subsampling="average",
-    loss="eq9",
-    j=1.0,
-    loss_scale=0.5,
-    curvature_scale=1.0,
-    output_curvature="eq8",
-)
-"""Biases start at zero, as in the authors' later code, and S2's coefficients at 1/2 on the sum, which is 2 here."""
-
-
-AUTHORS = replace(ZERO_BIASES, output_curvature="exact")
+AUTHORS = replace(DEFAULT, output_curvature="exact")
 """Habits of the authors' later public code: no drawn biases, F without the bias, 1/2 on the sum of S2's fields."""
 
 GAUSSIAN = replace(AUTHORS, rbf_scale=0.5, loss_scale=1.0)
 """The same with eq. 9 as printed and the factor 1/2 within eq. 7: equal gradients where no classes compete."""
 
 ROUND: dict[str, Reading] = {
-    "default": FORMER,
+    "former": FORMER,
     "v1.4-s2-2-s4-1-h1": AUTHORS,
-    "v1.4-s2-2-s4-1-h1-curvature-eq8": ZERO_BIASES,
+    "v1.4-s2-2-s4-1-h1-curvature-eq8": DEFAULT,
     "v1.4-s2-2-s4-1-h1-j3": replace(AUTHORS, j=3.0),
     "v1.73-s2-2-s4-1": replace(AUTHORS, init_gain=sqrt(3), curvature_scale=None),
     "v1.2-s2-2-s4-2-h1": replace(AUTHORS, init_gain=1.2, coefficient_init=(2.0, 2.0)),

@@ -26,12 +26,12 @@ from experiments.harness.registry import Context, Experiment, Outcome, register
 from experiments.harness.store import Runs
 from experiments.harness.tables import Table
 from experiments.numerics import family
-from experiments.paper.candidates import FINALISTS, ROUND, ZERO_BIASES
+from experiments.paper.candidates import FINALISTS, ROUND
 from experiments.paper.readings import look
 from experiments.trainers import outcome
 from lenet98.data.strings import NOISE, Strings
 from lenet98.networks import LENET5
-from lenet98.readings import FORMER, Reading
+from lenet98.readings import DEFAULT, FORMER, Reading
 from lenet98.specs import Spec
 from lenet98.training import Config, train
 from lenet98.trunk1998.numbers import LAYERS, recovered
@@ -170,8 +170,8 @@ def kept(flat: NDArray[np.float32]) -> dict[str, Layer]:
 
 
 READINGS = {
-    "default": ("FORMER", FORMER),
-    "zero-biases": ("biases start at zero", ZERO_BIASES),
+    "former": ("FORMER", FORMER),
+    "default": ("DEFAULT", DEFAULT),
     **{name: (name, ROUND[name]) for name in FINALISTS},
 }
 PATTERNS = {"noise": ("10% of the pixels inverted", NOISE), "strings": ("neighbors, blanks and noise", Strings())}
@@ -185,8 +185,8 @@ EXPERIMENTS = {
 }
 
 for name, (title, config) in EXPERIMENTS.items():
-    like = f"fingerprint/default-{'noise' if config.strings == NOISE else 'strings'}"
-    known = name == like or config.reading == ZERO_BIASES
+    like = f"fingerprint/former-{'noise' if config.strings == NOISE else 'strings'}"
+    known = name == like or config.reading == DEFAULT
     register(
         Experiment(
             name, f"LeNet-5, {title}", config, train_and_keep,

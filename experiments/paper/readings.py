@@ -173,7 +173,7 @@ for variation in VARIATIONS:
 MECHANISM = ("literal", "sum", "sum-coefficient0.25", "sum-mu0.1")
 """Variations whose curvature and saturation tell why they fail, or do not."""
 
-SATURATION = {"readings/saturation/default": ("FORMER", Config(reading=FORMER))} | {
+SATURATION = {"readings/saturation/former": ("FORMER", Config(reading=FORMER))} | {
     f"readings/saturation/{variation.name}": (variation.title, variation.config)
     for variation in VARIATIONS
     if variation.name in MECHANISM

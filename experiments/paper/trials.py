@@ -26,7 +26,7 @@ from experiments.paper.posterior import LEGEND, SHORT
 from experiments.paper.readings import PAPER_RATES, curves_distance
 from experiments.paper.search import Prior, Trial, compare
 from lenet98.data.distortions import FIG7
-from lenet98.readings import FORMER, Reading
+from lenet98.readings import DEFAULT, FORMER, Reading
 
 Array = NDArray[np.float64]
 
@@ -101,6 +101,29 @@ for name, config in DISTORTED.items():
             name,
             f"LeNet-5, {name.removeprefix('search/distorted/')}, distortions",
             config,
+            compare,
+            minutes=1,
+            seeds=tuple(range(5)),
+            like=f"{ROOM}/{next(iter(ROUND))}",
+        )
+    )
+
+NEAR = {
+    "j1.5": replace(DEFAULT, j=1.5),
+    "j2": replace(DEFAULT, j=2.0),
+    "v1-h2": replace(DEFAULT, init_gain=1.0, curvature_scale=2.0),
+    "v1.2-h1.5": replace(DEFAULT, init_gain=1.2, curvature_scale=1.5),
+    "v1.2-h1.5-j1.5": replace(DEFAULT, init_gain=1.2, curvature_scale=1.5, j=1.5),
+    "v1.6-s4-0.75-h0.75": replace(DEFAULT, init_gain=1.6, curvature_scale=0.75, coefficient_init=(2.0, 0.75)),
+}
+"""Readings around DEFAULT, by what differs: the search widened where first layers come nearest to those of 1998."""
+
+for name, reading in NEAR.items():
+    register(
+        Experiment(
+            f"search/near/{name}",
+            f"LeNet-5, DEFAULT but for {name}",
+            Trial(reading=reading, sizes=(60_000,)),
             compare,
             minutes=1,
             seeds=tuple(range(5)),

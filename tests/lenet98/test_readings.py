@@ -5,34 +5,43 @@ import json
 import os
 import subprocess
 import sys
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import get_args
 
 import numpy as np
 import pytest
 
-from lenet98.networks import LENET5
+from lenet98.networks import LENET5, mlp
 from lenet98.randomness import Purpose, generator
-from lenet98.readings import DEFAULT, LITERAL, Reading, initial_parameters
+from lenet98.readings import DEFAULT, FORMER, FORMER_DISTORTED, LITERAL, Reading, initial_parameters
 
 PUBLISHED = {
-    "init_gain": 1.7320508075688772,  # the square root of 3
+    "init_gain": 1.4,
     "init_power": 0.5,
-    "fan_in_counts_bias": True,
-    "bias_init": "drawn",
-    "coefficient_init": 1.0,
+    "fan_in_counts_bias": False,
+    "bias_init": "zero",
+    "coefficient_init": (2.0, 1.0),
     "subsampling": "average",
     "loss": "eq9",
     "j": 1.0,
     "rbf_scale": 1.0,
     "loss_scale": 0.5,
-    "curvature_scale": None,
+    "curvature_scale": 1.0,
     "order": "constant",
     "curvature_patterns": "random",
-    "output_curvature": "exact",
+    "output_curvature": "eq8",
     "coefficient_curvature": "unit",
     "final_weights": "last",
 }
+BEFORE = PUBLISHED | {
+    "init_gain": 1.7320508075688772,  # the square root of 3
+    "fan_in_counts_bias": True,
+    "bias_init": "drawn",
+    "coefficient_init": 1.0,
+    "curvature_scale": None,
+    "output_curvature": "exact",
+}
+BEFORE_DISTORTED = BEFORE | {"j": 10.0, "loss_scale": 0.05, "output_curvature": "eq8"}
 TO_THE_LETTER = {
     "init_gain": 2.4,
     "init_power": 1.0,
@@ -67,8 +76,16 @@ def draw(reading, seed=0):
     return initial_parameters(LENET5, reading, generator(seed, "init"))
 
 
-@pytest.mark.parametrize(("reading", "values"), [(DEFAULT, PUBLISHED), (LITERAL, TO_THE_LETTER)])
-def test_both_readings_are_field_by_field_what_is_published(reading, values):
+@pytest.mark.parametrize(
+    ("reading", "values"),
+    [
+        (DEFAULT, PUBLISHED),
+        (FORMER, BEFORE),
+        (FORMER_DISTORTED, BEFORE_DISTORTED),
+        (LITERAL, TO_THE_LETTER),
+    ],
+)
+def test_the_readings_are_field_by_field_what_is_published(reading, values):
     assert asdict(reading) == values
 
 
@@ -77,7 +94,8 @@ def test_both_readings_are_field_by_field_what_is_published(reading, values):
     [
         (LITERAL, lambda fan_in: 2.4 / (fan_in + 1)),
         (Reading(init_gain=2.4, init_power=1, fan_in_counts_bias=False), lambda fan_in: 2.4 / fan_in),
-        (DEFAULT, lambda fan_in: np.sqrt(3 / (fan_in + 1))),
+        (FORMER, lambda fan_in: np.sqrt(3 / (fan_in + 1))),
+        (replace(DEFAULT, bias_init="drawn"), lambda fan_in: 1.4 / np.sqrt(fan_in)),
     ],
 )
 def test_weights_fill_the_initial_range_of_their_unit_and_never_exceed_it(reading, bound):
@@ -94,21 +112,26 @@ def test_weights_fill_the_initial_range_of_their_unit_and_never_exceed_it(readin
         assert 0.5 < abs(biases).max() <= 1 + 1e-6
 
 
-def test_default_weights_have_the_standard_deviation_of_one_over_root_fan_in():
-    weights = draw(DEFAULT)[LAYERS["C5"].weight_slice]
+def test_former_weights_have_the_standard_deviation_of_one_over_root_fan_in():
+    weights = draw(FORMER)[LAYERS["C5"].weight_slice]
     assert weights.std() == pytest.approx(1 / np.sqrt(401), rel=0.01)
     assert weights.mean() == pytest.approx(0, abs=1e-3)
 
 
 def test_coefficients_start_constant_or_drawn_with_fan_in_four():
-    assert (draw(DEFAULT)[LAYERS["S4"].weight_slice] == 1).all()
+    assert (draw(FORMER)[LAYERS["S4"].weight_slice] == 1).all()
     assert (draw(Reading(coefficient_init=0.25))[LAYERS["S2"].weight_slice] == 0.25).all()
     drawn = draw(LITERAL)[LAYERS["S4"].weight_slice]
     assert len(set(drawn)) == 16
     assert 0.5 < abs(drawn).max() / (2.4 / 5) <= 1
 
 
+def test_a_network_without_subsampling_has_no_coefficients_to_start():
+    assert initial_parameters(mlp(5), DEFAULT, generator(0, "init")).size == mlp(5).parameters
+
+
 def test_each_subsampling_layer_has_its_own_first_coefficient():
+    assert (draw(DEFAULT)[LAYERS["S2"].weight_slice] == 2).all()  # 1/2 on the sum of the four inputs
     parameters = draw(Reading(coefficient_init=(2.0, 0.75)))
     assert (parameters[LAYERS["S2"].weight_slice] == 2).all()
     assert (parameters[LAYERS["S4"].weight_slice] == 0.75).all()
@@ -122,7 +145,7 @@ def test_a_reading_from_json_is_the_reading():
 
 
 def test_zero_biases_leave_the_weights_as_they_are():
-    zero, drawn = draw(Reading(bias_init="zero")), draw(DEFAULT)
+    zero, drawn = draw(Reading(bias_init="zero")), draw(FORMER)
     for layer in LENET5.trainable:
         assert (zero[layer.bias_slice] == 0).all()
         assert (zero[layer.weight_slice] == drawn[layer.weight_slice]).all()

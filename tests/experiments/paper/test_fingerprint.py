@@ -9,7 +9,7 @@ from experiments.harness import golden, registry
 from experiments.harness.loader import Loader, NoResults
 from experiments.harness.registry import Context
 from experiments.paper import fingerprint as study
-from experiments.paper.candidates import FINALISTS, ROUND, ZERO_BIASES
+from experiments.paper.candidates import FINALISTS, ROUND
 from experiments.paper.fingerprint import (
     ENDS,
     FIGURES,
@@ -27,7 +27,7 @@ from experiments.paper.readings import look
 from lenet98.data.fields import pad_and_scale
 from lenet98.data.strings import NOISE, Strings
 from lenet98.networks import LENET5, mlp
-from lenet98.readings import DEFAULT, initial_parameters
+from lenet98.readings import DEFAULT, FORMER, initial_parameters
 from tests.fakes import publish
 
 SUM = replace(DEFAULT, subsampling="sum")
@@ -158,7 +158,7 @@ def test_what_is_trained():
     assert {config.strings for config in experiments.values()} == {NOISE, Strings()}
     assert {config.reading for config in experiments.values()} == {
         DEFAULT,
-        ZERO_BIASES,
+        FORMER,
         *(ROUND[name] for name in FINALISTS),
     }
     assert all(config.distortions is None for config in experiments.values())
@@ -178,7 +178,7 @@ def test_the_table_has_1998_beside_ours(tmp_path):
     far = {name: 2 * value for name, value in OF_1998.items()}
     for seed in range(3):
         publish(reference, "fingerprint/default-noise", seed, extra={"fingerprint": like(seed, of=far)})
-        publish(reference, "fingerprint/zero-biases-strings", seed, extra={"fingerprint": like(seed + 10)})
+        publish(reference, "fingerprint/default-strings", seed, extra={"fingerprint": like(seed + 10)})
     load = Loader(("reference",), tmp_path / "results", reference)
     table = study.fingerprint_table(load)
     paper, far_off, _, near, z = table.body

@@ -18,7 +18,7 @@ from lenet98.modules import Net
 from lenet98.networks import LENET5
 from lenet98.online.engine import Engine
 from lenet98.randomness import generator
-from lenet98.readings import DEFAULT, initial_parameters
+from lenet98.readings import FORMER, initial_parameters
 from lenet98.sdlm import ETAS, MU, rates
 from lenet98.training import Config, train
 
@@ -82,7 +82,7 @@ def test_the_wider_network_of_1998_is_todays_with_the_layers_of_1998():
     assert kinds == [*["convolution", "subsampling"] * 3, "full", "full", "rbf"]
     assert [layer.out_shape for layer in ladder.WIDER.hidden] == [layer.out_shape for layer in ladder.TODAY.hidden]
     assert (ladder.WIDER.squashing, ladder.TODAY.squashing) == ("tanh", "relu")
-    assert ladder.reading(ladder.WIDER) == DEFAULT
+    assert ladder.reading(ladder.WIDER) == FORMER
     # Subsampling has two parameters a map; RBF units have none for the 850 of the outputs.
     assert ladder.WIDER.parameters == 63_958 - 850 + 2 * (12 + 32 + 64)
 
@@ -117,7 +117,7 @@ def test_rectified_units_start_as_he_has_them():
         assert drawn.std() == pytest.approx(np.sqrt(2 / fan_in), rel=0.1)
         assert np.abs(drawn).max() <= np.sqrt(6 / fan_in) * (1 + 1e-6)
         assert not parameters[layer.bias_slice].any()
-    assert ladder.reading(ladder.LADDER[-2]) == ladder.reading(LENET5) == DEFAULT
+    assert ladder.reading(ladder.LADDER[-2]) == ladder.reading(LENET5) == FORMER
 
 
 @pytest.mark.parametrize("spec", [*NETWORKS, ladder.TODAY, ladder.WIDER], ids=lambda spec: spec.name)
