@@ -7,7 +7,7 @@ patterns.  Test errors are measured too, and reported beside the paper's; they c
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from math import sqrt
 
