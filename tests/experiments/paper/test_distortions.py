@@ -10,8 +10,9 @@ from experiments import trainers
 from experiments.harness import registry, tables
 from experiments.harness.loader import Loader, NoResults
 from experiments.harness.registry import Context
-from experiments.paper.distortions import CHOSEN, HELD_OUT, READINGS
+from experiments.paper.distortions import CHOSEN, MAGNITUDES
 from lenet98.data.distortions import FIG7
+from lenet98.readings import DEFAULT, FORMER, FORMER_DISTORTED
 from lenet98.training import Config
 from tests.fakes import JUDGED, publish
 
@@ -23,19 +24,28 @@ def load(tmp_path):
     return Loader(("reference",), tmp_path / "results", tmp_path)
 
 
+def test_one_reading_serves_with_and_without_distortions():
+    """III.B: the same training parameters were used as without deformations."""
+    plain, distorted = (registry.named(f"fig9/{name}").config for name in ("lenet5", "dist_lenet5"))
+    assert plain.reading == distorted.reading == DEFAULT
+    assert distorted == replace(plain, distortions=FIG7.scaled(CHOSEN))
+
+
 def test_experiments_differ_from_lenet5_in_what_their_names_say():
-    plain, chosen = registry.named("fig9/lenet5").config, READINGS[CHOSEN][1]
-    assert registry.named("fig9/dist_lenet5").config == replace(chosen, distortions=FIG7)
-    assert registry.named("distortions/default").config == replace(plain, distortions=FIG7)
-    assert registry.named("distortions/j10-curvature-eq8-loss0.05-distort0").config == chosen
-    assert registry.named("distortions/held-out/default").config.distortions == FIG7
-    assert registry.named("distortions/held-out/default-distort0").config.distortions is None
-    assert registry.named(f"{CHOSEN}-distort0.5").config.distortions.shear == FIG7.shear / 2
-    for name in HELD_OUT:
+    plain = registry.named("fig9/lenet5").config
+    assert registry.named("distortions/distort1").config == replace(plain, distortions=FIG7)
+    assert registry.named("distortions/former").config == replace(plain, reading=FORMER, distortions=FIG7)
+    former = registry.named("distortions/former-distorted").config
+    assert former == replace(plain, reading=FORMER_DISTORTED, distortions=FIG7)
+    assert registry.named("distortions/former-distorted-plain").config == replace(former, distortions=None)
+    for name in MAGNITUDES:
         config = registry.named(name).config
         assert (config.train_size, config.held_out, config.etas) == (54_000, 6_000, plain.etas)
-    different = {(repr(registry.named(name).config), registry.named(name).run) for name in HELD_OUT}
-    assert len(different) == len(HELD_OUT)
+        assert config.reading == DEFAULT
+    assert registry.named("distortions/held-out/distort0").config.distortions is None
+    assert registry.named("distortions/held-out/distort0.25").config.distortions.shear == FIG7.shear / 4
+    different = {(repr(registry.named(name).config), registry.named(name).run) for name in MAGNITUDES}
+    assert len(different) == len(MAGNITUDES)
 
 
 def test_fresh_distortions_are_never_shown_twice(mnist, tmp_path, monkeypatch):
@@ -83,26 +93,25 @@ def test_single_seeds_have_no_interval_over_seeds(load, mnist):
     assert made.records[1]["diverged"] == 1
 
 
-def test_held_out_tables_compare_with_their_base(load):
-    for seed, (errors, fig7) in enumerate(((66, 54), (60, 60))):
-        publish(load.reference, f"{CHOSEN}-distort0", seed, test=errors, test_patterns=6_000, train=[3.0, 0.5])
-        publish(load.reference, CHOSEN, seed, test=fig7, test_patterns=6_000, train=[9.0, 1.5])
-        default = "distortions/held-out/default"
-        publish(load.reference, default, seed, test=fig7 + 6 + seed, test_patterns=6_000, train=[9.0, 1.5])
+def test_magnitudes_are_compared_with_no_distortions(load):
+    none, half = "distortions/held-out/distort0", "distortions/held-out/distort0.5"
+    for seed, (errors, fewer) in enumerate(((66, 54), (60, 60))):
+        publish(load.reference, none, seed, test=errors, test_patterns=6_000, train=[3.0, 0.5])
+        publish(load.reference, half, seed, test=fewer, test_patterns=6_000, train=[9.0, 1.5])
     made = tables.named("magnitudes")(load)
-    assert [line[:3] for line in made.body] == [["no distortions", "0.50", "1.05"], ["Fig. 7's", "1.50", "0.95"]]
-    none, fig7 = json.loads(made.render("json"))
-    assert none["change"] == pytest.approx(0.1)
-    assert fig7["change"] is None
-    assert none["patterns"] == 6_000
-    assert f"{CHOSEN}-distort0.5, {CHOSEN}-distort0.75, {CHOSEN}-distort1.25" in made.notes[2]
+    assert [line[:3] for line in made.body] == [
+        ["no distortions", "0.50", "1.05"],
+        ["half of Fig. 7's", "1.50", "0.95"],
+    ]
+    base, found = json.loads(made.render("json"))
+    assert base["change"] is None
+    assert found["change"] == pytest.approx(-0.1)
+    assert found["patterns"] == 6_000
+    assert "distort0.25, distortions/held-out/distort0.75, distortions/held-out/distort1" in made.notes[1]
     assert made.render("csv").count("\n") == 3
-    readings = json.loads(tables.named("held-out")(load).render("json"))
-    assert [row["experiment"] for row in readings] == ["distortions/held-out/default", CHOSEN]
-    assert readings[1]["change"] == pytest.approx(-100 * 6.5 / 6_000)
 
 
 def test_magnitudes_need_something_to_compare(load):
-    publish(load.reference, CHOSEN, 0, test=60, test_patterns=6_000)
-    with pytest.raises(NoResults, match=f"run {CHOSEN}-distort0"):
+    publish(load.reference, "distortions/held-out/distort0", 0, test=60, test_patterns=6_000)
+    with pytest.raises(NoResults, match=r"run distortions/held-out/distort0\.25"):
         tables.named("magnitudes")(load)

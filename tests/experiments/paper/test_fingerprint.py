@@ -154,7 +154,7 @@ def test_the_estimate_of_1998_has_the_figures_of_another_one():
 
 def test_what_is_trained():
     experiments = {name: experiment.config for name, experiment in registry.load().items() if name in study.EXPERIMENTS}
-    assert len(experiments) == 7
+    assert len(experiments) == 11
     assert {config.strings for config in experiments.values()} == {NOISE, Strings()}
     assert {config.reading for config in experiments.values()} == {
         DEFAULT,
