@@ -67,30 +67,41 @@ DRAWN: tuple[int, ...] = (
 """Numbers of the nearest readings of the search: those of `table search`."""
 
 CANDIDATES: dict[str, Reading] = {
-    **{f"{ROOM}/{name}": reading for name, reading in ROUND.items()},
+    **{f"{ROOM}/{name}": read for name, read in ROUND.items()},
     **{f"{ROOM}/drawn{number:05d}": Prior().draw(number) for number in DRAWN},
 }
 """All of them, by experiment."""
 
-for name, reading in CANDIDATES.items():
+for name, read in CANDIDATES.items():
     register(
         Experiment(
             name,
             f"LeNet-5, {name.removeprefix(f'{ROOM}/')}, by size of the training set",
-            Trial(reading=reading),
+            Trial(reading=read),
             compare,
             minutes=1.5,
             seeds=tuple(range(5)),
-            like=None if reading in (FORMER, AUTHORS) else f"{ROOM}/{next(iter(ROUND))}",
+            like=None if read in (FORMER, AUTHORS) else f"{ROOM}/{next(iter(ROUND))}",
         )
     )
+
+
+def experiment(name: str) -> str:
+    """That of a reading of `ROUND`, or of DEFAULT by that name."""
+    return f"{ROOM}/{next(other for other in ROUND if ROUND[other] == reading(name))}"
+
+
+def reading(name: str) -> Reading:
+    """One of `ROUND`, or DEFAULT by that name."""
+    return DEFAULT if name == "default" else ROUND[name]
+
 
 MAGNITUDES = {"": FIG7, "-distort0.5": FIG7.scaled(0.5)}
 """Distortions with which the readings in round numbers are trained too, by the end of the experiment's name."""
 
 DISTORTED = {
-    f"search/distorted/{name}{end}": Trial(reading=reading, sizes=(60_000,), distortions=magnitudes)
-    for name, reading in ROUND.items()
+    f"search/distorted/{name}{end}": Trial(reading=read, sizes=(60_000,), distortions=magnitudes)
+    for name, read in ROUND.items()
     for end, magnitudes in MAGNITUDES.items()
 }
 """All of them, by experiment."""
@@ -118,12 +129,12 @@ NEAR = {
 }
 """Readings around DEFAULT, by what differs: the search widened where first layers come nearest to those of 1998."""
 
-for name, reading in NEAR.items():
+for name, read in NEAR.items():
     register(
         Experiment(
             f"search/near/{name}",
             f"LeNet-5, DEFAULT but for {name}",
-            Trial(reading=reading, sizes=(60_000,)),
+            Trial(reading=read, sizes=(60_000,)),
             compare,
             minutes=1,
             seeds=tuple(range(5)),
@@ -225,12 +236,12 @@ def trials(load: Loader) -> Table:
     apart = distances(found)
     records: list[Json] = []
     for name in sorted(found, key=lambda name: apart[name]):
-        one, reading = found[name], CANDIDATES[name]
+        one, read = found[name], CANDIDATES[name]
         records.append(
             {
                 "reading": name.removeprefix(f"{ROOM}/"),
                 "n": len(one.rates),
-                **{column: word(reading) for column, word in SHORT.items()},
+                **{column: word(read) for column, word in SHORT.items()},
                 "rates": [float(rate) for rate in np.exp(np.log(one.rates).mean(axis=0))],
                 "curve": one.curve,
                 "training": [float(one.train[size][:, -1].mean()) for size in paper.FIG6_TRAIN_SIZES],
@@ -255,7 +266,7 @@ def trials(load: Loader) -> Table:
         "Rates: least and greatest of the first pass, geometric mean; the paper has 7e-5 to 0.016. Curve: mean over "
         "the passes of |ln(ours / Fig. 5's)|, ours the mean of n runs; one run is "
         f"{curve_spread(found):.3f} from the others of its reading. Training, test: errors after the last pass with "
-        f"15,000, 30,000 and 60,000 patterns; Fig. 6 has {_listed(paper.FIG6_TRAIN)} and {_listed(paper.FIG6_TEST)}. "
+        f"15,000, 30,000 and 60,000 patterns; Fig. 6 has {listed(paper.FIG6_TRAIN)} and {listed(paper.FIG6_TEST)}. "
         "Distance: root mean square over both rates, the curve and the training errors of the two smaller sets, in "
         "units of their spread over seeds and by rounding. Test errors have no part in it."
     )
@@ -265,7 +276,8 @@ def trials(load: Loader) -> Table:
     return Table("trials", caption, header, body, records, tables.notes("trials", used, remark, LEGEND))
 
 
-def _listed(percent: tuple[float, ...]) -> str:
+def listed(percent: tuple[float, ...]) -> str:
+    """Errors in percent, in a row."""
     return ", ".join(f"{error:.2f}" for error in percent)
 
 
