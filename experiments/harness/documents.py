@@ -47,17 +47,18 @@ QUESTIONS = {
         "Does LeNet-5 reach the paper's error?", ("lenet5", "fig5"), "readings", ("fig05_learning_curve",)
     ),
     "training-size": Question("Do more patterns help?", ("fig6",), "distortions", ("fig06_training_set_size",)),
+    "recipe": Question("Which recipe gives every number of III.B?", ("recipe",), "readings"),
     "readings": Question("Which reading meets the paper's training figures?", ("readings",), "readings", ("readings",)),
     "search": Question(
         "Which readings does a search leave?",
-        ("search", "posterior", "trials", "trials-distorted"),
+        ("search", "posterior", "trials", "near", "trials-distorted"),
         "readings",
         ("search",),
     ),
     "seeds": Question("What is a seed worth?", ("seeds",), "faq", ("seeds",)),
     "failures": Question("Why do some readings fail?", ("curvature", "saturation"), "readings"),
     "fig7": Question("Which distortions does Fig. 7 show?", ("fig7",), "distortions", ("fig07_distortions",)),
-    "distortions": Question("Do distortions help?", ("dist", "held-out", "magnitudes"), "distortions"),
+    "distortions": Question("Do distortions help?", ("dist", "magnitudes"), "distortions"),
     "fingerprint": Question("Do our first layers become those of 1998?", ("fingerprint",), "strings"),
     "fig9": Question("How do the paper's classifiers compare?", ("fig9",), "deviations", ("fig09_error_rates",)),
     "costs": Question(

@@ -6,7 +6,7 @@ patterns.  Test errors are measured too, and reported beside the paper's; they c
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from math import sqrt
@@ -229,56 +229,77 @@ def results(load: Loader) -> dict[str, Tried]:
     return {name: one for name, runs in there.items() if len((one := tried(runs)).rates)}
 
 
+def listed(percent: Sequence[float]) -> str:
+    """Errors in percent, in a row."""
+    return ", ".join(f"{error:.2f}" for error in percent)
+
+
+HEADER = ["reading", "n", *SHORT, "rates", "curve", "training, %", "test, %"]
+
+RATES_AND_CURVE = (
+    "Rates: least and greatest of the first pass, geometric mean; the paper has 7e-5 to 0.016. Curve: mean over the "
+    "passes of |ln(ours / Fig. 5's)|, ours the mean of n runs"
+)
+ERRORS = (
+    "Training, test: errors after the last pass, of 15,000, 30,000 and 60,000 patterns where there are three; Fig. 6 "
+    f"has {listed(paper.FIG6_TRAIN)} and {listed(paper.FIG6_TEST)}."
+)
+
+
 @tables.table("trials")
 def trials(load: Loader) -> Table:
     """Readings trained through all passes, nearest first to what is printed of training."""
     found = results(load)
     apart = distances(found)
-    records: list[Json] = []
-    for name in sorted(found, key=lambda name: apart[name]):
-        one, read = found[name], CANDIDATES[name]
-        records.append(
-            {
-                "reading": name.removeprefix(f"{ROOM}/"),
-                "n": len(one.rates),
-                **{column: word(read) for column, word in SHORT.items()},
-                "rates": [float(rate) for rate in np.exp(np.log(one.rates).mean(axis=0))],
-                "curve": one.curve,
-                "training": [float(one.train[size][:, -1].mean()) for size in paper.FIG6_TRAIN_SIZES],
-                "distance": apart[name],
-                "test": [float(one.test[size][:, -1].mean()) for size in paper.FIG6_TRAIN_SIZES],
-            }
-        )
-    body = [
-        [
-            record["reading"],
-            str(record["n"]),
-            *(record[column] for column in SHORT),
-            " to ".join(f"{rate:.1e}" for rate in record["rates"]),
-            f"{record['curve']:.3f}",
-            ", ".join(f"{error:.2f}" for error in record["training"]),
-            f"{record['distance']:.2f}",
-            ", ".join(f"{error:.2f}" for error in record["test"]),
-        ]
-        for record in records
+    records = [
+        {**_record(name.removeprefix(f"{ROOM}/"), found[name], CANDIDATES[name]), "distance": apart[name]}
+        for name in sorted(found, key=lambda name: apart[name])
     ]
     remark = (
-        "Rates: least and greatest of the first pass, geometric mean; the paper has 7e-5 to 0.016. Curve: mean over "
-        "the passes of |ln(ours / Fig. 5's)|, ours the mean of n runs; one run is "
-        f"{curve_spread(found):.3f} from the others of its reading. Training, test: errors after the last pass with "
-        f"15,000, 30,000 and 60,000 patterns; Fig. 6 has {listed(paper.FIG6_TRAIN)} and {listed(paper.FIG6_TEST)}. "
+        f"{RATES_AND_CURVE}; one run is {curve_spread(found):.3f} from the others of its reading. {ERRORS} "
         "Distance: root mean square over both rates, the curve and the training errors of the two smaller sets, in "
         "units of their spread over seeds and by rounding. Test errors have no part in it."
     )
-    header = ["reading", "n", *SHORT, "rates", "curve", "training, %", "distance", "test, %"]
+    header = [*HEADER, "distance"]
+    body = [[*_cells(record), f"{record['distance']:.2f}"] for record in records]
     caption = "Readings trained through all passes: what is printed of training, and beside it the test errors."
     used = [one.runs for one in found.values()]
     return Table("trials", caption, header, body, records, tables.notes("trials", used, remark, LEGEND))
 
 
-def listed(percent: tuple[float, ...]) -> str:
-    """Errors in percent, in a row."""
-    return ", ".join(f"{error:.2f}" for error in percent)
+@tables.table("near")
+def near(load: Loader) -> Table:
+    """Readings around DEFAULT, trained through all passes on 60,000 patterns."""
+    there = load.there(f"search/near/{name}" for name in NEAR)
+    found = {name.removeprefix("search/near/"): tried(runs) for name, runs in there.items()}
+    records = [_record(name, one, NEAR[name]) for name, one in found.items() if len(one.rates)]
+    caption = "Readings around DEFAULT, trained on 60,000 patterns."
+    notes = tables.notes("near", list(there.values()), f"{RATES_AND_CURVE}. {ERRORS}", LEGEND)
+    return Table("near", caption, HEADER, [_cells(record) for record in records], records, notes)
+
+
+def _record(name: str, one: Tried, read: Reading) -> Json:
+    return {
+        "reading": name,
+        "n": len(one.rates),
+        **{column: word(read) for column, word in SHORT.items()},
+        "rates": [float(rate) for rate in np.exp(np.log(one.rates).mean(axis=0))],
+        "curve": one.curve,
+        "training": [float(errors[:, -1].mean()) for errors in one.train.values()],
+        "test": [float(errors[:, -1].mean()) for errors in one.test.values()],
+    }
+
+
+def _cells(record: Json) -> list[str]:
+    return [
+        record["reading"],
+        str(record["n"]),
+        *(record[column] for column in SHORT),
+        " to ".join(f"{rate:.1e}" for rate in record["rates"]),
+        f"{record['curve']:.3f}",
+        listed(record["training"]),
+        listed(record["test"]),
+    ]
 
 
 @tables.table("trials-distorted")
