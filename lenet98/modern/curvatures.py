@@ -10,11 +10,16 @@ its gradient.
     The same from the penalties y instead of x.  Eq. 9 is -log p_D, and it is the mean over p of squared gradients.
 "hessian"
     The diagonal of the whole Hessian, exact: diag(J' H J) and g times the second derivatives of x.
+"gauss-newton-of-eq8"
+    The same with the H of eq. 8, twice the identity, whatever the loss.
 "bbprop"
-    Appendix C: "gauss-newton" with what one unit of a layer has to do with another dropped at every layer.
+    Appendix C as the reading has it: "gauss-newton" without what the units of a layer have to do with each other, from
+    the H of the loss or, if `Reading.output_curvature` says so, of eq. 8.
+"bbprop-of-loss"
+    Appendix C from the H of the loss, whatever the reading.
 "hesscale"
-    bbprop with f''(a) dE/dx added at every unit (M. Elsayed and A. R. Mahmood, "HesScale: Scalable Computation of
-    Hessian Diagonals", 2022): the rule of the whole Hessian, and exact in the last layer.
+    "bbprop-of-loss" with f''(a) dE/dx added at every unit: the rule of the whole Hessian, exact in the last layer
+    (M. Elsayed and A. R. Mahmood, "HesScale: Scalable Computation of Hessian Diagonals", 2022).
 "hutchinson-gauss-newton", "hutchinson-hessian"
     The mean over `probes` of v * (M v), v of random signs and M the matrix of all patterns.
 "squared-gradients", "fisher-sampled"
@@ -23,8 +28,8 @@ its gradient.
 "layer-mean", "mean"
     bbprop's mean over each layer, and over all parameters: controls, of which the latter knows one rate only.
 
-Squared gradients are those of eq. 8 or 9 as printed, and `Reading.loss_scale` is then a factor on the square, as it is
-on every other curvature.
+Without a word about H, it is that of the loss.  Squared gradients are those of eq. 8 or 9 as printed; the scale of the
+curvature (`lenet98.curvature.curvature_scale`) is then a factor on the square, as it is on every other method's h_kk.
 """
 
 from __future__ import annotations
@@ -50,8 +55,8 @@ from lenet98.readings import Reading
 from lenet98.specs import A, Geometry, S, Spec, Squashing
 
 Method = Literal[
-    "gauss-newton", "fisher", "hessian", "bbprop", "hesscale", "hutchinson-gauss-newton", "hutchinson-hessian",
-    "squared-gradients", "fisher-sampled", "layer-mean", "mean",
+    "gauss-newton", "gauss-newton-of-eq8", "fisher", "hessian", "bbprop", "bbprop-of-loss", "hesscale",
+    "hutchinson-gauss-newton", "hutchinson-hessian", "squared-gradients", "fisher-sampled", "layer-mean", "mean",
 ]  # fmt: skip
 
 PROBES = 10
@@ -258,8 +263,14 @@ def _own(layer: Convolution | Full, dense: Tensor) -> Tensor:
 
 def _all_of_h(given: Given, at: AtOutput) -> Tensor:
     """Vectors whose squares add up to H."""
-    diagonal = torch.diag_embed(at.rest.sqrt().expand(-1, at.steps.shape[2]))
-    return diagonal if given.net.reading.loss == "eq8" else torch.cat([diagonal, at.roots()], 1)
+    return torch.cat([torch.diag_embed(at.rest.sqrt().expand(-1, at.steps.shape[2])), at.roots()], 1)
+
+
+def _h_of_eq8(given: Given, at: AtOutput) -> Tensor:
+    """The same of eq. 8, whose y_D has the second derivatives 2 in each component."""
+    components = at.steps.shape[2]
+    root = torch.full((len(at.rest), components), 2 * given.net.reading.rbf_scale).to(at.rest).sqrt()
+    return torch.diag_embed(root)
 
 
 def _drawn(given: Given, at: AtOutput) -> Tensor:
@@ -273,6 +284,11 @@ def gauss_newton(given: Given) -> Tensor:
     """diag(J' H J), as the sum of squared gradients of single patterns."""
     spec = given.net.spec
     return _squares(given, _all_of_h, spec.output.in_shape[0] + spec.classes + 1)
+
+
+def gauss_newton_of_eq8(given: Given) -> Tensor:
+    """diag(J' H J) with the H of eq. 8."""
+    return _squares(given, _h_of_eq8, given.net.spec.output.in_shape[0])
 
 
 def fisher(given: Given) -> Tensor:
@@ -298,6 +314,17 @@ def bbprop(given: Given) -> Tensor:
     return diagonal_of(given.net, given.images)
 
 
+def bbprop_of_loss(given: Given) -> Tensor:
+    """Appendix C from the second derivatives of the loss in use."""
+    net = Net(given.net.spec, _from_loss(given.net.reading)).to(given.images.dtype)
+    net.load_flat(given.net.flat())
+    return bbprop(given._replace(net=net))
+
+
+def _from_loss(reading: Reading) -> Reading:
+    return replace(reading, output_curvature="exact")
+
+
 def layer_mean(given: Given) -> Tensor:
     """The mean of `bbprop` over each layer."""
     h = bbprop(given)
@@ -319,13 +346,13 @@ def bend(state: Tensor, squashing: Squashing | None) -> Tensor:
 
 
 def hesscale(given: Given) -> Tensor:
-    """bbprop with the second derivatives of the squashing function: d2E/da^2 = f'^2 d2E/dx^2 + f'' dE/dx."""
+    """`bbprop_of_loss` with the second derivatives of the squashing function: d2E/da^2 = f'^2 d2E/dx^2 + f'' dE/dx."""
     net = given.net
     total = torch.zeros(net.spec.parameters, dtype=given.images.dtype)
     for chunk in given.chunks(5):
         states = net.states(chunk.images)
         x = states[-1].flatten(1)
-        d2x = output_curvature(net.rbf.prototypes, x, net.reading).view_as(states[-1])
+        d2x = output_curvature(net.rbf.prototypes, x, _from_loss(net.reading)).view_as(states[-1])
         dx = curvature_scale(net.reading) * at_output(net, x).gradient(chunk.labels).view_as(states[-1])
         parts: list[Tensor] = []
         for layer, geometry, x, state in _backward(net, states):
@@ -497,9 +524,11 @@ def _moved(net: Net, number: int, states: list[Tensor], da: Tensor) -> tuple[Ten
 
 METHODS: Mapping[Method, Callable[[Given], Tensor]] = {
     "gauss-newton": gauss_newton,
+    "gauss-newton-of-eq8": gauss_newton_of_eq8,
     "fisher": fisher,
     "hessian": hessian,
     "bbprop": bbprop,
+    "bbprop-of-loss": bbprop_of_loss,
     "hesscale": hesscale,
     "hutchinson-gauss-newton": hutchinson_gauss_newton,
     "hutchinson-hessian": hutchinson_hessian,
