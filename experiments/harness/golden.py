@@ -141,7 +141,7 @@ def small(config: Any, *, few: bool = False) -> Any:
     if "curvature_patterns" in present:
         less["curvature_patterns"] = min(config.curvature_patterns, size)
     if "probes" in present:
-        less |= {"curvature_patterns": 5, "probes": 2}  # the whole Hessian takes long
+        less |= {"curvature_patterns": 2, "probes": 1}  # the whole Hessian takes long
     if "filtered" in present:
         less["filtered"] = size
     if "sizes" in present:
