@@ -30,6 +30,7 @@ NUMERICS = {
     "tangent distance": 1,  # III.C.9
     "mini-batches": 1,  # training as it is done today
     "mini-batches, SDLM": 1,  # the same with rates from the curvature
+    "curvature methods": 1,  # training with h_kk by other rules than Appendix C's, and how far those are from exact
     "lush": 1,  # the authors' later protocol
     "lenet-from-scratch": 1,  # one rate a layer, momentum, batches
 }
@@ -48,6 +49,7 @@ BUILDS_ON = {
     "last layers": ("online",),
     "boosting": ("online",),
     "mini-batches, SDLM": ("engine", "mini-batches"),
+    "curvature methods": ("online",),
     "lush": ("engine",),
     "lenet-from-scratch": ("engine",),
 }

@@ -18,7 +18,7 @@ from lenet98.data.mnist import MNIST
 from lenet98.data.preprocessing import FORMS, in_form
 from lenet98.devices import Device
 from lenet98.loop import Trained
-from lenet98.modern import lenet_from_scratch, lush, minibatch
+from lenet98.modern import curvatures, lenet_from_scratch, lush, minibatch
 from lenet98.randomness import generator
 from lenet98.readings import FORMER
 from lenet98.replicas.training import train_replicas
@@ -150,6 +150,17 @@ def train_on_fresh(config: Config, seed: int, context: Context) -> Outcome:
     )
 
 
+# --- with rates from other curvatures; not in the paper --------------------------------------------------------------
+
+
+@family("curvature methods")
+def train_by_curvature(config: curvatures.Config, seed: int, context: Context) -> Outcome:
+    """One training run on MNIST with h_kk by the method that `config` names."""
+    return outcome(
+        curvatures.train(config, seed, context.mnist, progress=context.progress, checkpoint=context.checkpoint)
+    )
+
+
 # --- in batches, by Lush's protocol, and with one SDLM rate a layer; not in the paper ----------------------------
 
 
@@ -193,6 +204,7 @@ def train_by_layer_rates(config: lenet_from_scratch.Config, seed: int, context: 
 TRAINERS: dict[type, Callable[[Any, int, Context], Outcome]] = {
     Config: train_network,
     FormConfig: train_on_form,
+    curvatures.Config: train_by_curvature,
     minibatch.Config: train_in_batches,
     lush.Config: train_by_stages,
     lenet_from_scratch.Config: train_by_layer_rates,

@@ -192,15 +192,23 @@ def curvature_scale(reading: Reading) -> float:
 
 def eq9_curvature(prototypes: Tensor, x: Tensor, j: Tensor, rbf_scale: Tensor, rubbish: Tensor | None = None) -> Tensor:
     """d2E/dx_j^2 of eq. 9, as `output_curvature` has it, with j and a factor on y_i by pattern, both (patterns, 1)."""
-    differences = x[:, None] - prototypes
-    penalties = torch.cat([-j, -rbf_scale * differences.square().sum(2)], 1)
-    share, classes = torch.softmax(penalties, 1)[:, :, None].tensor_split([1], 1)  # of the rubbish class first
-    slopes = 2 * rbf_scale[:, :, None] * differences
+    share, classes, slopes = posterior(prototypes, x, j, rbf_scale)
     mean = (classes * slopes).sum(1, keepdim=True)
     # As a sum of squares, so that rounding cannot make it negative.
     variance = (classes * (slopes - mean).square()).sum(1) + (share * mean.square()).squeeze(1)
     of_a_class = 2 * rbf_scale * share.squeeze(1) + variance
     return of_a_class if rubbish is None else torch.where(rubbish[:, None], variance, of_a_class)
+
+
+def posterior(prototypes: Tensor, x: Tensor, j: Tensor, rbf_scale: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """p of the rubbish class and of the classes, and dy_i/dx = 2 (x - w_i) of the latter; arguments of `eq9_curvature`.
+
+    Shapes (patterns, 1, 1), (patterns, classes, 1) and (patterns, classes, components).
+    """
+    differences = x[:, None] - prototypes
+    penalties = torch.cat([-j, -rbf_scale * differences.square().sum(2)], 1)
+    share, classes = torch.softmax(penalties, 1)[:, :, None].tensor_split([1], 1)  # of the rubbish class first
+    return share, classes, 2 * rbf_scale[:, :, None] * differences
 
 
 def softmax_output_curvature(y: Tensor, reading: Reading) -> Tensor:

@@ -37,6 +37,9 @@ from lenet98.threads import one_thread
 CHUNK = 1000
 """Patterns between two reports of progress."""
 
+Estimate = Callable[[int, NDArray[np.float32], NDArray[np.float32], NDArray[np.uint8]], NDArray[np.float32]]
+"""From the number of a pass, the parameters, images and labels to h_kk of every parameter, not negative."""
+
 
 @dataclass(frozen=True)
 class Config:
@@ -94,6 +97,7 @@ def train(
     samples: Callable[[int], Sample] | None = None,
     start: NDArray[np.float32] | None = None,
     frozen: Sequence[str] = (),
+    curvature: Estimate | None = None,
     progress: Callable[[Progress], None] = lambda _: None,
     checkpoint: Path | None = None,
 ) -> Trained:
@@ -112,6 +116,8 @@ def train(
         The flat parameters before pass 1, where they are not drawn as `config.reading` says.
     frozen
         Names of layers whose parameters keep their values: their rates are 0.
+    curvature
+        What takes the place of `lenet98.curvature.diagonal`.
     progress
         Called every `CHUNK` patterns; an exception that it raises stops the run.
     checkpoint
@@ -124,7 +130,7 @@ def train(
     """
     judged = split(data, config.train_size, config.held_out)
     engine, learned = Engine(config.spec, config.reading), _learned(config.spec, frozen)
-    run = _Run(config, seed, data, engine, samples, learned, judged.images, judged.labels)
+    run = _Run(config, seed, data, engine, samples, learned, judged.images, judged.labels, curvature)
     if start is None:
         start = initial_parameters(config.spec, config.reading, generator(seed, "init"))
     state, diverged = loop.run_passes(
@@ -146,15 +152,20 @@ def effective_rates(
     parameters: NDArray[np.float32],
     data: MNIST,
     sample: Sample | None = None,
+    curvature: Estimate | None = None,
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """h_kk before pass `number` and the rates eps_k of the pass, both of shape (spec.parameters,); eq. 21 and 24.
 
     The patterns of the estimate are of what is learned: of `sample`, or else of the training set, where with
-    distortions each is the original or any of its copies.
+    distortions each is the original or any of its copies.  `curvature` takes the place of Appendix C's h_kk.
     """
     few = curvature_sample(config, seed, number, sample)
     images = network_input(config, seed, few, data.train_images)
-    h = diagonal(config.spec, config.reading, parameters, images, targets(config, seed, few, data.train_labels))
+    labels = targets(config, seed, few, data.train_labels)
+    if curvature is None:
+        h = diagonal(config.spec, config.reading, parameters, images, labels)
+    else:
+        h = curvature(number, parameters, images, labels)
     return h, rates(h, config.etas[number - 1], config.mu)
 
 
@@ -251,6 +262,7 @@ class _Run(NamedTuple):
     learned: NDArray[np.bool_]
     test_images: NDArray[np.uint8]
     test_labels: NDArray[np.uint8]
+    curvature: Estimate | None
 
 
 def _one_pass(
@@ -261,7 +273,7 @@ def _one_pass(
     config, engine, data = run.config, run.engine, run.data
     parameters = before.arrays["parameters"].copy()
     selected = run.samples(number) if run.samples else None
-    h, eps = effective_rates(config, run.seed, number, parameters, data, selected)
+    h, eps = effective_rates(config, run.seed, number, parameters, data, selected, run.curvature)
     eps[~run.learned] = 0
     sample = selected or pass_sample(config, run.seed, number)
     total = len(sample.index)

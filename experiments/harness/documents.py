@@ -83,6 +83,9 @@ QUESTIONS = {
     "ladder": Question("Which changes lead from 1998 to today?", ("ladder",), "modern", ("ladder", "costs_today")),
     "ideas-alone": Question("What is each modern idea worth alone?", ("alone",), "modern"),
     "reverse": Question("Is it the network or its training?", ("reverse",), "modern"),
+    "curvature": Question(
+        "What is the curvature worth?", ("curvature-methods", "curvature-layers", "curvature-factors"), "modern"
+    ),
     "rates": Question("How were today's rates chosen?", ("held-rates",), "modern"),
     "popular": Question("How good are networks called LeNet-5 today?", ("popular",), "modern"),
 }

@@ -150,6 +150,8 @@ def small(config: Any, *, few: bool = False) -> Any:
         less["train_size"] = size if trained else min(PATTERNS, config.train_size)
     if "curvature_patterns" in present:
         less["curvature_patterns"] = min(config.curvature_patterns, size)
+    if "probes" in present:
+        less |= {"curvature_patterns": 2, "probes": 1}  # the whole Hessian takes long
     if "filtered" in present:
         less["filtered"] = size
     if "sizes" in present:
