@@ -288,7 +288,8 @@ def judged(load: Loader) -> list[Judged]:
     there = varied(load)
     default = _judge(paper.FORMER, "", "FORMER", load.one(paper.FORMER))
     others = [_judge(v.experiment, v.point, v.title, runs) for v, runs in there]
-    others += [_judge(name, "all", "DEFAULT", runs) for name, runs in load.there([paper.LENET5]).items()]
+    if (recipe := load.there([paper.FORMER, paper.LENET5]).get(paper.LENET5)) is not None:
+        others.append(_judge(paper.LENET5, "all", "DEFAULT", recipe))
     return [default, *sorted(others, key=lambda one: one.rank)]
 
 

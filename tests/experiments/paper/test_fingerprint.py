@@ -192,5 +192,5 @@ def test_the_table_has_1998_beside_ours(tmp_path):
         assert record["C1 weights 1998"] == OF_1998["C1 weights"]
         assert record["C1 weights sd"] > 0
     assert any("4 degrees of freedom" in note for note in table.notes)
-    with pytest.raises(NoResults, match="fingerprint/default-noise"):
+    with pytest.raises(NoResults, match="fingerprint/former-noise"):
         study.fingerprint_table(Loader(("reference",), tmp_path / "results", tmp_path / "nothing"))
