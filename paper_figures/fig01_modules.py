@@ -14,7 +14,7 @@ from lenet98.networks import LENET5
 from lenet98.specs import Geometry
 from paper_figures._style import PAPER, TEST, style
 
-SIZE = (5.6, 3.1)
+SIZE = (5.6, 2.7)
 """Width and height of the figure, inches."""
 WIDTH, HEIGHT = 5.0, 1.5
 """Of a module's box; the axes have units of their own."""
@@ -30,8 +30,8 @@ def figure(_: Loader) -> Figure:
         drawn = Figure(figsize=SIZE)
         axes = drawn.add_axes((0, 0, 1, 1))
         axes.set_axis_off()
-        axes.text(0, 8.1, "The usual way", ha="center", va="bottom", fontsize=10, weight="bold")
-        axes.text(7, 8.1, "LeNet-5", ha="center", va="bottom", fontsize=10, weight="bold")
+        axes.text(0, 6.6, "Traditional", ha="center", va="bottom", fontsize=10, weight="bold")
+        axes.text(7, 6.6, "LeNet-5", ha="center", va="bottom", fontsize=10, weight="bold")
         _column(
             axes, 0, ("raw input", "feature vector", "class scores"),
             (("Feature extraction", "made by hand"), ("Classifier", "trained")), (PAPER, TEST),
@@ -41,7 +41,7 @@ def figure(_: Loader) -> Figure:
             (_units(LENET5.input_shape), f"{features[-1].units} states", f"{LENET5.classes} distances"),
             (_module(features), _module(classifier)), (TEST, TEST),
         )  # fmt: skip
-        axes.set(xlim=(-3, 10), ylim=(-1.1, 8.8))
+        axes.set(xlim=(-3, 10), ylim=(-0.7, 7.2))
     return drawn
 
 

@@ -10,8 +10,8 @@ from paper_figures._style import TEST, style
 
 CELL = 0.27
 """Width and height of a cell, inches."""
-MARGIN = 3.0
-"""Room for the numbers and titles, cells."""
+LEFT, TOP, EDGE = 2.1, 2.1, 0.1
+"""Room for the numbers and titles, and for the line at the right, cells."""
 
 
 def figure(_: Loader) -> Figure:
@@ -19,11 +19,11 @@ def figure(_: Loader) -> Figure:
     (layer,) = (layer for layer in LENET5.geometry if layer.kind == "convolution" and not layer.every_map)
     columns, rows = layer.out_shape[0], layer.in_shape[0]
     with style():
-        drawn = Figure(figsize=((columns + MARGIN) * CELL, (rows + MARGIN + 1) * CELL))
+        drawn = Figure(figsize=((columns + LEFT + EDGE) * CELL, (rows + TOP + 1) * CELL))
         axes = drawn.add_axes((0, 0, 1, 1))
-        axes.set(xlim=(-MARGIN, columns), ylim=(rows + 1, -MARGIN), aspect="equal")
+        axes.set(xlim=(-LEFT, columns + EDGE), ylim=(rows + 1, -TOP), aspect="equal")
         axes.set_axis_off()
-        for column in range(0, columns + 1):
+        for column in range(columns + 1):
             axes.plot([column, column], [0, rows], color="0.8", linewidth=0.5)
         for row in range(rows + 1):
             axes.plot([0, columns], [row, row], color="0.8", linewidth=0.5)
