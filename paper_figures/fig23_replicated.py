@@ -84,7 +84,7 @@ def draw(string: String) -> Figure:
         left = WINDOW * STEP
         axes.add_patch(Rectangle((left, 0), FIELD, FIELD, fill=False, edgecolor=TRAIN, linewidth=1.5))
         _label(axes, width, FIELD / 2, f"input: {FIELD}x{width}")
-        below = (left, left + FIELD, FIELD)
+        below: tuple[float, float, float] = (left, left + FIELD, FIELD)
         for number, one in enumerate(layers):
             base = FIELD + APART * (number + 1) - THICK
             below = _layer(axes, one, base, width, below)
