@@ -121,6 +121,10 @@ def test_command(document, command, at_root, mnist, tmp_path, capsys):
         lenet98(words[1:], mnist, tmp_path)
     elif words[2] == "experiments":
         on_experiments(words[3:], tmp_path)
+    elif words[2] == "paper_figures" and "--pdf" in words:  # the authors' PDF is not part of this project
+        with pytest.raises(SystemExit):
+            paper_figures([*words[3:], "--output", str(tmp_path)])
+        assert "lecun-01a.pdf: cannot be read" in capsys.readouterr().err
     elif words[2] == "paper_figures":
         assert paper_figures([*words[3:], "--output", str(tmp_path)]) == 0
     else:

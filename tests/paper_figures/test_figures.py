@@ -8,9 +8,9 @@ import pytest
 from experiments.harness.loader import Loader, NoResults
 from experiments.paper import numbers as paper
 from lenet98.networks import LENET5
+from paper_figures import fig02_lenet5 as fig02
 from paper_figures import fig05_learning_curve as fig05
 from paper_figures import fig08_errors as fig08
-from paper_figures import network
 from paper_figures.__main__ import main
 from paper_figures._style import save as save_figure
 from tests.experiments.harness.test_tables import save
@@ -76,7 +76,7 @@ def test_without_results_one_line_names_the_command(tmp_path, capsys):
 
 
 def test_the_network_is_drawn_from_its_spec(load):
-    (axes,) = network.figure(load).axes
+    (axes,) = fig02.figure(load).axes
     texts = [text.get_text() for text in axes.texts]
     sizes = ["32x32", "C1: 6@28x28", "S2: 6@14x14", "C3: 16@10x10", "S4: 16@5x5", "C5: 120", "F6: 84", "output: 10"]
     assert [size for size in sizes if size not in texts] == []
@@ -98,13 +98,18 @@ def test_wrong_arguments(arguments, capsys):
 def test_all_draws_what_has_results_and_says_what_has_not(load, tmp_path, capsys):
     folder = tmp_path / "figures"
     assert main(["--all", "--reference", str(load.reference), "--output", str(folder)]) == 0
-    # Figs. 2 and 7 and the kernels of 1998 need no results, and Fig. 8 has the 82 of 1998 without any.
+    # What shows the specification, MNIST or the network of 1998 needs no results; Fig. 8 has the 82 without any.
     assert sorted(path.stem for path in folder.glob("*.png")) == [
+        "fig01_modules",
+        "fig02_lenet5",
+        "fig03_codes",
+        "fig04_examples",
         "fig05_learning_curve",
         "fig07_distortions",
         "fig08_errors",
-        "network",
+        "fig23_replicated",
         "recovered",
+        "table1",
     ]
     lines = capsys.readouterr().err.splitlines()
     assert [line.partition(":")[0] for line in lines] == [
@@ -114,6 +119,10 @@ def test_all_draws_what_has_results_and_says_what_has_not(load, tmp_path, capsys
         "fig10",
         "fig11",
         "fig12",
+        "fig13",
+        "fig24",
+        "fig25",
+        "fig26",
         "ladder",
         "readings",
         "search",
