@@ -12,7 +12,6 @@ from experiments.harness.store import Runs
 from experiments.harness.tables import Row, Table
 from experiments.paper import numbers as paper
 from experiments.trainers import longer, train_network
-from lenet98.readings import FORMER
 from lenet98.training import Config
 
 
@@ -59,7 +58,7 @@ for point in (*POINTS, *UPDATES):
             Experiment(
                 point.experiment,
                 f"LeNet-5, {point.title}",
-                Config(reading=FORMER, train_size=point.size, etas=longer(times)),
+                Config(train_size=point.size, etas=longer(times)),
                 train_network,
                 minutes=2 * times * point.size / 60_000,
                 seeds=tuple(range(5)),
