@@ -293,3 +293,14 @@ def test_published_error(mnist):
     assert f"the mean of {len(errors)} seeds, {np.mean(errors) / 100:.2f}%" in faq()
     assert f"between {min(errors) / 100:.2f}% and {max(errors) / 100:.2f}%" in faq()
     assert f"{sum(count <= 95 for count in errors)} of {len(errors)} have 0.95% or less" in faq()
+
+
+def test_the_headline_is_what_is_published():
+    plain, distorted = (
+        np.array([run.last["test_errors"] for run in store.published(name, ROOT / "reference").finished])
+        for name in (paper.LENET5, paper.DIST_LENET5)
+    )
+    headline = " ".join((ROOT / "README.md").read_text(encoding="utf-8").split())
+    assert f"{len(plain)} seeds each, LeNet-5 errs {plain.mean() / 100:.2f}% without distortions" in headline
+    assert f"and {distorted.mean() / 100:.2f}% with them" in headline
+    assert f"{(plain <= 95).sum()} and {(distorted <= 82).sum()} of our {len(distorted)} are as good" in headline

@@ -125,7 +125,7 @@ def worth(load: Loader) -> Table:
     """The trunk of 1998 with a head of today beside other trunks."""
     names = {f"recovered/trunk-{which}": title for which, (title, _) in TRUNKS.items()}
     found = load.there(names, needed=[FIRST])
-    whole = load.one(paper.LENET5)
+    whole = load.one(paper.FORMER)
     rows = [tables.test_row(runs, names[name], None) for name, runs in found.items()]
     rows.append(tables.test_row(whole, WHOLE, paper.TEST_ERROR["lenet5"]))
     pairs = {names[name]: (runs, found[FIRST]) for name, runs in found.items() if name != FIRST}
