@@ -39,8 +39,8 @@ class Reading:
     bias_init: Literal["drawn", "zero"] = "drawn"
     """Biases start drawn as the weights of their unit, or at zero."""
     coefficient_init: float | tuple[float, ...] | Literal["drawn"] = 1.0
-    """Subsampling coefficients start at this constant, at one constant for each subsampling layer from the input on, or
-    "drawn" as weights of fan-in 4."""
+    """Subsampling coefficients start at this constant, at one constant for each subsampling layer from the input on, the
+    last for all that follow, or "drawn" as weights of fan-in 4."""
     subsampling: Literal["average", "sum"] = "average"
     """What the coefficient multiplies: the average of the four inputs (II.A) or their sum (II.B)."""
     loss: Literal["eq8", "eq9"] = "eq9"
@@ -85,6 +85,8 @@ class Reading:
                 raise ValueError(f"Reading.{name} is {value!r}; it must be positive and finite")
         if isinstance(self.coefficient_init, list):  # as JSON has it
             object.__setattr__(self, "coefficient_init", tuple(self.coefficient_init))
+        if self.coefficient_init == ():
+            raise ValueError("Reading.coefficient_init is (); it must have a number for each subsampling layer")
         if isinstance(self.coefficient_init, str) and self.coefficient_init != "drawn":
             raise ValueError(
                 f"Reading.coefficient_init is {self.coefficient_init!r}; it must be a number, one number for each "
@@ -130,10 +132,7 @@ def initial_range(layer: Geometry, reading: Reading) -> NDArray[np.float64]:
 
 
 def initial_parameters(spec: Spec, reading: Reading, rng: np.random.Generator) -> NDArray[np.float32]:
-    """The flat parameter vector before training, shape (spec.parameters,), App. A.
-
-    Raises ValueError if the reading has another number of initial coefficients than the network subsampling layers.
-    """
+    """The flat parameter vector before training, shape (spec.parameters,), App. A."""
     parameters = np.zeros(spec.parameters, np.float32)
     constants = _initial_coefficients(spec, reading)
     for layer in spec.trainable:
@@ -151,14 +150,7 @@ def initial_parameters(spec: Spec, reading: Reading, rng: np.random.Generator) -
 
 def _initial_coefficients(spec: Spec, reading: Reading) -> Iterator[float | Literal["drawn"]]:
     """What the coefficients of each subsampling layer start at, from the input on."""
-    layers = [layer.name for layer in spec.trainable if layer.kind == "subsampling"]
     given = reading.coefficient_init
-    if not isinstance(given, tuple) or not layers:
-        given = (given,) * len(layers)  # type: ignore[assignment]
-    assert isinstance(given, tuple)
-    if len(given) != len(layers):
-        raise ValueError(
-            f"Reading.coefficient_init has {len(given)} numbers; {spec.name} has {len(layers)} subsampling layers"
-            + (f", {', '.join(layers)}" if layers else "")
-        )
-    return iter(given)
+    constants = given if isinstance(given, tuple) else (given,)
+    count = sum(layer.kind == "subsampling" for layer in spec.trainable)
+    return iter([*constants, *constants[-1:] * count][:count])

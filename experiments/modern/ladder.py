@@ -189,7 +189,7 @@ def _alone() -> tuple[Variant, ...]:
         single("adamw-batch-norm", "batch normalization", with_network(adamw, batch_norm=True), 3.5, BY_ADAMW),
         single("adamw-dropout", "dropout", with_network(adamw, dropout=DROPOUT), 4.5, BY_ADAMW),
         Variant(
-            "distortions/default", "affine distortions", "The paper's distortions, a tenth of its pool a pass.",
+            "distortions/former", "affine distortions", "The paper's distortions, a tenth of its pool a pass.",
             against=paper.FORMER,
         ),
         replace(

@@ -239,8 +239,8 @@ def _other_readings(found: Sequence[Line]) -> list[str]:
     """Which networks do not have DEFAULT, in words; eq. 8 is the default's where the outputs are place codes."""
     others = []
     for line in found:
-        config = registry.named(line.row.experiment).config
-        if isinstance(read := getattr(config, "reading", None), Reading) and replace(read, loss="eq9") != DEFAULT:
+        read = line.runs.results[0].record["config"].get("reading") if line.runs else None
+        if read and Reading(**{**read, "loss": DEFAULT.loss}) != DEFAULT:
             others.append(line.row.title)
     return [f"By the reading FORMER, with eq. 8, not yet by DEFAULT: {', '.join(others)}."] if others else []
 

