@@ -39,8 +39,8 @@ class Reading:
     bias_init: Literal["drawn", "zero"] = "drawn"
     """Biases start drawn as the weights of their unit, or at zero."""
     coefficient_init: float | tuple[float, ...] | Literal["drawn"] = 1.0
-    """Subsampling coefficients start at this constant, at one constant for each subsampling layer from the input on, the
-    last for all that follow, or "drawn" as weights of fan-in 4."""
+    """Subsampling coefficients start at this constant, at one constant for each of their layers from the input on (the
+    last for all that follow), or "drawn" as weights of fan-in 4."""
     subsampling: Literal["average", "sum"] = "average"
     """What the coefficient multiplies: the average of the four inputs (II.A) or their sum (II.B)."""
     loss: Literal["eq8", "eq9"] = "eq9"

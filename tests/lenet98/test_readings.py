@@ -135,9 +135,8 @@ def test_each_subsampling_layer_has_its_own_first_coefficient():
     parameters = draw(Reading(coefficient_init=(2.0, 0.75)))
     assert (parameters[LAYERS["S2"].weight_slice] == 2).all()
     assert (parameters[LAYERS["S4"].weight_slice] == 0.75).all()
-    assert (
-        draw(Reading(coefficient_init=(2.0,)))[LAYERS["S4"].weight_slice] == 2
-    ).all()  # the last for all that follow
+    # The last one is for all that follow.
+    assert (draw(Reading(coefficient_init=(2.0,)))[LAYERS["S4"].weight_slice] == 2).all()
     one = replace(LENET5, layers=LENET5.layers[:2] + LENET5.layers[-2:])
     (layer,) = [layer for layer in one.trainable if layer.kind == "subsampling"]
     assert (initial_parameters(one, DEFAULT, generator(0, "init"))[layer.weight_slice] == 2).all()

@@ -25,7 +25,7 @@ def test_every_published_record_has_the_identity_of_its_experiment_and_the_error
 
 
 def test_the_published_records_are_small():
-    """At most 30 MB; scores are of ten seeds of the paper's rows, for Fig. 10, weights of the headline's two seeds 0."""
+    """At most 30 MB; scores are of ten seeds of the paper's rows, for Fig. 10, weights of two runs."""
     headline = [REFERENCE / name / "seed-0000.npz" for name in ("fig9/lenet5", "fig9/dist_lenet5")]
     files = [path for path in REFERENCE.rglob("*") if path.is_file()]
     assert sum(path.stat().st_size for path in files) < 30e6
