@@ -336,10 +336,11 @@ def _table(chosen: argparse.Namespace) -> int:
 
 
 def _publish(chosen: argparse.Namespace) -> int:
-    wanted = {one.name: one for name in chosen.names for one in registry.members(name)}
+    named = {name: registry.members(name) for name in chosen.names}
+    wanted = {one.name: one for members in named.values() for one in members}
     found = {name: store.latest(name, one.identity(), chosen.results) for name, one in wanted.items()}
-    for name in chosen.names:
-        if not any(found[one.name].results for one in registry.members(name)):
+    for name, members in named.items():
+        if not any(found[one.name].results for one in members):
             raise NoResults(f"no results of {name} yet; `python -m experiments run {name}` makes them")
     there = {name: runs for name, runs in found.items() if runs.results}
     families = {} if chosen.force else {wanted[name].family: name for name in there}

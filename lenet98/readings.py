@@ -113,7 +113,7 @@ DEFAULT = Reading(
     curvature_scale=1.0,
     output_curvature="eq8",
 )
-"""The one recipe, of every row: see docs/readings.md."""
+"""The one recipe, of LeNet-5 with and without distortions: see docs/readings.md."""
 
 LITERAL = Reading(
     init_gain=2.4,

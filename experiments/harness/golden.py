@@ -334,7 +334,7 @@ def departures(names: Iterable[str] | None = None, *, few: bool = False) -> list
 
     Raises ValueError for a name that is no case.
     """
-    wanted = short() if few and names is None else checked(cases() if names is None else list(names))
+    wanted = checked(list(names)) if names is not None else short() if few else cases()
     if (bits := here(few=few)) is not None:
         return [name for name, made in results(wanted, few=few).items() if made.get("fingerprint") != bits.get(name)]
     known = anywhere()

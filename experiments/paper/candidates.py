@@ -16,10 +16,13 @@ GAUSSIAN = replace(AUTHORS, rbf_scale=0.5, loss_scale=1.0)
 STEADY = replace(DEFAULT, init_gain=1.2, curvature_scale=1.5)
 """Smaller weights and larger second derivatives, further along the ridge of the rates."""
 
+CHOSEN = "v1.4-s2-2-s4-1-h1-curvature-eq8"
+"""The name of DEFAULT among them."""
+
 ROUND: dict[str, Reading] = {
     "former": FORMER,
     "v1.4-s2-2-s4-1-h1": AUTHORS,
-    "v1.4-s2-2-s4-1-h1-curvature-eq8": DEFAULT,
+    CHOSEN: DEFAULT,
     "v1.2-s2-2-s4-1-h1.5": STEADY,
     "v1.2-s2-2-s4-1-h1.5-j1.5": replace(STEADY, j=1.5),
     "v1.4-s2-2-s4-1-h1-j3": replace(AUTHORS, j=3.0),

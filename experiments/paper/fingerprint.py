@@ -17,7 +17,7 @@ from dataclasses import replace
 from math import sqrt
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from experiments.harness import tables
 from experiments.harness.identity import Json
@@ -75,12 +75,13 @@ def fingerprint(layers: Trunk) -> Fingerprint:
             found[f"{name} coefficients"] = float(np.abs(weights).mean())
             found[f"{name} least"], found[f"{name} greatest"] = float(weights.min()), float(weights.max())
         else:
-            found[f"{name} weights"] = _root_mean_square(weights)
-        found[f"{name} biases"] = _root_mean_square(biases)
+            found[f"{name} weights"] = root_mean_square(weights)
+        found[f"{name} biases"] = root_mean_square(biases)
     return found
 
 
-def _root_mean_square(values: NDArray[np.floating]) -> float:
+def root_mean_square(values: ArrayLike) -> float:
+    """Of all of them."""
     return float(np.sqrt(np.mean(np.square(values))))
 
 
@@ -137,7 +138,7 @@ def deviations(ours: Sequence[Fingerprint], theirs: Fingerprint, units: Fingerpr
 
 def distance(ours: Sequence[Fingerprint], theirs: Fingerprint, units: Fingerprint) -> float:
     """The root mean square of the eight `deviations`: about 1 for another run of the same reading."""
-    return sqrt(float(np.mean(np.square(list(deviations(ours, theirs, units).values())))))
+    return root_mean_square(list(deviations(ours, theirs, units).values()))
 
 
 # --- 1998 -------------------------------------------------------------------------------------------------------------

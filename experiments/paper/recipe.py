@@ -6,7 +6,6 @@ test errors is then compared with what each reading predicts for one more run.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from math import sqrt
 
 import numpy as np
@@ -20,7 +19,7 @@ from experiments.harness.store import Runs
 from experiments.harness.tables import Table
 from experiments.paper import fingerprint, trials
 from experiments.paper import numbers as paper
-from experiments.paper.candidates import FINALISTS
+from experiments.paper.candidates import CHOSEN, FINALISTS, ROUND
 from experiments.paper.posterior import LEGEND, SHORT
 from experiments.paper.trials import Tried
 
@@ -29,7 +28,8 @@ Array = NDArray[np.float64]
 FACTS = ("least rate", "greatest rate", "curve", "15,000", "30,000", "first layers")
 """What a reading is judged by: both first rates, Fig. 5, Fig. 6's training errors, and C1 to S4 beside 1998's."""
 
-NAMES = ("former", "default", *FINALISTS)
+TRIALS = {"former": "former", "default": CHOSEN} | {name: name for name in FINALISTS}
+"""Readings by the name that they have in `fingerprint`, and that of their trial."""
 
 
 def predictive(values: ArrayLike, theirs: float) -> float:
@@ -45,7 +45,7 @@ def first_layers(load: Loader) -> tuple[dict[str, tuple[str, float]], list[Runs]
     groups = {name.removeprefix("fingerprint/"): fingerprint.fingerprints(runs) for name, runs in there.items()}
     units, _ = fingerprint.spread(list(groups.values()))
     found = {}
-    for reading in NAMES:
+    for reading in TRIALS:
         for patterns in ("strings", "noise"):
             if group := groups.get(f"{reading}-{patterns}"):
                 found[reading] = patterns, fingerprint.distance(group, fingerprint.OF_1998, units)
@@ -59,8 +59,8 @@ def recipe(load: Loader) -> Table:
     tried, (layers, used) = trials.results(load), first_layers(load)
     units, unit = trials.spread(tried), trials.curve_spread(tried)
     records = []
-    for name in NAMES:
-        runs = tried.get(trials.experiment(name))
+    for name, trial in TRIALS.items():
+        runs = tried.get(f"{trials.ROOM}/{trial}")
         if runs is not None and name in layers and len(runs.rates) > 1:
             records.append(_record(name, runs, units, unit, *layers[name]))
             used.append(runs.runs)
@@ -100,15 +100,11 @@ def _record(name: str, runs: Tried, units: Array, unit: float, patterns: str, la
     return {
         "reading": name,
         "n": len(runs.rates),
-        **{column: word(trials.reading(name)) for column, word in SHORT.items()},
+        **{column: word(ROUND[TRIALS[name]]) for column, word in SHORT.items()},
         **{fact: float(value) for fact, value in distances.items()},
         "patterns": patterns,
-        "distance": _root_mean_square(list(distances.values())),
+        "distance": fingerprint.root_mean_square(list(distances.values())),
         "test": [float(ours.mean()) for ours in errors],
         "p of each": p,
         "p of all": float(stats.combine_pvalues(p).pvalue),
     }
-
-
-def _root_mean_square(values: Sequence[float]) -> float:
-    return sqrt(float(np.mean(np.square(values))))

@@ -21,7 +21,7 @@ from experiments.harness.registry import Experiment, register
 from experiments.harness.store import Runs
 from experiments.harness.tables import Table
 from experiments.paper import numbers as paper
-from experiments.paper.candidates import AUTHORS, ROUND
+from experiments.paper.candidates import AUTHORS, ROUND, STEADY
 from experiments.paper.posterior import LEGEND, SHORT
 from experiments.paper.readings import PAPER_RATES, curves_distance
 from experiments.paper.search import Prior, Trial, compare
@@ -72,29 +72,17 @@ CANDIDATES: dict[str, Reading] = {
 }
 """All of them, by experiment."""
 
+LIKE = f"{ROOM}/{next(iter(ROUND))}"
+"""Whose golden case serves the others."""
+
+
+def _register(name: str, title: str, config: Trial, minutes: float, like: str | None = LIKE) -> None:
+    register(Experiment(name, f"LeNet-5, {title}", config, compare, minutes=minutes, seeds=tuple(range(5)), like=like))
+
+
 for name, read in CANDIDATES.items():
-    register(
-        Experiment(
-            name,
-            f"LeNet-5, {name.removeprefix(f'{ROOM}/')}, by size of the training set",
-            Trial(reading=read),
-            compare,
-            minutes=1.5,
-            seeds=tuple(range(5)),
-            like=None if read in (FORMER, AUTHORS) else f"{ROOM}/{next(iter(ROUND))}",
-        )
-    )
-
-
-def experiment(name: str) -> str:
-    """That of a reading of `ROUND`, or of DEFAULT by that name."""
-    return f"{ROOM}/{next(other for other in ROUND if ROUND[other] == reading(name))}"
-
-
-def reading(name: str) -> Reading:
-    """One of `ROUND`, or DEFAULT by that name."""
-    return DEFAULT if name == "default" else ROUND[name]
-
+    title = f"{name.removeprefix(f'{ROOM}/')}, by size of the training set"
+    _register(name, title, Trial(reading=read), 1.5, None if read in (FORMER, AUTHORS) else LIKE)
 
 MAGNITUDES = {"": FIG7, "-distort0.5": FIG7.scaled(0.5)}
 """Distortions with which the readings in round numbers are trained too, by the end of the experiment's name."""
@@ -107,40 +95,20 @@ DISTORTED = {
 """All of them, by experiment."""
 
 for name, config in DISTORTED.items():
-    register(
-        Experiment(
-            name,
-            f"LeNet-5, {name.removeprefix('search/distorted/')}, distortions",
-            config,
-            compare,
-            minutes=1,
-            seeds=tuple(range(5)),
-            like=f"{ROOM}/{next(iter(ROUND))}",
-        )
-    )
+    _register(name, f"{name.removeprefix('search/distorted/')}, distortions", config, 1)
 
 NEAR = {
     "j1.5": replace(DEFAULT, j=1.5),
     "j2": replace(DEFAULT, j=2.0),
     "v1-h2": replace(DEFAULT, init_gain=1.0, curvature_scale=2.0),
-    "v1.2-h1.5": replace(DEFAULT, init_gain=1.2, curvature_scale=1.5),
-    "v1.2-h1.5-j1.5": replace(DEFAULT, init_gain=1.2, curvature_scale=1.5, j=1.5),
+    "v1.2-h1.5": STEADY,
+    "v1.2-h1.5-j1.5": replace(STEADY, j=1.5),
     "v1.6-s4-0.75-h0.75": replace(DEFAULT, init_gain=1.6, curvature_scale=0.75, coefficient_init=(2.0, 0.75)),
 }
 """Readings around DEFAULT, by what differs: the search widened where first layers come nearest to those of 1998."""
 
 for name, read in NEAR.items():
-    register(
-        Experiment(
-            f"search/near/{name}",
-            f"LeNet-5, DEFAULT but for {name}",
-            Trial(reading=read, sizes=(60_000,)),
-            compare,
-            minutes=1,
-            seeds=tuple(range(5)),
-            like=f"{ROOM}/{next(iter(ROUND))}",
-        )
-    )
+    _register(f"search/near/{name}", f"DEFAULT but for {name}", Trial(reading=read, sizes=(60_000,)), 1)
 
 _LEFT_OPEN = np.array([0.5e-5, 0.0005, paper.FIG6_TOLERANCE, paper.FIG6_TOLERANCE])
 ROUNDED = _LEFT_OPEN / [*PAPER_RATES, *paper.FIG6_TRAIN[:2]] / sqrt(3)
