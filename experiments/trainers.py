@@ -13,14 +13,14 @@ import torch
 from experiments.harness import registry
 from experiments.harness.registry import Context, Experiment, Outcome
 from experiments.numerics import family
-from lenet98.data.distortions import FIG7, Sample
+from lenet98.data.distortions import Sample
 from lenet98.data.mnist import MNIST
 from lenet98.data.preprocessing import FORMS, in_form
 from lenet98.devices import Device
 from lenet98.loop import Trained
 from lenet98.modern import curvatures, lenet_from_scratch, lush, minibatch
 from lenet98.randomness import generator
-from lenet98.readings import FORMER
+from lenet98.readings import DEFAULT, FORMER, Reading
 from lenet98.replicas.training import train_replicas
 from lenet98.sdlm import ETAS
 from lenet98.specs import Spec
@@ -215,8 +215,11 @@ TRAINERS: dict[type, Callable[[Any, int, Context], Outcome]] = {
 # --- the networks with ten place-coded outputs: how the paper is read for them (III.C.5 to III.C.8) -------------------
 
 
-MEAN_SQUARED_ERROR = replace(FORMER, loss="eq8")
+MEAN_SQUARED_ERROR = replace(DEFAULT, loss="eq8")
 """Eq. 8 on the place codes: the mean squared error of the ten outputs.  All else is read as for LeNet-5."""
+
+FORMER_MEAN_SQUARED_ERROR = replace(FORMER, loss="eq8")
+"""The same while FORMER was the default."""
 
 C = TypeVar("C", bound=Config)
 
@@ -226,9 +229,9 @@ def longer(times: int) -> tuple[float, ...]:
     return tuple(eta for eta in ETAS for _ in range(times))
 
 
-def training(kind: type[C], spec: Spec, *, distorted: bool = False, **more: Any) -> C:
-    """The recipe of III.B for a network, with the distortions of Fig. 7 or without any.
+def training(kind: type[C], spec: Spec, *, reading: Reading = MEAN_SQUARED_ERROR, **more: Any) -> C:
+    """The recipe of III.B for a network of place-coded outputs.
 
-    `kind` is the class of the configuration, and `more` its further fields.
+    `kind` is the class of the configuration, and `more` its further fields, distortions among them.
     """
-    return kind(spec=spec, reading=MEAN_SQUARED_ERROR, distortions=FIG7 if distorted else None, **more)
+    return kind(spec=spec, reading=reading, **more)

@@ -46,6 +46,9 @@ MAGNITUDES = {f"{ROOM}/distort{times:g}": (words, _held_out(times)) for times, w
 CHOSEN = 0.75
 """What the distorted rows have: of `IN_WORDS`, that with the fewest errors on held-out patterns."""
 
+DISTORTED = magnitudes(CHOSEN)
+"""Of every row with distortions."""
+
 FRESH = f"{ROOM}/distort{CHOSEN:g}-fresh"
 MAGNITUDES[FRESH] = (f"{IN_WORDS[CHOSEN]}, no pattern shown twice", _held_out(CHOSEN))
 
@@ -64,7 +67,7 @@ for name, (title, config) in MAGNITUDES.items():
 FORMER_PLAIN, FORMER_ROW = "distortions/former-distorted-plain", "distortions/former-distorted"
 
 TESTED: dict[str, tuple[str, Config]] = {
-    paper.DIST_LENET5: ("[dist] LeNet-5", Config(distortions=magnitudes(CHOSEN))),
+    paper.DIST_LENET5: ("[dist] LeNet-5", Config(distortions=DISTORTED)),
     "distortions/distort1": ("[dist] LeNet-5, Fig. 7's magnitudes", Config(distortions=FIG7)),
     "distortions/former": ("[dist] LeNet-5, FORMER, Fig. 7's magnitudes", Config(reading=FORMER, distortions=FIG7)),
     FORMER_PLAIN: ("LeNet-5, FORMER_DISTORTED", Config(reading=FORMER_DISTORTED)),

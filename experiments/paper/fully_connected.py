@@ -14,8 +14,17 @@ from experiments.harness.registry import Experiment, register
 from experiments.harness.store import Runs
 from experiments.harness.tables import Table
 from experiments.paper import numbers as paper
-from experiments.trainers import MEAN_SQUARED_ERROR, FormConfig, longer, train_network, train_on_form, training
-from lenet98.data.distortions import FIELD, distort
+from experiments.paper.distortions import DISTORTED
+from experiments.trainers import (
+    FORMER_MEAN_SQUARED_ERROR,
+    MEAN_SQUARED_ERROR,
+    FormConfig,
+    longer,
+    train_network,
+    train_on_form,
+    training,
+)
+from lenet98.data.distortions import FIELD, FIG7, distort
 from lenet98.data.fields import WHITE
 from lenet98.networks import mlp
 from lenet98.sdlm import ETAS, MU
@@ -51,7 +60,7 @@ for row in _ROWS:
         Experiment(
             f"fig9/dist_{row.name}",
             f"[dist] {row.spec.name}",
-            training(Config, row.spec, distorted=True),
+            training(Config, row.spec, distortions=DISTORTED),
             train_network,
             row.minutes + 0.5,
             paper_error=paper.TEST_ERROR[f"dist_{row.name}"],
@@ -86,8 +95,8 @@ for mu in HELD_OUT_MU:
         )
     )
 
-APPENDIX = replace(MEAN_SQUARED_ERROR, init_gain=2.4, init_power=1.0)
-"""Initial weights within 2.4/F_i, Appendix A to the letter."""
+APPENDIX = replace(FORMER_MEAN_SQUARED_ERROR, init_gain=2.4, init_power=1.0)
+"""FORMER with initial weights within 2.4/F_i, Appendix A to the letter."""
 
 RANGES = {
     "mlp_300": training(FormConfig, mlp(300)),
@@ -96,15 +105,19 @@ RANGES = {
 }
 """Networks whose initial weights are read both ways, by the name of their row."""
 
-INITIAL = {"init-default": MEAN_SQUARED_ERROR, "init2.4-over-fan-in": APPENDIX}
-"""Both readings, by what ends the name of an experiment."""
+INITIAL = {
+    "init-default": ("DEFAULT", MEAN_SQUARED_ERROR),
+    "init-former": ("FORMER", FORMER_MEAN_SQUARED_ERROR),
+    "init2.4-over-fan-in": ("FORMER, weights within 2.4/F", APPENDIX),
+}
+"""Readings in words, by what ends the name of an experiment."""
 
 for name, config in RANGES.items():
-    for initial, reading in INITIAL.items():
+    for initial, (words, reading) in INITIAL.items():
         register(
             Experiment(
                 f"{ROOM}/{name}-{initial}",
-                f"{paper.TITLES[name]} on 50,000 patterns{', weights within 2.4/F' if reading == APPENDIX else ''}",
+                f"{paper.TITLES[name]} on 50,000 patterns, {words}",
                 replace(config, reading=reading, train_size=50_000, held_out=10_000),
                 train_on_form,
                 minutes=1,
@@ -127,7 +140,7 @@ class _Longer(NamedTuple):
         return f"{self.side}x{self.side} field, {self.times * len(ETAS)} passes"
 
 
-DISTORTED = (
+LONGER = (
     _Longer("dist_mlp_300-passes20", 28, 1),
     _Longer("dist_mlp_300-passes40", 28, 2),
     _Longer("dist_mlp_300-passes80", 28, 4),
@@ -135,7 +148,7 @@ DISTORTED = (
 )
 """What was tried for [dist] 28x28-300-10; the first is the row."""
 
-for way in DISTORTED:
+for way in LONGER:
     register(
         Experiment(
             f"{ROOM}/{way.name}",
@@ -143,7 +156,8 @@ for way in DISTORTED:
             training(
                 Config,
                 mlp(300, input_shape=(1, way.side, way.side)),
-                distorted=True,
+                reading=FORMER_MEAN_SQUARED_ERROR,
+                distortions=FIG7,
                 etas=longer(way.times),
                 train_size=50_000,
                 held_out=10_000,
@@ -196,18 +210,17 @@ def mlp_mu(load: Loader) -> Table:
 
 @tables.table("mlp-init")
 def mlp_init(load: Loader) -> Table:
-    """Initial weights by the default reading and within 2.4/F, on the training patterns that were not learned."""
+    """Readings of the start of a fully connected network, on the training patterns that were not learned."""
     used, rows = [], []
     for name in RANGES:
-        for initial, reading in INITIAL.items():
+        for initial, (words, _) in INITIAL.items():
             runs = load.one(f"{ROOM}/{name}-{initial}")
             used.append(runs)
-            words = "within 2.4/F" if reading == APPENDIX else "DEFAULT"
             rows.append(tables.test_row(runs, f"{paper.TITLES[name]}, {words}", paper.TEST_ERROR[name]))
     remark = (
         "Errors on the last 10,000 training patterns, with the first 50,000 learned; the paper's are of its test set."
     )
-    caption = "Initial weights of fully connected networks: error on held-out patterns."
+    caption = "Readings of fully connected networks, with eq. 8: error on held-out patterns."
     return tables.comparison("mlp-init", caption, rows, used, remark)
 
 
@@ -237,7 +250,7 @@ def ink_lost(images: NDArray[np.uint8], side: int = 28) -> NDArray[np.float64]:
 @tables.table("mlp-distorted")
 def mlp_distorted(load: Loader) -> Table:
     """[dist] 28x28-300-10 with more passes and without the crop, on the training patterns that it did not learn."""
-    distorted = {f"{ROOM}/{way.name}": way.title for way in DISTORTED}
+    distorted = {f"{ROOM}/{way.name}": way.title for way in LONGER}
     tried = {f"{ROOM}/mlp_300-mu{MU:g}": "no distortions, 20 passes", **distorted}
     used = load.there(tried, needed=distorted)
     header = ["", "training, %", "held-out error, %", "sd", "n", *tables.INTERVALS]
