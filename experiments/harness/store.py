@@ -252,14 +252,14 @@ def publish(
     weights: Collection[int] = (),
     force: bool = False,
 ) -> Path:
-    """Copy `runs` into `reference/`, in place of what was published before, and return their folder there.
+    """Copy `runs` into `reference/` and return their folder there; published runs of the same identity stay beside them.
 
     Parameters
     ----------
     runs, identity
         What is published, and what it must be.
     seeds
-        Those that must be there.
+        Those that must be there then.
     reference
         Folder of published results.
     scores
@@ -274,10 +274,12 @@ def publish(
     ValueError
         If a seed is missing, or a run has another identity or was not made by committed code; never with `force`.
     """
-    problem = _against_publishing(runs, identity, seeds)
+    folder = reference / runs.experiment
+    made = {result.seed for result in runs.results}
+    kept = {one["seed"] for one in published_records(runs.experiment, reference) if one["key"] == identity.key} - made
+    problem = _against_publishing(runs, identity, set(seeds) - kept)
     if problem and not force:
         raise ValueError(f"{runs.experiment} is not published: {problem}; --force publishes it all the same")
-    folder = reference / runs.experiment
     for result in runs.results:
         left = set() if scores and result.seed < SCORED else {"scores"}
         if result.seed not in weights:
@@ -286,12 +288,12 @@ def publish(
         record = {"header": f"Made by: {result.record['command']}", **result.record}
         write(result_path(folder, result.seed), record, arrays)
     for path in folder.glob("seed-*"):
-        if path.stem not in {result.path.stem for result in runs.results}:
+        if path.stem not in {result_path(folder, seed).stem for seed in made | kept}:
             path.unlink()
     return folder
 
 
-def _against_publishing(runs: Runs, identity: Identity, seeds: Sequence[int]) -> str:
+def _against_publishing(runs: Runs, identity: Identity, seeds: Collection[int]) -> str:
     """What stands against publishing `runs`, or nothing."""
     missing = sorted(set(seeds) - {result.seed for result in runs.results})
     if missing:

@@ -204,9 +204,23 @@ def runs(folder):
     return Runs("fake", "results", folder, store.read_folder(folder))
 
 
-def test_publish_replaces_what_was_there_and_leaves_weights_out(tmp_path):
+def test_publish_adds_to_runs_of_the_same_identity(tmp_path):
     reference = tmp_path / "reference"
-    save(reference / "fake", 9)
+    save(reference / "fake", 8)
+    save(reference / "fake", 9, seconds=1.0)
+    save(tmp_path / "new", 9, seconds=2.0)
+    save(tmp_path / "new", 10)
+    with pytest.raises(ValueError, match="no result for seed 7;"):
+        store.publish(runs(tmp_path / "new"), IDENTITY, range(7, 11), reference)
+    store.publish(runs(tmp_path / "new"), IDENTITY, range(8, 11), reference)
+    published = store.published("fake", reference).results
+    assert [one.seed for one in published] == [8, 9, 10]
+    assert published[1].record["seconds"] == 2
+
+
+def test_publish_replaces_runs_of_another_identity_and_leaves_weights_out(tmp_path):
+    reference = tmp_path / "reference"
+    save(reference / "fake", 9, identity=Identity({**CONFIG, "etas": [0.1]}, "mnist-1", *ONLINE))
     save(tmp_path / "new", 0)
     save(tmp_path / "new", 1, status="diverged")
     store.publish(runs(tmp_path / "new"), IDENTITY, (0, 1), reference)
