@@ -252,7 +252,7 @@ def publish(
     weights: Collection[int] = (),
     force: bool = False,
 ) -> Path:
-    """Copy `runs` into `reference/` and return their folder there; published runs of the same identity stay beside them.
+    """Copy `runs` into `reference/`, beside published runs of the same identity, and return their folder there.
 
     Parameters
     ----------
