@@ -24,7 +24,7 @@ from experiments.harness.store import Runs
 from experiments.harness.tables import Row, Table
 from experiments.numerics import family
 from experiments.paper import numbers as paper
-from experiments.trainers import FORMER_MEAN_SQUARED_ERROR, FormConfig, longer, train_network, train_on_form, training
+from experiments.trainers import FormConfig, longer, train_network, train_on_form, training
 from lenet98 import accounting, networks
 from lenet98.data.splits import split
 from lenet98.loop import Progress
@@ -359,9 +359,9 @@ def _classify(
 
 LENET1 = training(FormConfig, networks.LENET1, form="16x16", etas=longer(4))
 """For 80 passes: of those tried, the number with the fewest errors on held-out patterns; III.B's 20 are LeNet-5's."""
-LENET4 = training(Config, networks.LENET4, reading=FORMER_MEAN_SQUARED_ERROR)
-NEIGHBOURS = training(NeighboursConfig, networks.LENET4, reading=FORMER_MEAN_SQUARED_ERROR)
-LOCAL = training(LocalConfig, networks.LENET4, reading=FORMER_MEAN_SQUARED_ERROR)
+LENET4 = training(Config, networks.LENET4)
+NEIGHBOURS = training(NeighboursConfig, networks.LENET4)
+LOCAL = training(LocalConfig, networks.LENET4)
 
 for experiment in (
     Experiment("16x16_lenet1", "[16x16] LeNet-1", LENET1, train_on_form, minutes=2.5),
@@ -394,7 +394,7 @@ register(
     Experiment(
         LAST_LAYERS,
         "LeNet-4 on 50,000 patterns, its last layer replaced",
-        training(GridConfig, networks.LENET4, reading=FORMER_MEAN_SQUARED_ERROR, train_size=50_000, held_out=10_000),
+        training(GridConfig, networks.LENET4, train_size=50_000, held_out=10_000),
         compare_settings,
         minutes=4,
         seeds=(0, 1, 2),
