@@ -41,7 +41,7 @@ from tests.strategies import few
 SMALL = training(
     BoostedConfig,
     "lenet4",
-    distorted=True,
+    distortions=FIG7,
     train_size=1000,
     filtered=300,
     curvature_patterns=100,
@@ -177,7 +177,7 @@ def test_a_run_put_together_by_hand(mnist, whole, tmp_path):
     data = context_in(tmp_path, mnist).mnist
     nets = [train(SMALL.each, 3, data)]
     assert SMALL.each == training(
-        Config, "lenet4", distorted=True, train_size=1000, curvature_patterns=100, etas=SMALL.etas
+        Config, "lenet4", distortions=FIG7, train_size=1000, curvature_patterns=100, etas=SMALL.etas
     )
     for number, passing in ((2, halves(10_003, 300)), (3, disagreement)):
         seed = seed_of(3, number)

@@ -11,7 +11,7 @@ from experiments.harness.loader import Loader
 from experiments.paper import numbers as paper
 from experiments.paper.linear import ROWS, WAYS
 from lenet98.networks import mlp
-from lenet98.readings import FORMER
+from lenet98.readings import DEFAULT
 from lenet98.sdlm import ETAS, MU
 from tests.fakes import publish
 
@@ -24,7 +24,7 @@ def test_rows_are_sigmoid_units_trained_by_the_recipe_of_the_paper(name, side, f
     config = experiment.config
     assert config == ROWS[name]
     assert config.spec == mlp(input_shape=(1, side, side))
-    assert (config.form, config.distortions, config.reading) == (form, None, replace(FORMER, loss="eq8"))
+    assert (config.form, config.distortions, config.reading) == (form, None, replace(DEFAULT, loss="eq8"))
     assert (config.etas, config.mu, config.train_size, config.held_out) == (ETAS, MU, 60_000, 0)
     assert (experiment.paper_error, experiment.deterministic) == (paper.TEST_ERROR[name], False)
 
