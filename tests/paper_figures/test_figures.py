@@ -1,6 +1,7 @@
 """The figures carry our results and the paper's points, and the same results give the same bytes."""
 
 import re
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -8,9 +9,11 @@ import pytest
 from experiments.harness.loader import Loader, NoResults
 from experiments.paper import numbers as paper
 from lenet98.networks import LENET5
+from lenet98.trunk1998.numbers import recovered
 from paper_figures import fig02_lenet5 as fig02
 from paper_figures import fig05_learning_curve as fig05
 from paper_figures import fig08_errors as fig08
+from paper_figures import search
 from paper_figures.__main__ import main
 from paper_figures._style import save as save_figure
 from tests.experiments.harness.test_tables import save
@@ -136,3 +139,17 @@ def test_fig08_of_results_that_are_not_there_yet(tmp_path):
     for source in ("reference", "results"):
         (axes,) = fig08.figure(Loader((source,), tmp_path, tmp_path)).axes
         assert "82 errors" in axes.get_title()
+
+
+def test_first_layers_are_shown_in_units_of_those_of_1998():
+    """A mark a seed; C1's weights and C3's of the default come nearer than those of FORMER."""
+    load = Loader(("reference",), Path("results"), Path(__file__).parents[2] / "reference")
+    axes = search.figure(load).axes[3]
+    drawn = {name: load.one(experiment).finished for name, (experiment, *_) in search.KINDS.items()}
+    lines = [line.get_ydata() for line in axes.lines if line.get_marker() not in ("None", "", None)]
+    assert len(lines) == sum(len(runs) for runs in drawn.values()) == 9
+    first = drawn["DEFAULT"][0].extra["fingerprint"]["C1 weights"]
+    theirs = np.sqrt(np.mean(np.square(recovered().layers["C1"].weights)))
+    assert lines[0][0] == pytest.approx(first / theirs)
+    default, former = np.abs(np.log(lines[:3])), np.abs(np.log(lines[3:6]))
+    assert (default.mean(axis=0) < former.mean(axis=0)).sum() >= 6
