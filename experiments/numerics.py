@@ -18,6 +18,7 @@ NUMERICS = {
     "online, replicas": 1,  # the same by batched operations, several seeds at once
     "online, never twice": 1,  # the same on distortions that are new in every pass
     "fingerprint": 1,  # the same on noise and strings, with what the first layers have become
+    "invariance": 1,  # the same, and its errors on changed test digits
     "search": 1,  # many readings, each given up once it is far from a printed fact
     "saturation": 1,  # the same, looked at between passes
     "frozen trunk": 1,  # the same above C1 to S4 that stay as they are
@@ -29,6 +30,7 @@ NUMERICS = {
     "support vectors": 2,  # III.C.10
     "tangent distance": 1,  # III.C.9
     "mini-batches": 1,  # training as it is done today
+    "invariance, mini-batches": 1,  # the same, and its errors on changed test digits
     "mini-batches, SDLM": 1,  # the same with rates from the curvature
     "curvature methods": 1,  # training with h_kk by other rules than Appendix C's, and how far those are from exact
     "lush": 1,  # the authors' later protocol
@@ -41,6 +43,7 @@ BUILDS_ON = {
     "online, replicas": ("online",),
     "online, never twice": ("online",),
     "fingerprint": ("online",),
+    "invariance": ("online",),
     "search": ("online",),
     "saturation": ("online",),
     "frozen trunk": ("online",),
@@ -48,6 +51,7 @@ BUILDS_ON = {
     "local learning": ("online",),
     "last layers": ("online",),
     "boosting": ("online",),
+    "invariance, mini-batches": ("mini-batches",),
     "mini-batches, SDLM": ("engine", "mini-batches"),
     "curvature methods": ("online",),
     "lush": ("engine",),

@@ -168,6 +168,11 @@ def train_by_curvature(config: curvatures.Config, seed: int, context: Context) -
 def train_in_batches(config: minibatch.Config, seed: int, context: Context) -> Outcome:
     """One training run on MNIST."""
     trained = minibatch.train(config, seed, context.mnist, progress=context.progress, checkpoint=context.checkpoint)
+    return outcome_in_batches(trained, config.device)
+
+
+def outcome_in_batches(trained: minibatch.Trained, device: Device = "cpu") -> Outcome:
+    """Of a network whose greatest output is the answer."""
     best_two = np.sort(trained.outputs, axis=1)[:, -2:]
     return Outcome(
         passes=[asdict(entry) for entry in trained.history],
@@ -177,7 +182,7 @@ def train_in_batches(config: minibatch.Config, seed: int, context: Context) -> O
         scores=best_two[:, 1] - best_two[:, 0],
         weights=minibatch.flat(trained.model),
         # The harness records the processor, which says little of a run on another device.
-        extra={} if config.device == "cpu" else {"device": torch.cuda.get_device_name()},
+        extra={} if device == "cpu" else {"device": torch.cuda.get_device_name()},
     )
 
 
