@@ -24,7 +24,7 @@ from experiments.harness.store import Runs
 from experiments.harness.tables import Row, Table
 from experiments.numerics import family
 from experiments.paper import numbers as paper
-from experiments.trainers import FormConfig, longer, train_network, train_on_form, training
+from experiments.trainers import FORMER_MEAN_SQUARED_ERROR, FormConfig, longer, train_network, train_on_form, training
 from lenet98 import accounting, networks
 from lenet98.data.splits import split
 from lenet98.loop import Progress
@@ -375,7 +375,7 @@ ROOM = "lenet1-lenet4/held-out"
 LAST_LAYERS = f"{ROOM}/lenet4-last-layer-replaced"
 
 HELD_OUT_TIMES = (1, 4)
-"""How many times as many passes as LeNet-5 LeNet-1 is given, each eta for as many of them."""
+"""How many times as many passes as LeNet-5 LeNet-1 is given, each eta for as many of them; by FORMER."""
 
 for times in HELD_OUT_TIMES:
     passes = times * len(ETAS)
@@ -383,7 +383,13 @@ for times in HELD_OUT_TIMES:
         Experiment(
             f"{ROOM}/lenet1-passes{passes}",
             f"[16x16] LeNet-1 on 50,000 patterns, {passes} passes",
-            replace(LENET1, etas=longer(times), train_size=50_000, held_out=10_000),
+            replace(
+                LENET1,
+                reading=FORMER_MEAN_SQUARED_ERROR,
+                etas=longer(times),
+                train_size=50_000,
+                held_out=10_000,
+            ),
             train_on_form,
             minutes=0.6 * times,
             seeds=(0, 1, 2),
@@ -416,8 +422,8 @@ def lenet1_passes(load: Loader) -> Table:
         body.append([row.row, tables.number(learned), *tables.cells(row)[1:-1]])
         records.append({**row.as_json(), "training": learned})
     remark = (
-        "Trained on the first 50,000 training patterns, errors on the last 10,000; training error is on the fly, in "
-        f"the last pass. Each eta lasts for as many times more passes. {tables.COVER}"
+        "By FORMER. Trained on the first 50,000 training patterns, errors on the last 10,000; training error is on the "
+        f"fly, in the last pass. Each eta lasts for as many times more passes. {tables.COVER}"
     )
     caption = "LeNet-1 trained for longer: error on patterns held out of the training set."
     return Table("lenet1-passes", caption, header, body, records, tables.notes("lenet1-passes", used, remark))

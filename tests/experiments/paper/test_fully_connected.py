@@ -9,7 +9,16 @@ from experiments.harness import registry, store, tables
 from experiments.harness.loader import Loader, NoResults
 from experiments.harness.registry import Context
 from experiments.paper import numbers as paper
-from experiments.paper.fully_connected import CROP_PATTERNS, HELD_OUT_MU, LONGER, NETWORKS, RANGES, ROOM, ink_lost
+from experiments.paper.fully_connected import (
+    CROP_PATTERNS,
+    HELD_OUT_MU,
+    LONGER,
+    NETWORKS,
+    RANGES,
+    ROOM,
+    TO_COME,
+    ink_lost,
+)
 from experiments.trainers import MEAN_SQUARED_ERROR, FormConfig, train_on_form, training
 from lenet98.catalog import named
 from lenet98.data.distortions import FIG7
@@ -32,7 +41,7 @@ def test_rows_of_fig_9_are_there_with_the_recipe_of_the_paper():
         times = 4 if name == "16x16_lenet1" else 1  # docs/deviations.md
         assert config.etas == tuple(eta for eta in ETAS for _ in range(times))
         assert (config.mu, config.train_size, config.held_out) == (MU, 60_000, 0)
-        former = name == "dist_boosted_lenet4"  # to be run again
+        former = name == "dist_boosted_lenet4" or name.removeprefix("dist_") in TO_COME  # to be run again
         magnitudes = FIG7 if former else FIG7.scaled(0.75)
         assert config.distortions == (magnitudes if name.startswith("dist_") else None)
         assert config.reading == replace(FORMER if former else DEFAULT, loss="eq8")
@@ -108,7 +117,9 @@ def test_lenet1_is_given_the_passes_that_held_out_patterns_ask_for():
     short, long = (registry.named(f"lenet1-lenet4/held-out/lenet1-passes{passes}").config for passes in (20, 80))
     assert short.etas == ETAS
     assert replace(long, etas=ETAS) == short
-    assert replace(long, train_size=60_000, held_out=0) == registry.named("fig9/16x16_lenet1").config
+    row = registry.named("fig9/16x16_lenet1").config
+    assert replace(long, train_size=60_000, held_out=0, reading=row.reading) == row
+    assert long.reading == replace(FORMER, loss="eq8")
 
 
 def test_forms_are_those_of_the_rows():
