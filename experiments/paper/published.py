@@ -5,13 +5,14 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterator
+from dataclasses import asdict
 from pathlib import Path
 
 from tabulate import tabulate
 
-from experiments.harness import registry, statistics, store, tables
+from experiments.harness import provenance, registry, statistics, store, tables
 from experiments.harness.documents import GENERATED, page
-from experiments.harness.identity import changed, plain
+from experiments.harness.identity import plain
 from experiments.harness.loader import Loader, NoResults
 from experiments.harness.store import Result
 from lenet98 import published, weights
@@ -87,8 +88,8 @@ def _content(member: Weights, result: Result) -> bytes:
 
 def _reading(reading: Reading) -> str:
     """A reading by its difference from the default one."""
-    now = plain(reading)
-    others = [f"{name} = {json.dumps(now[name])}" for name in changed(plain(DEFAULT), now)]
+    now, usual = asdict(reading), asdict(DEFAULT)
+    others = [f"{name} = {json.dumps(value)}" for name, value in now.items() if value != usual[name]]
     return "DEFAULT" + (f" but {', '.join(others)}" if others else "")
 
 
@@ -114,10 +115,10 @@ TEXT = """\
 
 - **Networks.** [readings](readings.md) says what the paper fixes and what it leaves open. The outputs are distances to
   ten bitmaps: the least is the answer, and nothing is a probability.
-- **Which run.** Seed 0 of a published experiment, after the last pass. Neither the seed nor the pass was chosen by a test
-  error: the mean of all seeds says what to expect of another one.
-- **Data.** MNIST, whose writers were employees of the US Census Bureau and high-school students (III.A). The test digits
-  are of other writers than the training digits. No other data.
+- **Which run.** Seed 0 of a published experiment, after the last pass. Neither the seed nor the pass was chosen by a
+  test error: the mean of all seeds says what to expect of another one.
+- **Data.** MNIST, whose writers were employees of the US Census Bureau and high-school students (III.A). The test
+  digits are of other writers than the training digits. No other data.
 - **Files.** The tensors of `Net.state_dict` as safetensors, with the configuration, the command and the errors in the
   header. Another processor rounds differently, which can decide a tie.
 
@@ -170,13 +171,13 @@ def _described(member: Weights, title: str, result: Result, config: Config) -> s
     trained_on = {name: plain(getattr(config, name)) for name in PATTERNS if getattr(config, name) is not None}
     lines = [
         f"### {_called(member)}",
-        f"{title}: {config.spec.parameters:,} parameters, {len(config.etas)} passes over {config.train_size:,} patterns.",
+        f"{title}: {config.spec.parameters:,} parameters, {len(config.etas)} passes of {config.train_size:,} patterns.",
         f"- reading: {_reading(config.reading)}",
         *(
             f"- {name}: {', '.join(f'{key} {_short(value)}' for key, value in of.items())}"
             for name, of in trained_on.items()
         ),
-        f"- made by `{record['command']}`, commit {record['versions']['git']['commit'][:10]}, on {record['machine']['cpu']}",
+        f"- made by `{record['command']}`, {provenance.written(record)}, on {record['machine']['cpu']}",
         f"- data {record['data']}, seed {result.seed}; the record is "
         f"`{store.result_path(Path('reference') / member.value, result.seed).as_posix()}`",
         f"- `{member.path.name}`, SHA-256 {hashlib.sha256(_content(member, result)).hexdigest()}",
