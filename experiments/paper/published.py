@@ -121,6 +121,8 @@ TEXT = """\
   digits are of other writers than the training digits. No other data.
 - **Files.** The tensors of `Net.state_dict` as safetensors, with the configuration, the command and the errors in the
   header. Another processor rounds differently, which can decide a tie.
+- **Not among them**: the network of 1998. Its C5 and F6 are not known; `lenet98.recovered()` has its C1 to S4
+  ([recovered](recovered.md)).
 
 ## What they are for
 
