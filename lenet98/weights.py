@@ -79,6 +79,8 @@ def header(path: Path) -> dict[str, str]:
     Raises ValueError, naming the file, for one that is missing or damaged.
     """
     try:
+        with path.open("rb"):  # whose error has its reason apart
+            pass
         with safe_open(path, "numpy") as file:
             return file.metadata() or {}
     except OSError as error:
