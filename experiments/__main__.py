@@ -22,11 +22,12 @@ from experiments.harness.files import load as load_file
 from experiments.harness.identity import Identity, Json, counts_as, of_record
 from experiments.harness.loader import Loader, NoResults, sources
 from experiments.modern import ladder
-from experiments.paper import comparison
+from experiments.paper import comparison, published
 from experiments.paper import numbers as paper
 from lenet98.cli import mute
 from lenet98.data import mnist
 from lenet98.devices import Device, devices
+from lenet98.files import atomic
 
 NAMES = "an experiment, a glob such as 'readings/*', or a group: fig9 or modern"
 
@@ -132,6 +133,8 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument("--weights", type=_argument(plan.parse_seeds), default=(), help="seeds to publish weights of")
     sub.add_argument("--force", action="store_true", help="even if incomplete or not of a clean checkout")
     sub = command("readme", _readme, "write the tables into README.md and docs/")
+    sub.add_argument("--check", action="store_true", help="write nothing; exit 1 if one of them is stale")
+    sub = command("weights", _weights, "write the trained networks that come with the package, from published results")
     sub.add_argument("--check", action="store_true", help="write nothing; exit 1 if one of them is stale")
     command("verify", _verify, "check every published record against its experiment and its predictions")
     sub = command("golden", _golden, "compare small runs with the golden files")
@@ -390,14 +393,28 @@ def _neutral(chosen: argparse.Namespace) -> int:
 
 
 def _readme(chosen: argparse.Namespace) -> int:
-    wanted = dict(documents.generated(_loader(chosen, "reference")))
-    stale = [path for path, text in wanted.items() if not path.is_file() or path.read_text(encoding="utf-8") != text]
-    if chosen.check:
+    wanted = {path: text.encode() for path, text in documents.generated(_loader(chosen, "reference"))}
+    return _rewritten(wanted, "make tables", check=chosen.check)
+
+
+def _weights(chosen: argparse.Namespace) -> int:
+    status = _rewritten(dict(published.files(chosen.reference)), published.COMMAND, check=chosen.check)
+    for path in published.strays():
+        print(f"{path} belongs to no name in lenet98.published; delete it", file=sys.stderr)
+        status = 1
+    return status
+
+
+def _rewritten(wanted: dict[Path, bytes], remedy: str, *, check: bool) -> int:
+    """Write the files that are not as wanted, or only name them with the command that would; the exit status."""
+    stale = [path for path, content in wanted.items() if not path.is_file() or path.read_bytes() != content]
+    if check:
         for path in stale:
-            print(f"{path} is stale; `make tables` rewrites it", file=sys.stderr)
+            print(f"{path} is stale; `{remedy}` rewrites it", file=sys.stderr)
         return 1 if stale else 0
     for path in stale:
-        store.write_text(path, wanted[path])
+        with atomic(path) as file:
+            file.write(wanted[path])
     return 0
 
 

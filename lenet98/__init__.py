@@ -19,6 +19,10 @@ Networks
     Net         a spec as a `torch.nn.Module`
     Squash      the squashing function A tanh(S a) as a layer (App. A)
     describe    a network layer by layer: maps, parameters and connections, beside the paper's
+    lenet5      LeNet-5 as a `Net`, trained if `weights` says so: a name such as "paper", a member or a file
+    lenet1      the same of LeNet-1
+    lenet4      the same of LeNet-4
+    LeNet5Weights  trained LeNet-5s that come with the package; `.meta` says how each was made and what it errs
     recovered   C1 to S4 of a LeNet-5 of 1998 with their errors, from the states that the paper's Fig. 13 shows
 
 Readings of the paper
@@ -68,6 +72,7 @@ if TYPE_CHECKING:  # for editors and type checkers; `__getattr__` does the same 
     from lenet98.losses import loss
     from lenet98.modules import Net, Squash
     from lenet98.networks import LENET1, LENET4, LENET5, mlp
+    from lenet98.published import LeNet5Weights, lenet1, lenet4, lenet5
     from lenet98.readings import DEFAULT, FORMER, FORMER_DISTORTED, LITERAL, Reading
     from lenet98.sdlm import ETAS, SDLM
     from lenet98.specs import Spec
@@ -87,6 +92,7 @@ __all__ = [
     "LITERAL",
     "SDLM",
     "Config",
+    "LeNet5Weights",
     "Net",
     "Reading",
     "Spec",
@@ -97,6 +103,9 @@ __all__ = [
     "describe",
     "errors",
     "fig8",
+    "lenet1",
+    "lenet4",
+    "lenet5",
     "load_mnist",
     "loss",
     "mcnemar",
@@ -119,6 +128,7 @@ _MODULES = {
     "losses": ("loss",),
     "modules": ("Net", "Squash"),
     "networks": ("LENET1", "LENET4", "LENET5", "mlp"),
+    "published": ("LeNet5Weights", "lenet1", "lenet4", "lenet5"),
     "readings": ("DEFAULT", "FORMER", "FORMER_DISTORTED", "LITERAL", "Reading"),
     "sdlm": ("ETAS", "SDLM"),
     "specs": ("Spec",),
@@ -150,8 +160,8 @@ def _unknown(name: str) -> str:
     """The message for a name that is not offered, with the nearest ones."""
     from difflib import get_close_matches
 
-    of_lower = {known.lower(): known for known in __all__}
-    nearest = [of_lower[found] for found in get_close_matches(name.lower(), of_lower, n=3)]
+    like = get_close_matches(name.lower(), {known.lower() for known in __all__}, n=3)
+    nearest = [known for found in like for known in __all__ if known.lower() == found]
     return f"module 'lenet98' has no attribute {name!r}" + (f"; nearest: {', '.join(nearest)}" if nearest else "")
 
 

@@ -130,6 +130,8 @@ def _parser() -> argparse.ArgumentParser:
         sub.set_defaults(run=run)
         return sub
 
+    stored = "published ones by name, such as paper or distorted, or a file (default: %(default)s)"
+
     def data_dir(sub: argparse.ArgumentParser) -> None:
         sub.add_argument("--data-dir", type=Path, help="folder of the MNIST files, plain or .gz (or set LENET98_DATA)")
 
@@ -158,18 +160,18 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument("--out", type=_file, help="file of the weights (default: SPEC-seed-SEED.npz)")
 
     sub = command("evaluate", evaluate, "count the errors of trained weights on the test set")
-    sub.add_argument("weights", nargs="?", type=Path, metavar="WEIGHTS", help=".npz file (default: the published ones)")
+    sub.add_argument("weights", nargs="?", default="paper", metavar="WEIGHTS", help=stored)
     data_dir(sub)
 
     sub = command("predict", predict, "classify images of one digit each")
     sub.add_argument("images", nargs="+", type=Path, metavar="IMAGE", help="image file, or .npy (height, width)")
-    sub.add_argument("--weights", type=Path, help=".npz file (default: the published ones)")
+    sub.add_argument("--weights", default="paper", help=stored)
     sub.add_argument("--reject", type=_score, metavar="SCORE", help="give no class where the score is below this")
 
     sub = command("demo", demo, "show LeNet-5 at work, in a browser on this machine or as one HTML file")
     sub.add_argument("--output", type=_file, help="write the page to this file and serve nothing")
     sub.add_argument("--port", type=_count, default=0, help="of localhost (default: a free one)")
-    sub.add_argument("--weights", nargs="+", type=Path, default=[], metavar="FILE", help="LeNet-5s to show, too")
+    sub.add_argument("--weights", nargs="+", default=[], metavar="WEIGHTS", help="LeNet-5s to show, too")
     sub.add_argument(
         "--vote", nargs="+", type=Path, metavar="FILE", help="seeds that vote (default: the published ones)"
     )
@@ -407,10 +409,10 @@ def evaluate(chosen: argparse.Namespace) -> None:
     import numpy as np
     from tabulate import tabulate
 
-    from lenet98 import evaluation, weights
+    from lenet98 import evaluation, published, weights
     from lenet98.data import mnist
 
-    path = chosen.weights or weights.default()
+    path = published.find(chosen.weights)
     parameters, config = weights.load(path)
     loaded = mnist.load(chosen.data_dir)
     distances, labels = _distances(parameters, config, loaded.test_images), loaded.test_labels
@@ -428,10 +430,11 @@ def predict(chosen: argparse.Namespace) -> None:
     import numpy as np
     from tabulate import tabulate
 
-    from lenet98 import evaluation, weights
+    from lenet98 import evaluation, published, weights
 
-    path = chosen.weights or weights.default()
+    path = published.find(chosen.weights)
     parameters, config = weights.load(path)
+    known = path == published.LeNet5Weights.PAPER.path
     paths, digits = [], []
     for image in chosen.images:
         try:
@@ -452,7 +455,7 @@ def predict(chosen: argparse.Namespace) -> None:
         print(f"\n{EXPLANATION}\n")
         for name, digit, row, score, found in zip(paths, classes, distances, scores, digits, strict=True):
             second = int(np.argsort(row, kind="stable")[1])
-            print(f"{name}: {_verdict(digit, second, score, chosen.reject, published=chosen.weights is None)}")
+            print(f"{name}: {_verdict(digit, second, score, chosen.reject, known=known)}")
             for note in found.notes:
                 print(f"{name}: note: {note}")
     if len(digits) < len(chosen.images):
@@ -466,7 +469,7 @@ score is how much further the second nearest is: the smaller, the more doubtful.
 whatever the image shows is given a class."""
 
 UNCERTAIN = 32.6
-"""Score below which the published network's test digits are rejected for 0.5% error on the rest (Fig. 10)."""
+"""Score below which the test digits of `LeNet5Weights.PAPER` are rejected for 0.5% error on the rest (Fig. 10)."""
 UNCERTAIN_SHARE = 0.0152
 """Of the test digits, those of a lower score."""
 UNCERTAIN_WRONG = 0.38
@@ -485,11 +488,11 @@ def _digit(path: Path) -> Digit:
         raise ValueError(f"{path}: {error}") from None
 
 
-def _verdict(digit: int, second: int, score: float, reject: float | None, *, published: bool) -> str:
+def _verdict(digit: int, second: int, score: float, reject: float | None, *, known: bool) -> str:
     if reject is not None and score < reject:
         return f"rejected: its score {score:.2f} is below {reject:g}; {digit} is nearest, {second} next"
     text = f"a {digit}; {second} is next, {score:.2f} further away"
-    if published and score < UNCERTAIN:
+    if known and score < UNCERTAIN:
         text += (
             f"\n{'':4}uncertain: {UNCERTAIN_SHARE:.2%} of the test digits score below {UNCERTAIN:g}, "
             f"and {UNCERTAIN_WRONG:.0%} of those are misread"
@@ -516,6 +519,7 @@ def _rate(errors: int, patterns: int) -> str:
 
 
 def demo(chosen: argparse.Namespace) -> None:
+    from lenet98 import published
     from lenet98.data import mnist
     from lenet98.demo import page
     from lenet98.demo.server import address, server
@@ -524,7 +528,7 @@ def demo(chosen: argparse.Namespace) -> None:
         _check_folder(chosen.output)
     running = None if chosen.output or chosen.check else server(chosen.port)
     shown, voters = page.published()
-    shown += [page.own(path) for path in chosen.weights]
+    shown += [page.own(published.find(which)) for which in chosen.weights]
     voters = voters if chosen.vote is None else [page.voter(path) for path in chosen.vote]
     loaded = mnist.load(chosen.data_dir)
     built = page.build(loaded, shown, voters)

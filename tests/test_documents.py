@@ -26,6 +26,7 @@ from lenet98.modules import Net
 from lenet98.networks import LENET5
 from lenet98.online.engine import Engine
 from lenet98.prototypes import bitmaps
+from lenet98.published import LeNet5Weights
 from lenet98.training import distances
 from paper_figures.__main__ import main as paper_figures
 
@@ -166,7 +167,7 @@ def on_experiments(words, tmp_path):
 
 def lenet98(words, mnist, tmp_path):
     np.save(tmp_path / "digit.npy", mnist.test_images[0])
-    given = {"IMAGE": str(tmp_path / "digit.npy"), "WEIGHTS": str(weights.default()), "NAME": "alake-padded"}
+    given = {"IMAGE": str(tmp_path / "digit.npy"), "WEIGHTS": "paper", "NAME": "alake-padded"}
     given["SCORE"] = "0"
     words = [given.get(word, word) for word in words]
     small = {"train": ["--passes", "1", "--train-size", "600", "--out", str(tmp_path / "weights.npz")]}
@@ -277,7 +278,7 @@ def test_what_counters_miss():
 
 
 def test_argmax_of_distances(mnist):
-    parameters, config = weights.load(weights.default())
+    parameters, config = weights.load(LeNet5Weights.PAPER.path)
     images = pad_and_scale(mnist.test_images)
     found = distances(Engine(config.spec, config.reading), parameters, mnist.test_images)
     assert len(images) == 10_000

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from os.path import relpath
 from pathlib import Path
 
 from experiments.harness import registry, tables
@@ -92,11 +93,13 @@ QUESTIONS = {
 """Pages of `FOLDER` by name, in the order of their index.  Every table stands on one of them."""
 
 
-def page(name: str, question: str) -> Callable[[Callable[[Loader], str]], Callable[[Loader], str]]:
-    """Register what makes the page of that name in `FOLDER`."""
+def page(
+    name: str, question: str, folder: Path = FOLDER
+) -> Callable[[Callable[[Loader], str]], Callable[[Loader], str]]:
+    """Register what makes the page of that name in a folder."""
 
     def register(function: Callable[[Loader], str]) -> Callable[[Loader], str]:
-        PAGES[FOLDER / f"{name}.md"] = Page(question, function)
+        PAGES[folder / f"{name}.md"] = Page(question, function)
         return function
 
     return register
@@ -184,5 +187,5 @@ for _name, _question in QUESTIONS.items():
 
 def _index() -> str:
     """The index of the pages."""
-    lines = [f"- [{found.question}]({path.name})" for path, found in PAGES.items()]
+    lines = [f"- [{found.question}]({Path(relpath(path, FOLDER)).as_posix()})" for path, found in PAGES.items()]
     return "\n".join(["# Results", "", f"One page for each question. {GENERATED}", "", *lines]) + "\n"

@@ -22,6 +22,7 @@ from lenet98.demo.rounding import SHOWN, VOTER, Rounded, rounded
 from lenet98.networks import LENET5
 from lenet98.online.engine import Engine
 from lenet98.prototypes import bitmaps
+from lenet98.published import SEED, LeNet5Weights
 from lenet98.readings import Reading
 from lenet98.training import distances
 
@@ -42,23 +43,24 @@ REFERENCE = Path(__file__).parents[2] / "reference"
 
 @dataclass(frozen=True)
 class Source:
-    """Published networks that the page shows where files of weights are there."""
+    """A published network that the page shows."""
 
-    key: str
+    weights: LeNet5Weights
     title: str
     note: str
-    folder: str
-    """Of the experiment, in `reference/`."""
 
-    def files(self) -> list[Path]:
-        """The files that hold weights, by seed."""
-        found = sorted((REFERENCE / self.folder).glob("seed-*.npz"))
-        return [path for path in found if _has_weights(path)]
+    def seeds(self) -> dict[int, Path]:
+        """The files of its weights by seed: the one that comes with the package, and in a checkout those of others."""
+        found = {SEED: self.weights.path}
+        for path in sorted((REFERENCE / self.weights.value).glob("seed-*.npz")):
+            if (seed := _seed(path)) is not None and _has_weights(path):
+                found.setdefault(seed, path)
+        return found
 
 
 SOURCES = (
-    Source("lenet5", "LeNet-5", "trained on the 60,000 digits of MNIST", "fig9/lenet5"),
-    Source("dist_lenet5", "LeNet-5 [dist]", "trained on distorted digits, too", "fig9/dist_lenet5"),
+    Source(LeNet5Weights.PAPER, "LeNet-5", "trained on the 60,000 digits of MNIST"),
+    Source(LeNet5Weights.DISTORTED, "LeNet-5 [dist]", "trained on distorted digits, too"),
 )
 """A network more is a line more."""
 
@@ -97,16 +99,16 @@ def _has_weights(path: Path) -> bool:
         return "weights" in file.files
 
 
+def _seed(path: Path) -> int | None:
+    """The seed that the name of a file states."""
+    stated = re.search(r"seed-(\d+)", path.name)
+    return int(stated[1]) if stated else None
+
+
 def published() -> tuple[list[Network], list[Network]]:
-    """The published networks to show, the first seed of each kind, and those of all seeds of the first kind to vote."""
-    shown, voters = [], []
-    for source in SOURCES:
-        paths = source.files()
-        if source is SOURCES[0]:
-            paths = paths or [weights.default()]
-            voters = [voter(path) for path in paths]
-        shown += [network(path, source.title, source.note) for path in paths[:1]]
-    return shown, voters
+    """The published networks to show, and those of all seeds of the first kind to vote."""
+    shown = [network(source.weights.path, source.title, source.note) for source in SOURCES]
+    return shown, [voter(path, seed) for seed, path in SOURCES[0].seeds().items()]
 
 
 def network(path: Path, title: str, note: str) -> Network:
@@ -114,10 +116,13 @@ def network(path: Path, title: str, note: str) -> Network:
     return _loaded(path, title, note, SHOWN)
 
 
-def voter(path: Path) -> Network:
-    """A network that only votes; ValueError for a file of another network than LeNet-5."""
-    seed = re.search(r"seed-(\d+)", path.name)
-    return _loaded(path, f"seed {int(seed[1])}" if seed else path.stem, "", VOTER)
+def voter(path: Path, seed: int | None = None) -> Network:
+    """A network that only votes, of the seed given or that its file's name states.
+
+    Raises ValueError for a file of another network.
+    """
+    known = _seed(path) if seed is None else seed
+    return _loaded(path, path.stem if known is None else f"seed {known}", "", VOTER)
 
 
 def _loaded(path: Path, title: str, note: str, bits: Mapping[str, int]) -> Network:

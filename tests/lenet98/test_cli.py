@@ -20,6 +20,7 @@ from lenet98.evaluation import least_rejected, wilson
 from lenet98.loop import Trained
 from lenet98.modern import ladder
 from lenet98.networks import LENET5
+from lenet98.published import LeNet5Weights
 from lenet98.readings import DEFAULT, FORMER, LITERAL, initial_parameters
 from lenet98.training import Config
 
@@ -239,6 +240,12 @@ def test_all_networks_are_listed(lenet98):
         (["train", "--out", "x" * 250], "cannot be written (File name too long)"),
         (["predict", "taken.npz", "--reject", "-1"], "-1 is not a number from 0 up"),
         (["predict", "taken.npz", "--reject", "nan"], "nan is not a number from 0 up"),
+        (
+            ["evaluate", "papre"],
+            "no weights called 'papre'; there are paper, distorted, noise, strings; or name a file",
+        ),
+        (["predict", "taken.npz", "--weights", "1998"], "no weights called '1998'; there are paper, "),
+        (["evaluate", "missing.safetensors"], "missing.safetensors: cannot be read (No such file or directory)"),
         (["evaluate", "missing.npz"], "missing.npz: cannot be read (No such file or directory)"),
         (["evaluate", "text.npz"], "text.npz: is damaged or no .npz file of weights"),
         (["evaluate", "taken.npz"], "taken.npz: holds no weights"),
@@ -322,7 +329,7 @@ def test_a_photograph_is_read_and_what_was_left_out_is_said(lenet98, mnist):
 
 
 def test_a_low_score_is_rejected_or_called_uncertain(lenet98, mnist):
-    scores = weights_file()["scores"]
+    scores = record_of_paper()["scores"]
     for number, uncertain in ((int(scores.argmin()), True), (int(scores.argmax()), False)):
         np.save("digit.npy", mnist.test_images[number])
         status, out, _ = lenet98("predict", "digit.npy")
@@ -334,13 +341,15 @@ def test_a_low_score_is_rejected_or_called_uncertain(lenet98, mnist):
         assert (table(out.partition("\n\n")[0])["digit.npy"][0] == "-") == uncertain
 
 
-def weights_file():
-    with np.load(weights.default()) as file:
+def record_of_paper():
+    """What the published record of `LeNet5Weights.PAPER` has of each test digit."""
+    path = Path(__file__).parents[2] / "reference" / LeNet5Weights.PAPER.value / "seed-0000.npz"
+    with np.load(path) as file:
         return dict(file)
 
 
 def test_what_is_uncertain_is_what_the_published_predictions_say(mnist):
-    published = weights_file()
+    published = record_of_paper()
     wrong = published["predictions"] != mnist.test_labels
     low = published["scores"] < cli.UNCERTAIN
     assert low.mean() == cli.UNCERTAIN_SHARE == least_rejected(published["scores"], wrong)
@@ -363,13 +372,15 @@ def test_weights_of_another_shape_or_of_a_diverged_network_are_refused(lenet98, 
     assert "future.npz: not the weights of a network of this version" in err
 
 
-def test_published_weights_are_found_or_asked_for(lenet98, untrained, monkeypatch, tmp_path):
-    monkeypatch.setattr(weights, "PUBLISHED", (tmp_path / "nowhere", untrained))
-    assert weights.default() == untrained
-    monkeypatch.setattr(weights, "PUBLISHED", (tmp_path / "nowhere",))
-    status, _, err = lenet98("evaluate")
-    assert status == 2
-    assert "no published weights at" in err
+def test_published_weights_are_known_by_name(lenet98):
+    for arguments in ([], ["lenet5-paper"]):
+        status, out, _ = lenet98("evaluate", *arguments)
+        assert status == 0
+        assert f"{LeNet5Weights.PAPER.meta['errors']} of 10,000" in out
+    np.save("digit.npy", mnist_module.load().test_images[0])
+    tables = [lenet98("predict", "digit.npy", "--weights", name)[1] for name in ("paper", "distorted")]
+    assert tables[0] != tables[1]
+    assert all("digit.npy: a 7; " in text for text in tables)
 
 
 def test_weights_whose_reading_has_the_fields_of_older_versions_are_loaded(tmp_path):

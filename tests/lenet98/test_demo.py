@@ -28,6 +28,7 @@ from lenet98.modules import Net
 from lenet98.networks import LENET1
 from lenet98.online.engine import Engine
 from lenet98.prototypes import bitmaps
+from lenet98.published import LeNet5Weights
 from lenet98.readings import DEFAULT, initial_parameters
 from lenet98.training import Config, distances
 from tests.lenet98.test_decoding import FIGURES, penalties
@@ -44,7 +45,7 @@ def published():
 def voter(tmp_path_factory):
     """A network that only votes: the published one under another seed's name."""
     path = tmp_path_factory.mktemp("voters") / "seed-0007.npz"
-    shutil.copy(weights.default(), path)
+    weights.save(path, *weights.load(LeNet5Weights.PAPER.path))
     return page.voter(path)
 
 
@@ -355,7 +356,7 @@ def lenet98(capsys, tmp_path, monkeypatch, mnist):
 
 def test_output_is_written(lenet98, tmp_path):
     own = tmp_path / "mine.npz"
-    shutil.copy(weights.default(), own)
+    weights.save(own, *weights.load(LeNet5Weights.PAPER.path))
     status, out, _ = lenet98("--output", "demo.html", "--weights", own)
     assert (status, (tmp_path / "demo.html").read_bytes()) == (0, b"['LeNet-5', 'LeNet-5 [dist]', 'mine']")
     assert out.startswith("demo.html: 37 bytes")

@@ -70,6 +70,7 @@ def test_importing_is_quick_and_loads_nothing_heavy():
     [
         (("LENET5", "mlp", "Spec", "Reading", "DEFAULT", "describe", "load_mnist", "fig8", "predict", "wilson"), ()),
         (("Net",), ("torch",)),
+        (("lenet5",), ("torch", "numba")),
         (("train",), ("torch", "numba")),
     ],
 )
@@ -80,7 +81,7 @@ def test_heavy_libraries_are_loaded_by_the_names_that_need_them(names, loads):
 
 @pytest.mark.parametrize(
     ("name", "nearest"),
-    [("lenet5", "; nearest: LENET5, "), ("confussion", "; nearest: confusion"), ("zzz", "$")],
+    [("lenet6", "; nearest: LENET5, lenet5, "), ("confussion", "; nearest: confusion"), ("zzz", "$")],
 )
 def test_an_unknown_name_gets_the_nearest(name, nearest):
     with pytest.raises(AttributeError, match=f"^module 'lenet98' has no attribute '{name}'({nearest})"):

@@ -5,11 +5,14 @@ from dataclasses import asdict, replace
 
 import numpy as np
 import pytest
+import torch
+from safetensors.torch import load_file, save_file
 
 from lenet98 import weights
 from lenet98.data.distortions import FIG7
 from lenet98.data.strings import NOISE
 from lenet98.modern import ladder
+from lenet98.modules import Net
 from lenet98.networks import LENET5, mlp
 from lenet98.readings import LITERAL
 from lenet98.specs import Convolution, Full, Softmax, Spec
@@ -22,11 +25,12 @@ def some(spec):
     return np.linspace(-1, 1, spec.parameters, dtype=np.float32)
 
 
+@pytest.mark.parametrize("name", ["net.npz", "net.safetensors"])
 @pytest.mark.parametrize("spec", [LENET5, mlp(300), ladder.TODAY, OWN], ids=lambda spec: spec.name)
-def test_what_is_saved_is_loaded(tmp_path, spec):
+def test_what_is_saved_is_loaded(tmp_path, spec, name):
     config = Config(spec=spec, reading=LITERAL, distortions=FIG7, strings=NOISE, train_size=54_000, held_out=6_000)
-    weights.save(tmp_path / "net.npz", some(spec), config)
-    parameters, found = weights.load(tmp_path / "net.npz")
+    weights.save(tmp_path / name, some(spec), config)
+    parameters, found = weights.load(tmp_path / name)
     assert parameters.tobytes() == some(spec).tobytes()
     assert found == config
     assert found.spec.geometry == spec.geometry
@@ -42,11 +46,44 @@ def test_a_file_with_the_name_of_its_network_is_loaded(tmp_path, evaluate_on, he
     assert weights.load(tmp_path / "old.npz")[1] == replace(config, held_out=held_out)
 
 
-def test_published_weights_are_those_of_lenet5():
-    parameters, config = weights.load(weights.default())
-    assert config == Config()
-    assert config.spec.name == "lenet5"
-    assert parameters.shape == (60_000,)
+def test_other_programs_read_the_tensors_by_name(tmp_path):
+    weights.save(tmp_path / "net.safetensors", some(LENET5), Config())
+    tensors = load_file(tmp_path / "net.safetensors")
+    assert tensors["layers.C3.kernels"].shape == (60, 5, 5)
+    net = Net(LENET5)
+    net.load_state_dict(tensors)
+    assert net.flat().tobytes() == some(LENET5).tobytes()
+
+
+def test_a_header_is_written_in_one_order():
+    """The library writes it in an order of chance, which differs from process to process."""
+    texts = {letter: letter for letter in "qwertyuiop"}
+    content = weights.as_safetensors(some(mlp()), Config(spec=mlp()), texts)
+    found = json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")])["__metadata__"]
+    assert list(found) == sorted({*texts, "config"})
+    assert content == weights.as_safetensors(some(mlp()), Config(spec=mlp()), dict(reversed(texts.items())))
+
+
+def test_safetensors_of_something_else_are_refused(tmp_path):
+    given = tmp_path / "odd.safetensors"
+    tensors = Net(LENET5).state_dict()
+    config = json.dumps({**asdict(Config()), "spec": LENET5.as_json()})
+    save_file(tensors, given)
+    with pytest.raises(ValueError, match="its header has no config"):
+        weights.load(given)
+    save_file({**tensors, "layers.C1.bias": torch.zeros(7)}, given, {"config": config})
+    with pytest.raises(ValueError, match=r"has layers\.C1\.bias of shape \(6,\), found shape \(7,\)"):
+        weights.load(given)
+    del tensors["layers.F6.weight"]
+    save_file(tensors, given, {"config": config})
+    with pytest.raises(ValueError, match=r"has layers\.F6\.weight of shape .*, found none"):
+        weights.load(given)
+    given.write_bytes(given.read_bytes()[:1000])
+    with pytest.raises(ValueError, match=r"odd\.safetensors: is damaged or no \.safetensors file"):
+        weights.load(given)
+    given.unlink()
+    with pytest.raises(ValueError, match=r"odd\.safetensors: cannot be read"):
+        weights.load(given)
 
 
 @pytest.mark.parametrize("spec", ["lenet6", {}, {"input_shape": [1, 6, 6], "layers": [{"kind": "attention"}]}])

@@ -10,6 +10,7 @@ from lenet98.data.fields import pad_and_scale
 from lenet98.data.images import normalize_digit
 from lenet98.data.photographs import find_digit
 from lenet98.online.engine import Engine
+from lenet98.published import LeNet5Weights
 
 DIGITS = 40
 SIZES = (140, 200, 300)
@@ -18,7 +19,7 @@ SIZES = (140, 200, 300)
 @pytest.fixture(scope="module")
 def read():
     """Classes that the published network gives to images of shape (n, 28, 28)."""
-    parameters, config = weights.load(weights.default())
+    parameters, config = weights.load(LeNet5Weights.PAPER.path)
     engine = Engine(config.spec, config.reading)
     return lambda images: engine.distances(parameters, pad_and_scale(np.stack(images))).argmin(axis=1)
 
