@@ -92,7 +92,7 @@ for mu in HELD_OUT_MU:
         Experiment(
             f"{ROOM}/mlp_300-mu{mu:g}",
             f"28x28-300-10 on 50,000 patterns, mu = {mu:g}",
-            training(Config, mlp(300), mu=mu, train_size=50_000, held_out=10_000),
+            training(Config, mlp(300), reading=FORMER_MEAN_SQUARED_ERROR, mu=mu, train_size=50_000, held_out=10_000),
             train_network,
             minutes=1,
             seeds=(0, 1, 2),
@@ -208,7 +208,7 @@ def mlp_mu(load: Loader) -> Table:
     """28x28-300-10 with a larger mu, on the training patterns that it did not learn."""
     used = [load.one(f"{ROOM}/mlp_300-mu{mu:g}") for mu in HELD_OUT_MU]
     rows = [tables.test_row(runs, f"mu = {mu:g}", None) for runs, mu in zip(used, HELD_OUT_MU, strict=True)]
-    caption = "28x28-300-10 on 50,000 patterns: error on the last 10,000 training patterns."
+    caption = "28x28-300-10 by FORMER on 50,000 patterns: error on the last 10,000 training patterns."
     return tables.comparison("mlp-mu", caption, rows, used)
 
 

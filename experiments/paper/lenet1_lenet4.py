@@ -400,7 +400,7 @@ register(
     Experiment(
         LAST_LAYERS,
         "LeNet-4 on 50,000 patterns, its last layer replaced",
-        training(GridConfig, networks.LENET4, train_size=50_000, held_out=10_000),
+        training(GridConfig, networks.LENET4, reading=FORMER_MEAN_SQUARED_ERROR, train_size=50_000, held_out=10_000),
         compare_settings,
         minutes=4,
         seeds=(0, 1, 2),
@@ -438,9 +438,9 @@ def last_layers(load: Loader) -> Table:
     header = ["last layer", "held-out error, %", "sd", "n", *tables.INTERVALS]
     body = [[row.row, *tables.cells(row)[1:-1]] for row in rows]
     remark = (
-        f"LeNet-4 trained on the first 50,000 training patterns, errors on the last 10,000. The experiments have "
-        f"k = {NEIGHBOURS.neighbours}, and local learning with {LOCAL.neighbours} neighbors and decay {LOCAL.decay:g}."
-        f" {tables.COVER}"
+        "LeNet-4 trained by FORMER on the first 50,000 training patterns, errors on the last 10,000. The experiments "
+        f"have k = {NEIGHBOURS.neighbours}, and local learning with {LOCAL.neighbours} neighbors and decay "
+        f"{LOCAL.decay:g}. {tables.COVER}"
     )
     caption = "LeNet-4's last layer replaced: error on patterns held out of the training set."
     notes = tables.notes("last-layers", [runs], remark)
