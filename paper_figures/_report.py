@@ -214,8 +214,8 @@ def _words(tokens: Iterable[Token]) -> str:
 SIZES = {"h1": 16, "h2": 13, "h3": 10, "h4": 9}
 """Of headings, points."""
 
-TEXT, CELL, LINE = 8.0, 6.0, 0.5
-"""Of text and of tables, points; a line's height for each point, mm."""
+TEXT, CELL, LINE, WIDTH = 8.0, 6.0, 0.5, 0.24
+"""Of text and of tables, points; a line's height, and room for a letter in bold, for each point, mm."""
 
 
 def pdf(tokens: Sequence[Token], pictures: Pictures) -> bytes:
@@ -264,11 +264,25 @@ def _line(page: FPDF, tag: str, parts: Sequence[Token], pictures: Pictures) -> N
 
 
 def _table(page: FPDF, rows: Sequence[Sequence[str]]) -> None:
-    """A table, its columns as wide as their words ask for."""
-    page.set_font("DejaVu", "", CELL)
-    widths = [min(max(len(row[column]) for row in rows), 36) + 3 for column in range(len(rows[0]))]
+    """A table over the page's width, in smaller letters if its longest words would not fit; a word is not divided."""
+    columns = [[row[number] for row in rows] for number in range(len(rows[0]))]
+    words = [max((len(word) for cell in column for word in cell.split()), default=0) + 2 for column in columns]
+    whole = [min(max(map(len, column)) + 2, 40) for column in columns]
+    size = min(CELL, page.epw / (WIDTH * sum(words)))
+    spare = page.epw / (WIDTH * size) - sum(words)
+    wanted = [max(more - least, 0) for more, least in zip(whole, words, strict=True)]
+    share = min(1.0, spare / sum(wanted)) if any(wanted) else 0.0
+    widths = [least + share * more for least, more in zip(words, wanted, strict=True)]
+    page.set_font("DejaVu", "", size)
     with page.table(
-        rows, col_widths=widths, line_height=CELL * LINE, text_align="LEFT", borders_layout="HORIZONTAL_LINES"
+        rows,
+        col_widths=tuple(widths),
+        width=min(page.epw, sum(widths) * WIDTH * size),
+        align="LEFT",
+        line_height=size * LINE,
+        padding=size * WIDTH / 2,
+        text_align="LEFT",
+        borders_layout="HORIZONTAL_LINES",
     ):
         pass
     page.ln(2)

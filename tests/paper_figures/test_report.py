@@ -76,3 +76,10 @@ def test_the_report_has_every_figure_or_none(capsys):
     with pytest.raises(SystemExit):
         main(["fig05", "--report", "somewhere"])
     assert "leave names, --all and --pdf out" in capsys.readouterr().err
+
+
+def test_a_wide_table_keeps_its_words_whole():
+    cells = [f"word{number:04}" for number in range(30)]
+    text = "\n".join(["|" + "|".join(row) + "|" for row in (["h"] * 30, ["-"] * 30, cells)])
+    (page,) = pypdf.PdfReader(io.BytesIO(_report.pdf(_report._parsed(text), {}))).pages
+    assert page.extract_text().split()[30:] == cells
