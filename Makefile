@@ -13,7 +13,7 @@ RUN := .venv/bin/python
 READY := .venv/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help setup data plan reproduce plan-modern reproduce-modern headline tables figures test lint bench clean
+.PHONY: help setup data plan reproduce plan-modern reproduce-modern headline tables figures report site test lint bench clean
 
 help:  ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## */\1\t/' | expand -t 18
@@ -56,6 +56,12 @@ tables: $(READY)  ## tables in README.md and docs/ from reference/
 figures: $(READY)  ## figures in docs/figures from reference/
 	$(RUN) -m paper_figures --all --source reference --output docs/figures
 
+report: $(READY)  ## every table and figure in one HTML page and one PDF, in report/
+	$(RUN) -m paper_figures --source reference --report report
+
+site: $(READY)  ## the documents and docstrings as a web site, in site/
+	.venv/bin/sphinx-build -q -W --keep-going -c docs . site
+
 test: $(READY)  ## the tests
 	$(RUN) -m pytest -n auto
 
@@ -68,5 +74,5 @@ bench: $(READY)  ## time of an update, of an evaluation, of other ways to train,
 	$(RUN) -m benchmarks.online_step
 
 clean:  ## remove what was made here, but not results/
-	rm -rf .venv build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf .venv build dist site report docs/api .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

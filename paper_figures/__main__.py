@@ -49,12 +49,17 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument(
         "--pdf", type=Path, help="the authors' PDF, from which Figs. 13, 25 and 26 show the network of 1998 beside ours"
     )
+    parser.add_argument(
+        "--report", type=Path, metavar="DIR", help="instead, every table and figure in one HTML and one PDF"
+    )
     parser.add_argument("--results", type=Path, default=Path("results"))
     parser.add_argument("--reference", type=Path, default=Path("reference"))
     chosen = parser.parse_args(arguments)
     available = modules()
     if unknown := [name for name in chosen.names if name not in available]:
         parser.error(f"no figure called {unknown[0]!r}; there are {', '.join(available)}")
+    if chosen.report:
+        return _report(parser, chosen, available)
     if bool(chosen.names) == chosen.all:
         parser.error(f"name figures ({', '.join(available)}) or give --all")
     try:
@@ -72,6 +77,17 @@ def main(arguments: list[str] | None = None) -> int:
             missing += 1
     none_drawn = missing == len(chosen.names or available)
     return 2 if none_drawn or (missing and not chosen.all) else 0
+
+
+def _report(parser: _Parser, chosen: argparse.Namespace, available: dict[str, str]) -> int:
+    if chosen.names or chosen.all or chosen.pdf:
+        parser.error("--report has every figure; leave names, --all and --pdf out")
+    try:
+        from paper_figures import _report as report
+    except ImportError as error:
+        parser.error(f"the report needs the extra `report`: {error}")
+    print(*report.write(Loader(sources(chosen.source), chosen.results, chosen.reference), available, chosen.report))
+    return 0
 
 
 if __name__ == "__main__":

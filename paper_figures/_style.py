@@ -40,18 +40,22 @@ def style() -> Iterator[None]:
         yield
 
 
+def rendered(figure: Figure, form: str) -> bytes:
+    """A figure as a file of that form, "pdf" or "png": the same bytes for the same figure."""
+    metadata: dict[str, dict[str, Any]] = {"pdf": {"CreationDate": None}, "png": {"Software": None}}
+    drawn = io.BytesIO()
+    with style():
+        figure.savefig(drawn, format=form, metadata=metadata[form], bbox_inches="tight")
+    return few_colors(drawn) if form == "png" else drawn.getvalue()
+
+
 def save(figure: Figure, folder: Path, name: str) -> list[Path]:
     """Write `name`.pdf and `name`.png, the same bytes for the same figure, and return their paths."""
-    metadata = {"pdf": {"CreationDate": None}, "png": {"Software": None}}
     paths = []
-    with style():
-        for form, entries in metadata.items():
-            drawn = io.BytesIO()
-            figure.savefig(drawn, format=form, metadata=entries, bbox_inches="tight")
-            content = drawn.getvalue() if form == "pdf" else few_colors(drawn)
-            with store.atomic(folder / f"{name}.{form}") as file:
-                file.write(content)
-            paths.append(folder / f"{name}.{form}")
+    for form in ("pdf", "png"):
+        with store.atomic(folder / f"{name}.{form}") as file:
+            file.write(rendered(figure, form))
+        paths.append(folder / f"{name}.{form}")
     return paths
 
 

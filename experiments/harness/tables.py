@@ -32,7 +32,7 @@ FORMATS: tuple[Format, ...] = ("md", "csv", "latex", "json")
 
 def made_from(*used: Runs) -> str:
     """From which files, seeds, code and machine the numbers of some runs come; experiments alike in that together."""
-    machines = {runs.folder: _distinct(map(_machine, runs.results)) for runs in used}
+    machines = {runs.folder: _distinct(map(machine, runs.results)) for runs in used}
     one = len(set(machines.values())) == 1
     alike: dict[tuple[str, Path], list[str]] = {}
     for runs in used:
@@ -54,7 +54,7 @@ def _made_by(runs: Runs) -> str:
     return f"seeds {seeds}, {code}{diverged}"
 
 
-def _machine(result: Result) -> str:
+def machine(result: Result) -> str:
     """Its processor, another device where that computed it, and how many runs it was computed together with."""
     device, together = (result.extra.get(name) for name in ("device", "together"))
     beside = f", {device}" if device not in (None, "cpu") else ""
