@@ -19,6 +19,8 @@ NUMERICS = {
     "online, never twice": 1,  # the same on distortions that are new in every pass
     "fingerprint": 1,  # the same on noise and strings, with what the first layers have become
     "invariance": 1,  # the same, and its errors on changed test digits
+    "strings": 1,  # the same by VII.B, and strings that the replicated network reads
+    "strings, CTC": 1,  # strings read by a network of today
     "search": 1,  # many readings, each given up once it is far from a printed fact
     "saturation": 1,  # the same, looked at between passes
     "frozen trunk": 1,  # the same above C1 to S4 that stay as they are
@@ -44,6 +46,7 @@ BUILDS_ON = {
     "online, never twice": ("online",),
     "fingerprint": ("online",),
     "invariance": ("online",),
+    "strings": ("online",),
     "search": ("online",),
     "saturation": ("online",),
     "frozen trunk": ("online",),

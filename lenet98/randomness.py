@@ -6,7 +6,7 @@ from typing import Literal, get_args
 
 import numpy as np
 
-Purpose = Literal["init", "order", "hessian", "distortion", "strings", "reading"]
+Purpose = Literal["init", "order", "hessian", "distortion", "strings", "reading", "rows"]
 
 
 def generator(seed: int, purpose: Purpose, *counters: int) -> np.random.Generator:

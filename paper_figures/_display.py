@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from lenet98.data.fields import BLACK, WHITE
 from lenet98.decoding import decode
 from lenet98.demo.page import BLANK_PENALTY
+from lenet98.displacement import penalties
 from lenet98.modules import Net
 from lenet98.prototypes import bitmaps
 from lenet98.trunk1998.estimate import BACKGROUND_GRAY, Panel
@@ -74,13 +75,6 @@ def label_gray(penalty: float) -> float:
 
 
 @torch.no_grad()
-def penalties(net: Net, field: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Distance of each class at each position of a network replicated over a field (32, width); shape (windows, 10)."""
-    distances: NDArray[np.float32] = net(torch.from_numpy(field)[None, None]).reshape(net.spec.classes, -1).T.numpy()
-    return distances
-
-
-@torch.no_grad()
 def shown(net: Net, field: NDArray[np.float32], margin: int = 0) -> States:
     """A LeNet-5 of ours replicated over a field, shape (32, width), of which `margin` columns are hidden on each side.
 
@@ -91,7 +85,7 @@ def shown(net: Net, field: NDArray[np.float32], margin: int = 0) -> States:
     layers = {name: state_gray(states[name]) for name in ("C1", "S2", "C3", "S4")}
     layers["C5"] = state_gray(states["C5"][:, 0])
     layers["F6"] = f6_gray(states["F6"][:, 0].T).reshape(-1, *F6)
-    found = penalties(net, field)
+    (found,) = penalties(net, field[None])
     labels = tuple(
         (window, int(row.argmin()), label_gray(float(row.min())))
         for window, row in enumerate(found)

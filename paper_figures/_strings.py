@@ -9,15 +9,18 @@ import numpy as np
 from matplotlib.axes import Axes
 from numpy.typing import NDArray
 
-from lenet98.data.fields import pad_and_scale
+from lenet98.data import rows
+from lenet98.data.fields import LEVELS
 from lenet98.data.mnist import MNIST
+from lenet98.displacement import step
+from lenet98.networks import LENET5
 from lenet98.trunk1998.pictures import States
 from paper_figures._display import MARGIN, field_of, place
 from paper_figures._style import TRAIN
 
-FIELD = 32
+FIELD = LENET5.input_shape[2]
 """Height of a field, and width of what one output sees, pixels."""
-STEP = 4
+STEP = step(LENET5)
 """From one output to the next, pixels."""
 ROW, LABEL = 11.4, 4.0
 """Height of what one network answers and of the labels in it, pixels of the input."""
@@ -56,32 +59,9 @@ def digits_of(mnist: MNIST, string: str) -> list[NDArray[np.uint8]]:
     return found
 
 
-def row(images: Sequence[NDArray[np.uint8]], gap: int = 1, end: int = 15) -> NDArray[np.uint8]:
-    """Digits side by side, `gap` empty columns between their boxes; fewer than 0 overlap.
-
-    Parameters
-    ----------
-    images
-        Shape (28, 28) each, 0 = background.
-    end
-        Empty columns at either end, at least; to the right as many more as make the outputs fit.
-
-    Returns
-    -------
-    Shape (32, width), where width - 32 is a multiple of 4.
-    """
-    boxes = []
-    for image in images:
-        columns = np.flatnonzero(image.any(axis=0))
-        boxes.append(image[:, columns[0] : columns[-1] + 1])
-    needed = 2 * end + sum(box.shape[1] for box in boxes) + gap * (len(boxes) - 1)
-    field = np.zeros((FIELD, needed + -needed % STEP), np.uint8)
-    left, top = end, (FIELD - boxes[0].shape[0]) // 2
-    for box in boxes:
-        part = field[top : top + box.shape[0], left : left + box.shape[1]]
-        np.maximum(part, box, out=part)
-        left += box.shape[1] + gap
-    return field
+def row(images: Sequence[NDArray[np.uint8]], gap: int = 1) -> NDArray[np.uint8]:
+    """Digits side by side, of shape (28, 28) each, `gap` empty columns between their boxes; shape (32, width)."""
+    return rows.compose(np.stack(images), [range(len(images))], gap).ink[0]
 
 
 def inverted(field: NDArray[np.uint8], share: float, seed: int) -> NDArray[np.uint8]:
@@ -94,14 +74,7 @@ def made(mnist: MNIST, string: str, gap: int = 1, share: float = 0.0) -> String:
     """A string of MNIST's test digits."""
     field = row(digits_of(mnist, string), gap)
     noisy = inverted(field, share, int(string)) if share else field
-    return String(string, _scaled(noisy), None)
-
-
-def _scaled(field: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """Input values of a field of any width."""
-    wide = pad_and_scale(field[None], max(field.shape))[0, 0]
-    top, left = ((size - part) // 2 for size, part in zip(wide.shape, field.shape, strict=True))
-    return wide[top : top + field.shape[0], left : left + field.shape[1]]
+    return String(string, LEVELS[noisy], None)
 
 
 # --- drawing ----------------------------------------------------------------------------------------------------------

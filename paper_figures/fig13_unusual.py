@@ -20,9 +20,10 @@ from experiments.harness.loader import Loader
 from experiments.harness.registry import load_mnist
 from lenet98.data.fields import pad_and_scale
 from lenet98.data.mnist import MNIST
+from lenet98.displacement import penalties
 from lenet98.trunk1998 import pictures
 from lenet98.trunk1998.pictures import States
-from paper_figures._display import distance_shown, field_of, penalties, place, shown, stacked
+from paper_figures._display import distance_shown, field_of, place, shown, stacked
 from paper_figures._style import TRAIN, style
 from paper_figures._trained import NOISE, Trained, trained
 
@@ -153,7 +154,7 @@ def _slot(number: int, of: int) -> float:
 def _panel(axes: Axes, left: float, top: float, character: Character, ours: Trained) -> int:
     """One character; gives the number of our networks that are right."""
     found = [shown(net, character.field) for net in ours.nets.values()]
-    costs = [float(penalties(net, character.field).min()) for net in ours.nets.values()]
+    costs = [float(penalties(net, character.field[None]).min()) for net in ours.nets.values()]
     middle = left + LAYERS
     theirs = character.theirs
     if theirs:

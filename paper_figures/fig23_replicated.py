@@ -5,19 +5,15 @@ Maps are as wide as what they see of the field, so that all layers stand above i
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
-
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
 from experiments.harness.loader import Loader
 from experiments.harness.registry import load_mnist
-from lenet98.accounting import multiply_accumulates
 from lenet98.data.fields import BLACK, WHITE
+from lenet98.displacement import Wide, operations, wide
 from lenet98.networks import LENET5
-from lenet98.specs import Geometry
 from paper_figures._strings import FIELD, STEP, String, made
 from paper_figures._style import PAPER, TEST, TRAIN, style
 
@@ -31,36 +27,6 @@ UNIT = 0.045
 """Inches a pixel of the input."""
 
 
-@dataclass(frozen=True)
-class Wide:
-    """A layer of the replicated network."""
-
-    layer: Geometry
-    columns: int
-    """Of its maps."""
-    pitch: int
-    """Pixels of the input from one column to the next."""
-
-    @property
-    def size(self) -> str:
-        maps, height, _ = self.layer.out_shape
-        return f"{self.layer.name}: {maps}@{height}x{self.columns}"
-
-    @property
-    def share(self) -> float:
-        """Columns over those of the network alone: what it computes, over what one network does."""
-        return self.columns / self.layer.out_shape[2]
-
-
-def wide(width: int) -> Iterator[Wide]:
-    """The layers of LeNet-5 over a field of so many columns."""
-    pitch = 1
-    for layer in LENET5.geometry:
-        if layer.kind == "subsampling":
-            pitch *= 2
-        yield Wide(layer, (width - FIELD) // pitch + layer.out_shape[2], pitch)
-
-
 def figure(_: Loader) -> Figure:
     """The picture; of results it needs none, and of MNIST the digits that it shows."""
     return draw(made(load_mnist(None), STRING, GAP))
@@ -69,11 +35,9 @@ def figure(_: Loader) -> Figure:
 def draw(string: String) -> Figure:
     """LeNet-5 over the string's field."""
     width = string.field.shape[1]
-    layers = list(wide(width))
+    layers = list(wide(LENET5, width))
     top = FIELD + APART * len(layers) + 2
-    once = sum(multiply_accumulates(one.layer) for one in layers)
-    replicated = sum(multiply_accumulates(one.layer) * one.share for one in layers)
-    outputs = layers[-1].columns
+    cost = operations(LENET5, width)
     with style():
         drawn = Figure(figsize=((width + 50) * UNIT, (top + 9) * UNIT))
         axes = drawn.add_axes((0, 0, 1, 1))
@@ -90,8 +54,8 @@ def draw(string: String) -> Figure:
             below = _layer(axes, one, base, width, below)
         axes.text(
             0, top + 7,
-            f"{outputs} outputs for {replicated / 1e6:.2f} million multiply-accumulates, where {outputs} networks have "
-            f"{once * outputs / 1e6:.2f} million",
+            f"{cost.outputs} outputs for {cost.replicated / 1e6:.2f} million multiply-accumulates, where "
+            f"{cost.outputs} networks have {cost.windows / 1e6:.2f} million",
             ha="left", va="top", fontsize=9,
         )  # fmt: skip
         axes.set(xlim=(-2, width + 48), ylim=(-2, top + 7))

@@ -18,7 +18,8 @@ from experiments.harness.loader import Loader
 from experiments.harness.registry import load_mnist
 from lenet98.decoding import BLANK, Decoded, decode
 from lenet98.demo.page import BLANK_PENALTY
-from paper_figures._display import MARGIN, input_gray, penalties, place
+from lenet98.displacement import penalties
+from paper_figures._display import MARGIN, input_gray, place
 from paper_figures._strings import FIELD, STEP, String, made
 from paper_figures._style import PAPER, TRAIN, style
 from paper_figures._trained import STRINGS, Trained, trained
@@ -57,7 +58,7 @@ def allowed(here: int, after: int) -> bool:
 def draw(string: String, network: Trained) -> Figure:
     """All that leads from the field to the answer."""
     (seed, net), = network.nets.items()  # fmt: skip
-    costs = penalties(net, string.field)
+    (costs,) = penalties(net, string.field[None])
     decoded = decode(costs, BLANK_PENALTY)
     columns = nodes(costs, decoded.path)
     with style():

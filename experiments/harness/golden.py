@@ -154,6 +154,8 @@ def small(config: Any, *, few: bool = False) -> Any:
         less |= {"curvature_patterns": 2, "probes": 1}  # the whole Hessian takes long
     if "filtered" in present:
         less["filtered"] = size
+    if "five" in present:
+        less |= {"five": min(config.five, 20), "each": min(config.each, 5)}  # strings
     if "sizes" in present:
         less["sizes"] = (size, size)
     if "etas" in present:

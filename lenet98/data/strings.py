@@ -15,7 +15,7 @@ one column is common to both.  A box holds every pixel with any ink.  Where char
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import numpy as np
@@ -24,6 +24,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from lenet98.data.distortions import FIELD, Magnitudes, Pool, distort, numbered, philox, philox_key
 from lenet98.data.fields import BLACK, LEVELS, WHITE
+from lenet98.readings import BEFORE
 
 
 @dataclass(frozen=True)
@@ -53,13 +54,17 @@ class Strings:
     as something that the network copes with."""
     inverted: float = 0.1
     """Probability with which each pixel of the field is inverted (III.E, VII.B)."""
+    off: float = field(default=0.0, metadata={BEFORE: 0.0})
+    """A gap that is a blank's center lies off the middle by up to this share of the way to the middle of a character,
+    to either side.  Not in the paper.  A digit is about 20 px wide and outputs are 4 px apart: most see neither the
+    middle of a digit nor that of a gap."""
     fresh: bool = True
     """Whether every pass draws anew, or the first drawing stays for all.  The size of the set is not in the paper."""
 
     def __post_init__(self) -> None:
-        for name in ("blanks", "between", "missing", "inverted"):
+        for name in ("blanks", "between", "missing", "inverted", "off"):
             if not 0 <= getattr(self, name) <= 1:
-                raise ValueError(f"Strings.{name} is {getattr(self, name)!r}; it is a probability, 0 to 1")
+                raise ValueError(f"Strings.{name} is {getattr(self, name)!r}; it is a probability or a share, 0 to 1")
         object.__setattr__(self, "gap", tuple(self.gap))
         if len(self.gap) != 2 or not all(isinstance(end, int) and abs(end) < FIELD for end in self.gap):
             raise ValueError(f"Strings.gap is {self.gap}; it must be two whole numbers of pixels below {FIELD}")
@@ -92,9 +97,11 @@ class Layout(NamedTuple):
     """Pixels by which the row is moved to the right, shape (n,)."""
     drop: NDArray[np.int64]
     """Pixels by which each character is moved down, shape (n, 3)."""
+    off: NDArray[np.float64]
+    """How far a gap in the center lies to the right, of the way to the middle of a character, -1 to 1, shape (n,)."""
 
 
-_DRAWS = 4
+DRAWS = 4
 """Blocks of random words that the layout of a pattern takes; those for its pixels come after them."""
 
 
@@ -117,9 +124,9 @@ def layout(seed: int, patterns: ArrayLike, copies: ArrayLike, strings: Strings, 
     pattern, copy = numbered(patterns, copies)
     if images < 1:
         raise ValueError(f"neighbors are drawn from {images} images; there must be one")
-    counter = np.zeros((4, _DRAWS, pattern.size), np.uint64)
-    counter[0], counter[1], counter[2] = pattern, copy, np.arange(_DRAWS, dtype=np.uint64)[:, None]
-    words = philox(counter, philox_key(seed, "strings")).swapaxes(0, 1).reshape(4 * _DRAWS, -1)
+    counter = np.zeros((4, DRAWS, pattern.size), np.uint64)
+    counter[0], counter[1], counter[2] = pattern, copy, np.arange(DRAWS, dtype=np.uint64)[:, None]
+    words = philox(counter, philox_key(seed, "strings")).swapaxes(0, 1).reshape(4 * DRAWS, -1)
     u = (words >> np.uint64(11)) * 2.0**-53  # 53 bits, in [0, 1)
 
     def whole(rows: slice, least: int, greatest: int) -> NDArray[np.int64]:
@@ -134,6 +141,8 @@ def layout(seed: int, patterns: ArrayLike, copies: ArrayLike, strings: Strings, 
     shift = whole(slice(8, 9), -strings.shift_x, strings.shift_x)[:, 0]
     # Half of the patterns have the odd column of their gap on one side of the center and half on the other.
     shift += between * (gap[:, 0] % 2) * (u[12] < 0.5)
+    off = np.zeros(pattern.size)
+    off[between] = strings.off * (2 * u[1, between] / strings.between - 1)  # there u[1] is uniform below `between`
     return Layout(
         blank,
         np.column_stack((pattern, sides)),
@@ -142,6 +151,7 @@ def layout(seed: int, patterns: ArrayLike, copies: ArrayLike, strings: Strings, 
         between,
         shift,
         whole(slice(9, 12), -strings.shift_y, strings.shift_y),
+        off,
     )
 
 
@@ -198,15 +208,15 @@ def compose(
     if distortions:
         images, image = _distorted(images, drawn, seed, distortions)
     boxes = np.empty((*image.shape, 2), np.int64)
-    _find_columns(images, image, boxes)
+    find_columns(images, image, boxes)
     top = (FIELD - images.shape[1]) // 2 + drawn.drop
     left = _corners(boxes, drawn, (FIELD - images.shape[2]) // 2)
     shown = np.where(np.column_stack((drawn.blank, np.zeros((len(image), 2), bool))), -1, image)
     pattern, copy = numbered(patterns, copies)
     key = np.array(philox_key(seed, "strings"), np.uint64)
     field = np.empty((len(image), 1, FIELD, FIELD), np.float32)
-    _paint(images, shown, top, left, pattern.view(np.uint64), copy.view(np.uint64), key,
-           np.uint64(round(strings.inverted * 2**32)), np.uint64(_DRAWS), LEVELS, field[:, 0])  # fmt: skip
+    paint(images, shown, top, left, pattern.view(np.uint64), copy.view(np.uint64), key,
+           np.uint64(round(strings.inverted * 2**32)), np.uint64(DRAWS), LEVELS, field[:, 0])  # fmt: skip
     return field
 
 
@@ -227,9 +237,13 @@ def _corners(boxes: NDArray[np.int64], drawn: Layout, margin: int) -> NDArray[np
 
     `boxes` has the first column of each box and the one after its last, shape (n, 3, 2), within the image.
     """
-    central = margin + drawn.shift
+    wide = boxes[:, 1:, 1] - boxes[:, 1:, 0]
+    # Where a gap is moved to the right, the middle of the character on its left comes nearer; and the other way round.
+    way = (np.where(drawn.off > 0, wide[:, 0], wide[:, 1]) + drawn.gap[:, 0]) / 2
+    shift = drawn.shift + np.rint(drawn.off * way).astype(np.int64)
+    central = margin + shift
     ends = central[:, None] + boxes[:, 0]  # of the central box
-    middle = FIELD // 2 + drawn.shift - (drawn.gap[:, 0] + 1) // 2  # where a gap in the middle of the field begins
+    middle = FIELD // 2 + shift - (drawn.gap[:, 0] + 1) // 2  # where a gap in the middle of the field begins
     ends = np.where(drawn.between[:, None], np.column_stack((middle, middle)), ends)
     gap = np.where(drawn.between[:, None], np.column_stack((0 * middle, drawn.gap[:, 0])), drawn.gap)
     left = ends[:, 0] - gap[:, 0] - boxes[:, 1, 1]
@@ -241,7 +255,7 @@ def _corners(boxes: NDArray[np.int64], drawn: Layout, margin: int) -> NDArray[np
 
 
 @njit(nogil=True, cache=True)
-def _find_columns(images, chosen, boxes):  # type: ignore[no-untyped-def]
+def find_columns(images, chosen, boxes):  # type: ignore[no-untyped-def]
     """First column with ink and the one after the last, to `boxes` (n, 3, 2), of images[chosen[i, k]]; 0, 0 if none."""
     height, width = images.shape[1:]
     for i in range(chosen.shape[0]):
@@ -262,7 +276,7 @@ def _find_columns(images, chosen, boxes):  # type: ignore[no-untyped-def]
 
 
 @njit(nogil=True, cache=True)
-def _paint(images, chosen, top, left, pattern, copy, key, threshold, first_block, levels, field):  # type: ignore[no-untyped-def]
+def paint(images, chosen, top, left, pattern, copy, key, threshold, first_block, levels, field):  # type: ignore[no-untyped-def]
     """Fill `field` (n, height, width) with images[chosen[i, k]] at (top, left)[i, k], and invert some of the pixels.
 
     A pixel is inverted where 32 random bits of (pattern, copy) are below `threshold`.  Eight pixels take a block.

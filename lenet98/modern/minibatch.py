@@ -216,13 +216,13 @@ def train(
         run = _start(config, seed, data)
         state, diverged = loop.run_passes(
             lambda number, before: _one_pass(run, number, before, progress),
-            State(_arrays(run), []),
+            State(arrays_of(run.model, run.optimizer), []),
             config.passes,
             Pass,
             (config, seed),
             checkpoint,
         )
-        _restore(run, state.arrays)
+        restore(run.model, run.optimizer, state.arrays)
         outputs = evaluate(run.model, config, run.test_images)
         return Trained(run.model.eval().cpu(), state.history, outputs, diverged)
 
@@ -335,7 +335,7 @@ def _optimizer(chosen: Optimizer | BySDLM, model: nn.Module) -> torch.optim.Opti
 def _one_pass(run: _Run, number: int, before: State[Pass], progress: Callable[[Progress], None]) -> State[Pass] | None:
     """The state after a pass, model and optimizer; None if its loss was not finite."""
     began = time.perf_counter()
-    _restore(run, before.arrays)
+    restore(run.model, run.optimizer, before.arrays)
     config, total = run.config, run.config.train_size
     rng = generator(run.seed, "order", number)
     order = rng.permutation(total)
@@ -375,7 +375,7 @@ def _one_pass(run: _Run, number: int, before: State[Pass], progress: Callable[[P
         test_errors=int((outputs.argmax(1) != run.test_labels).sum()),
         seconds=time.perf_counter() - began,
     )
-    return State(_arrays(run), [*before.history, entry])
+    return State(arrays_of(run.model, run.optimizer), [*before.history, entry])
 
 
 def _estimate(run: _Run, number: int) -> Tensor | None:
@@ -427,23 +427,23 @@ def _drawing_from(seed: int, device: Device) -> Iterator[None]:
 # --- states ----------------------------------------------------------------------------------------------------------
 
 
-def _arrays(run: _Run) -> dict[str, NDArray[Any]]:
+def arrays_of(model: nn.Module, optimizer: torch.optim.Optimizer) -> dict[str, NDArray[Any]]:
     """Copies of all that the model holds, and of what the optimizer keeps of each parameter, counted from 0."""
-    kept = run.optimizer.state_dict()["state"]
-    tensors = {f"model/{name}": value for name, value in run.model.state_dict().items()}
+    kept = optimizer.state_dict()["state"]
+    tensors = {f"model/{name}": value for name, value in model.state_dict().items()}
     tensors |= {f"optimizer/{i}/{name}": value for i, of in kept.items() for name, value in of.items()}
     return {name: value.numpy(force=True).copy() for name, value in tensors.items()}
 
 
-def _restore(run: _Run, arrays: Arrays) -> None:
-    """Bring model and optimizer to what `_arrays` took of them."""
-    model: dict[str, Tensor] = {}
+def restore(model: nn.Module, optimizer: torch.optim.Optimizer, arrays: Arrays) -> None:
+    """Bring model and optimizer to what `arrays_of` took of them."""
+    states: dict[str, Tensor] = {}
     kept: dict[int, dict[str, Tensor]] = {}
     for name, array in arrays.items():
         match name.split("/"):
             case ["model", entry]:
-                model[entry] = torch.tensor(array)
+                states[entry] = torch.tensor(array)
             case ["optimizer", i, entry]:
                 kept.setdefault(int(i), {})[entry] = torch.tensor(array)
-    run.model.load_state_dict(model)
-    run.optimizer.load_state_dict({**run.optimizer.state_dict(), "state": kept})
+    model.load_state_dict(states)
+    optimizer.load_state_dict({**optimizer.state_dict(), "state": kept})

@@ -1,11 +1,12 @@
 """Strings out of penalties: the paper's five, and Viterbi against every path there is."""
 
+import time
 from itertools import pairwise, product
 
 import numpy as np
 import pytest
 
-from lenet98.decoding import BLANK, decode
+from lenet98.decoding import BLANK, decode, decode_many
 
 INFINITE = float("inf")
 
@@ -68,3 +69,43 @@ def test_equal_neighbors_are_one_digit_and_a_blank_parts_them():
 def test_what_is_no_penalty_is_refused(costs, blank):
     with pytest.raises(ValueError, match="penalties must"):
         decode(costs, blank)
+
+
+def one_by_one(costs, blank):
+    """Viterbi's path as the paper writes eq. 10, state by state."""
+    states = [*range(costs.shape[1]), BLANK]
+    least = [{state: (blank if state == BLANK else costs[0, state], (state,)) for state in states}]
+    for row in costs[1:]:
+        least.append(
+            {
+                state: min(
+                    (cost + (blank if state == BLANK else row[state]), (*path, state))
+                    for cost, path in least[-1].values()
+                    if allowed((path[-1], state))
+                )
+                for state in states
+            }
+        )
+    return min(least[-1].values())
+
+
+def test_many_are_decoded_as_each_alone():
+    costs = np.random.default_rng(1).exponential(4, (40, 9, 10))
+    costs[::3, 5:, 2] = INFINITE
+    many = decode_many(costs, 2.0)
+    assert many == [decode(one, 2.0) for one in costs]
+    for one, found in zip(costs, many, strict=True):
+        cost, path = one_by_one(one, 2.0)
+        assert found.path == path
+        assert found.penalty == pytest.approx(cost)
+
+
+def test_no_strings_are_decoded_to_none():
+    assert decode_many(np.zeros((0, 3, 10)), 1.0) == []
+
+
+def test_ten_thousand_strings_take_seconds():
+    costs = np.random.default_rng(0).exponential(4, (10_000, 27, 10))
+    began = time.process_time()
+    assert len(decode_many(costs, 2.0)) == 10_000
+    assert time.process_time() - began < 5

@@ -166,7 +166,7 @@ def test_same_seed_same_bytes_in_another_process():
 
 def test_published_seeds_are_these_streams():
     """A seed names the same run for as long as its purposes keep their places."""
-    assert get_args(Purpose) == ("init", "order", "hessian", "distortion", "strings", "reading")
+    assert get_args(Purpose) == ("init", "order", "hessian", "distortion", "strings", "reading", "rows")
     for place, purpose in enumerate(get_args(Purpose)):
         for counters in ((), (2,), (2, 5)):
             sequence = np.random.SeedSequence(7, spawn_key=(place, *counters))

@@ -11,6 +11,7 @@ import torch
 from experiments.harness.loader import Loader, NoResults
 from lenet98.data.fields import pad_and_scale
 from lenet98.decoding import BLANK, decode
+from lenet98.displacement import penalties, wide
 from lenet98.modules import Net
 from lenet98.networks import LENET5, TABLE_I
 from lenet98.prototypes import ascii_codes, bitmaps
@@ -25,7 +26,7 @@ from paper_figures import fig25_string as fig25
 from paper_figures import fig26_strings as fig26
 from paper_figures import table1
 from paper_figures.__main__ import main
-from paper_figures._display import MARGIN, field_of, label_gray, penalties, shown, state_gray
+from paper_figures._display import MARGIN, field_of, label_gray, shown, state_gray
 from paper_figures._strings import digits_of, made, row
 from paper_figures._trained import STRINGS, Trained, trained
 
@@ -84,7 +85,7 @@ def test_fig23_has_the_shapes_of_a_replicated_net(mnist):
     string = made(mnist, "4295", 3)
     with torch.no_grad():
         states = Net(LENET5).states(torch.from_numpy(string.field)[None, None])[1:]
-    widths = [one.columns for one in fig23.wide(string.field.shape[1])]
+    widths = [one.columns for one in wide(LENET5, string.field.shape[1])]
     assert widths[:-1] == [state.shape[3] for state in states]
     (axes,) = fig23.draw(string).axes
     assert f"output: 10@1x{widths[-1]}" in texts(axes)
@@ -96,14 +97,12 @@ def test_fig23_has_the_shapes_of_a_replicated_net(mnist):
 # --- the display
 
 
-def test_outputs_are_those_of_windows_four_pixels_apart(mnist, published):
+def test_what_is_shown_is_that_of_windows_four_pixels_apart(mnist, published):
     (net,) = published.nets.values()
     field = made(mnist, "20").field
-    wide, whole = penalties(net, field), shown(net, field, MARGIN)
-    assert len(wide) == (field.shape[1] - 32) // 4 + 1
-    for window in (0, 3, len(wide) - 1):
+    whole = shown(net, field, MARGIN)
+    for window in (0, 3, (field.shape[1] - 32) // 4):
         alone = np.ascontiguousarray(field[:, 4 * window : 4 * window + 32])
-        np.testing.assert_allclose(penalties(net, alone)[0], wide[window], rtol=1e-4, atol=1e-3)
         np.testing.assert_array_equal(shown(net, alone).layers["F6"][0], whole.layers["F6"][window])
     assert whole.input.shape == (32, field.shape[1] - 2 * MARGIN)
 
@@ -142,7 +141,7 @@ def test_a_row_has_its_gaps(mnist):
 
 def test_fig24_shows_a_graph_that_holds_the_path(mnist, published):
     (net,) = published.nets.values()
-    costs = penalties(net, made(mnist, "420", 2).field)
+    (costs,) = penalties(net, made(mnist, "420", 2).field[None])
     path = decode(costs, 10.0).path
     columns = fig24.nodes(costs, path)
     assert all(taken in states and states[0] == BLANK for taken, states in zip(path, columns, strict=True))
@@ -158,7 +157,7 @@ def test_fig13_counts_right_answers_and_frames_wrong_ones(mnist, published):
     assert [character.true for character in characters] == [4, 4, 4, 4, 3, 8, 4, 3, 3]
     (axes,) = fig13.draw(characters, published).axes
     (net,) = published.nets.values()
-    right = sum(int(penalties(net, one.field)[0].argmin()) == one.true for one in characters)
+    right = sum(int(penalties(net, one.field[None])[0, 0].argmin()) == one.true for one in characters)
     assert any(f"; {right} of our 9 answers right" in text for text in texts(axes))
     framed = [text for text in axes.texts if text.get_bbox_patch() is not None]
     assert len(framed) == 9 - right

@@ -147,6 +147,24 @@ def test_the_center_of_other_blanks_is_between_two_characters(digits):
     assert within((np.array(middles)[~even] == 15.5).sum(), (~even).sum(), 0.5)
 
 
+def test_gaps_may_lie_off_the_middle(digits):
+    """By at most the share of the way to the middle of a character."""
+    strings = replace(CLEAN, blanks=1.0, between=1.0, gap=(2, 4), off=0.6)
+    found, shares = drawn(strings), []
+    for field, image, gap, off in zip(made(digits, strings), found.image, found.gap[:, 0], found.off, strict=True):
+        left, right = (columns(digits[i]) for i in image[1:])
+        toward = left if off > 0 else right
+        way = (toward[1] - toward[0] + gap) / 2
+        start = 16 - (gap + 1) // 2 + round(off * way)
+        assert (field[:, start : start + gap] == LEVELS[0]).all() or gap % 2
+        shares.append(off)
+    assert -0.6 <= min(shares) < -0.5
+    assert 0.5 < max(shares) <= 0.6
+    assert abs(np.mean(shares)) < 0.05
+    assert (drawn(replace(strings, off=0.0)).off == 0).all()
+    assert (drawn(replace(strings, blanks=0.0)).off == 0).all()
+
+
 @pytest.mark.parametrize("share", [0.0, 0.3, 1.0])
 def test_which_are_blank_is_known_without_making_them(share):
     strings = Strings(blanks=share)
