@@ -334,14 +334,17 @@ def anywhere() -> dict[str, list[float]]:
 def departures(names: Iterable[str] | None = None, *, few: bool = False) -> list[str]:
     """Cases, of all unless named, that are not what the golden files say; `few` for their short runs.
 
+    A case whose bits on a machine like this one are in no file is held against the sketch of its short run.
+
     Raises ValueError for a name that is no case.
     """
     wanted = checked(list(names)) if names is not None else short() if few else cases()
-    if (bits := here(few=few)) is not None:
-        return [name for name, made in results(wanted, few=few).items() if made.get("fingerprint") != bits.get(name)]
-    known = anywhere()
-    made = results([name for name in wanted if name in known], few=True)
-    return [name for name, result in made.items() if not alike(result.get("sketch", []), known[name])]
+    bits, known = here(few=few) or {}, anywhere()
+    exact = results([name for name in wanted if name in bits], few=few)
+    near = results([name for name in wanted if name not in bits and name in known], few=True)
+    departed = {name for name, made in exact.items() if made.get("fingerprint") != bits[name]}
+    departed |= {name for name, made in near.items() if not alike(made.get("sketch", []), known[name])}
+    return [name for name in wanted if name in departed]
 
 
 def alike(sketch: Sequence[float], other: Sequence[float]) -> bool:
@@ -353,32 +356,39 @@ def write(chosen: Sequence[str] = ()) -> list[Path]:
     """Write the golden files of this machine and of any machine; the files.
 
     Of the `chosen` cases alone, if there are any; the others stay as they are, as far as there are such cases still.
+    What files of other machines say of the chosen cases is taken out: it is what they were before.  A machine without a
+    file gets one only if all cases are written.
+
     Raises ValueError for a name that is no case, and if a case fails.
     """
     names, begun_names, where = cases(), short(), machine()
-    made = results(checked(chosen) or names)
-    if failed := [f"{name} ({result['error']})" for name, result in made.items() if "error" in result]:
+    mine, everywhere = GOLDEN / f"{where['processor']}.json", GOLDEN / "anywhere.json"
+    kept = json.loads(mine.read_text()) if chosen and mine.exists() else {}
+    bitwise = not chosen or kept.get("machine") == where
+    wanted = checked(chosen) or names
+    made = results(wanted) if bitwise else {}
+    begun = results([name for name in begun_names if name in wanted], few=True)
+    if failed := [f"{name} ({one['error']})" for name, one in (*made.items(), *begun.items()) if "error" in one]:
         raise ValueError(f"nothing is written: {', '.join(failed)}")
-    bits = {name: result["fingerprint"] for name, result in made.items()}
-    begun = results([name for name in begun_names if not chosen or name in chosen], few=True)
-    files = {
-        GOLDEN / f"{where['processor']}.json": {
-            "machine": where,
-            "cases": bits,
-            "short": {name: result["fingerprint"] for name, result in begun.items()},
-        },
-        GOLDEN / "anywhere.json": {name: result["sketch"] for name, result in begun.items()},
-    }
+    sketches = {name: result["sketch"] for name, result in begun.items()}
     if chosen:
-        mine, anywhere = files
-        if not mine.exists():
-            raise ValueError(f"there is no {mine} to put some cases into; write all of them")
-        kept = json.loads(mine.read_text())
-        if kept["machine"] != where:
-            raise ValueError(f"{mine} is of other libraries; write all cases")
-        for part, of in (("cases", names), ("short", begun_names)):
-            files[mine][part] = _in_order(kept[part] | files[mine][part], of)
-        files[anywhere] = _in_order(json.loads(anywhere.read_text()) | files[anywhere], begun_names)
+        sketches = _in_order(json.loads(everywhere.read_text()) | sketches, begun_names)
+    files: dict[Path, Json] = {everywhere: sketches}
+    if bitwise:
+        bits = {
+            "cases": {name: result["fingerprint"] for name, result in made.items()},
+            "short": {name: result["fingerprint"] for name, result in begun.items()},
+        }
+        of = {"cases": names, "short": begun_names}
+        files[mine] = {
+            "machine": where,
+            **{part: _in_order(kept.get(part, {}) | bits[part], of[part]) for part in bits},
+        }
+    for path in GOLDEN.glob("*.json"):
+        content = json.loads(path.read_text())
+        if path not in files and "machine" in content and chosen:
+            parts = {part: {n: v for n, v in content[part].items() if n not in chosen} for part in ("cases", "short")}
+            files[path] = content | parts
     for path, content in files.items():
         with atomic(path) as file:
             file.write((json.dumps(content, indent=1) + "\n").encode())
