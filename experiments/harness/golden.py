@@ -348,8 +348,11 @@ def departures(names: Iterable[str] | None = None, *, few: bool = False) -> list
 
 
 def alike(sketch: Sequence[float], other: Sequence[float]) -> bool:
-    """Whether two sketches differ by no more than rounding explains, or another solver of support vector machines."""
-    return len(sketch) == len(other) and bool(np.allclose(sketch, other, rtol=2e-3, atol=2e-3))
+    """Whether two sketches differ by no more than rounding explains, or another solver of support vector machines.
+
+    The reading that does not train, `LITERAL`, multiplies rounding most: by 0.005 between two processors.
+    """
+    return len(sketch) == len(other) and bool(np.allclose(sketch, other, rtol=2e-3, atol=1e-2))
 
 
 def write(chosen: Sequence[str] = ()) -> list[Path]:
