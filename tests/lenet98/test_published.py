@@ -25,6 +25,7 @@ ERRORS = {
     LeNet5Weights.DISTORTED: 97,
     LeNet5Weights.NOISE: 127,
     LeNet5Weights.STRINGS: 138,
+    LeNet4Weights.PAPER: 132,
 }
 
 
