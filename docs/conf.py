@@ -24,7 +24,7 @@ NAVIGATION = {
     "README": {
         "Start": ["docs/faq", "docs/results/README"],
         "Tutorial": ["docs/your-own-variant"],
-        "How to": ["docs/clusters", "docs/replicas", "docs/figures", "benchmarks/README"],
+        "How to": ["docs/clusters", "docs/replicas", "docs/figures", "docs/model-card", "benchmarks/README"],
         "The paper, read and tried": [
             "docs/readings",
             "docs/deviations",

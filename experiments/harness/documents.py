@@ -61,6 +61,7 @@ QUESTIONS = {
     "fig7": Question("Which distortions does Fig. 7 show?", ("fig7",), "distortions", ("fig07_distortions",)),
     "distortions": Question("Do distortions help?", ("dist", "magnitudes"), "distortions"),
     "fingerprint": Question("Do our first layers become those of 1998?", ("fingerprint",), "strings"),
+    "invariance": Question("How far may digits be changed?", ("invariance",), "strings"),
     "strings": Question("How many strings are read right?", ("strings", "strings-held-out"), "strings"),
     "fig9": Question("How do the paper's classifiers compare?", ("fig9",), "deviations", ("fig09_error_rates",)),
     "costs": Question(

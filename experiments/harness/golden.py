@@ -49,6 +49,17 @@ FEWER = 500
 FEW = 50
 """Training patterns of a run so short that rounding cannot have grown: other processors compute it alike."""
 
+UNSTEADY = frozenset(
+    {
+        "modern/alone/adamw-batch-norm",
+        "modern/curvature/fisher",
+        "modern/curvature/fisher-sampled",
+        "modern/held-out/curvature-fisher-factor100",
+        "modern/held-out/curvature-fisher-factor30",
+    }
+)
+"""Cases in which rounding grows within those few patterns: two processors gave other numbers.  They have no sketch."""
+
 LIBRARIES = ("numpy", "scipy", "torch", "numba", "scikit-learn", "scikit-learn-intelex")
 SEED = 3
 ROOT = Path(__file__).parents[2]
@@ -373,7 +384,7 @@ def write(chosen: Sequence[str] = ()) -> list[Path]:
     begun = results([name for name in begun_names if name in wanted], few=True)
     if failed := [f"{name} ({one['error']})" for name, one in (*made.items(), *begun.items()) if "error" in one]:
         raise ValueError(f"nothing is written: {', '.join(failed)}")
-    sketches = {name: result["sketch"] for name, result in begun.items()}
+    sketches = {name: result["sketch"] for name, result in begun.items() if name not in UNSTEADY}
     if chosen:
         sketches = _in_order(json.loads(everywhere.read_text()) | sketches, begun_names)
     files: dict[Path, Json] = {everywhere: sketches}

@@ -123,7 +123,7 @@ NETWORKS = {
 for name, (title, config) in NETWORKS.items():
     register(Experiment(name, f"{title}, test digits changed", config, train_and_change, 2.5, seeds=tuple(range(5))))
 
-TODAY = f"{ROOM}/today"
+TODAY = f"{ROOM}/network-of-today"
 """The ladder's last network; `experiments.modern.ladder` trains it."""
 TITLES = {name: title for name, (title, _) in NETWORKS.items()} | {TODAY: "today's network"}
 

@@ -276,16 +276,16 @@ def find_columns(images, chosen, boxes):  # type: ignore[no-untyped-def]
 
 
 @njit(nogil=True, cache=True)
-def paint(images, chosen, top, left, pattern, copy, key, threshold, first_block, levels, field):  # type: ignore[no-untyped-def]
-    """Fill `field` (n, height, width) with images[chosen[i, k]] at (top, left)[i, k], and invert some of the pixels.
+def paint(images, chosen, top, left, pattern, copy, key, threshold, first_block, levels, into):  # type: ignore[no-untyped-def]
+    """Fill `into` (n, height, width) with images[chosen[i, k]] at (top, left)[i, k], and invert some of the pixels.
 
     A pixel is inverted where 32 random bits of (pattern, copy) are below `threshold`.  Eight pixels take a block.
     """
     size = images.shape[1:]
-    height, width = field.shape[1:]
+    height, width = into.shape[1:]
     ink = np.zeros(height * width, np.uint8)
     low = np.uint64(0xFFFFFFFF)
-    for i in range(field.shape[0]):
+    for i in range(into.shape[0]):
         ink[:] = 0
         for k in range(chosen.shape[1]):
             if chosen[i, k] < 0:
@@ -303,7 +303,7 @@ def paint(images, chosen, top, left, pattern, copy, key, threshold, first_block,
                     ink[8 * block + 2 * w + 1] ^= np.uint8(255) * np.uint8((words[w] >> np.uint64(32)) < threshold)
         for row in range(height):
             for column in range(width):
-                field[i, row, column] = levels[ink[row * width + column]]
+                into[i, row, column] = levels[ink[row * width + column]]
 
 
 @njit(nogil=True, cache=True)

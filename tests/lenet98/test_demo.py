@@ -260,7 +260,7 @@ def test_the_page_holds_what_it_says(built, mnist, published):
     assert index[digits["mistakes"][0]].tolist() == np.flatnonzero(wrong).tolist()
     assert content["networks"][0]["errors"] == wrong.sum()
     assert content["networks"][0]["threshold"] == pytest.approx(cli.UNCERTAIN, abs=0.2)
-    assert content["voters"][0] == {"title": "seed 0", "network": 0}
+    assert content["voters"][0] == {"title": "lenet5-paper", "network": 0}
     assert content["voters"][1]["title"] == "seed 7"
     assert len(content["prototypes"]) == 840
     assert content["prototypes"][:84].count("#") == (bitmaps()[0] > 0).sum()

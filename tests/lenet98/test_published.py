@@ -3,6 +3,7 @@
 import re
 import socket
 import time
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
@@ -36,7 +37,8 @@ def test_all_of_them_are_judged_here():
 @pytest.mark.parametrize("member", ERRORS, ids=str)
 @torch.no_grad()
 def test_each_errs_as_often_as_its_file_says(member, mnist):
-    net, transform = lenet98.lenet5(member), member.transforms()
+    build = lenet98.lenet5 if isinstance(member, LeNet5Weights) else lenet98.lenet4
+    net, transform = build(member), member.transforms()
     distances = torch.cat([net(transform(digits)) for digits in np.array_split(mnist.test_images, 10)]).numpy()
     assert distances.shape == (10_000, 10)
     assert lenet98.errors(lenet98.predict(distances), mnist.test_labels) == ERRORS[member] == member.meta["errors"]
@@ -47,8 +49,9 @@ def test_a_file_says_how_it_was_made(member):
     texts, meta = weights.header(member.path), member.meta
     assert texts["header"] == "Made by: python -m experiments weights"
     assert texts["name"] == str(member)
-    assert texts["reading"] == "DEFAULT"
-    assert meta["reading"] == meta["config"].reading == DEFAULT
+    coded = not isinstance(member, LeNet5Weights)  # place codes, so eq. 8
+    assert texts["reading"] == "DEFAULT" + coded * ' but loss = "eq8"'
+    assert meta["reading"] == meta["config"].reading == (replace(DEFAULT, loss="eq8") if coded else DEFAULT)
     assert meta["patterns"] == 10_000
     assert (meta["experiment"], meta["seed"]) == (member.value, published.SEED)
     assert meta["command"] == f"python -m experiments run {member.value} --seeds 0"

@@ -126,6 +126,7 @@ def test_all_draws_what_has_results_and_says_what_has_not(load, tmp_path, capsys
         "fig24",
         "fig25",
         "fig26",
+        "invariance",
         "ladder",
         "readings",
         "search",
