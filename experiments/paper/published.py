@@ -131,7 +131,8 @@ MNIST's form: 20x20 pixels, its center of mass in the middle of 28x28. `lenet98 
 
 ## What they are not for
 
-- Anything but a digit is called a digit, too. The option `--reject` of `lenet98 predict` gives no class where two are near.
+- Anything but a digit is called a digit, too. The option `--reject` of `lenet98 predict` gives no class where two are
+  near.
 - Digits of other countries, other pens and other scans were never seen, and the test error says nothing of them.
 - They read no strings alone: `lenet98.decoding` is what turns outputs along a string into digits.
 
