@@ -179,6 +179,8 @@ def html(tokens: Sequence[Token], pictures: Pictures) -> str:
                 body.append(f'<{token.tag} id="part{next(anchors)}">')
             case "inline":
                 body += [_inline_html(child, pictures) for child in token.children or ()]
+            case "fence":
+                body.append(f"<pre><code>{escape(token.content)}</code></pre>")
             case "html_block":  # of our own pages: what folds a long part, which paper does not
                 body.append(token.content)
             case _ if token.type.endswith(("_open", "_close")):
@@ -224,6 +226,7 @@ def pdf(tokens: Sequence[Token], pictures: Pictures) -> bytes:
     fonts = Path(mpl.get_data_path()) / "fonts" / "ttf"
     for kind, file in (("", "DejaVuSans.ttf"), ("B", "DejaVuSans-Bold.ttf")):
         page.add_font("DejaVu", kind, fonts / file)
+    page.add_font("DejaVu Mono", "", fonts / "DejaVuSansMono.ttf")
     page.set_margin(12)
     page.add_page()
     opened, rows = "", list[list[str]]()
@@ -238,6 +241,10 @@ def pdf(tokens: Sequence[Token], pictures: Pictures) -> bytes:
             rows.append([])
         elif token.type == "table_close":
             _table(page, rows)
+        elif token.type == "fence":
+            page.set_font("DejaVu Mono", "", CELL)
+            page.multi_cell(0, CELL * LINE, token.content, align="L", new_x="LMARGIN", new_y="NEXT")
+            page.ln(1.5)
         elif token.type == "inline" and opened == "table":
             rows[-1].append(_words(token.children or ()))
         elif token.type == "inline":

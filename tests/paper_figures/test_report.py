@@ -83,3 +83,10 @@ def test_a_wide_table_keeps_its_words_whole():
     text = "\n".join(["|" + "|".join(row) + "|" for row in (["h"] * 30, ["-"] * 30, cells)])
     (page,) = pypdf.PdfReader(io.BytesIO(_report.pdf(_report._parsed(text), {}))).pages
     assert page.extract_text().split()[30:] == cells
+
+
+def test_code_on_a_page_is_shown_as_it_is():
+    tokens = _report._parsed("# Report\n\n```python\nif 1 < 2:\n    pass\n```\n")
+    assert "<pre><code>if 1 &lt; 2:\n    pass\n</code></pre>" in _report.html(tokens, {})
+    (page,) = pypdf.PdfReader(io.BytesIO(_report.pdf(tokens, {}))).pages
+    assert "if 1 < 2:" in page.extract_text()
