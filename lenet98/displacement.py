@@ -16,7 +16,6 @@ from numpy.typing import NDArray
 
 from lenet98.accounting import multiply_accumulates
 from lenet98.modules import Net
-from lenet98.readings import DEFAULT, Reading
 from lenet98.specs import Geometry, Spec
 
 AT_ONCE = 2_000_000
@@ -40,13 +39,6 @@ def outputs(spec: Spec, width: int) -> int:
     if width < own:
         raise ValueError(f"a field of {width} columns is narrower than the {own} that {spec.name} reads")
     return (width - own) // step(spec) + 1
-
-
-def network(spec: Spec, parameters: NDArray[np.float32], reading: Reading = DEFAULT) -> Net:
-    """The network of flat parameters, shape (spec.parameters,); ValueError for another shape."""
-    net = Net(spec, reading)
-    net.load_flat(parameters)
-    return net
 
 
 @torch.no_grad()

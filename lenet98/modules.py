@@ -202,6 +202,13 @@ class Net(nn.Module):
             parameter.copy_(values)
 
 
+def network(spec: Spec, parameters: NDArray[Any], reading: Reading = DEFAULT) -> Net:
+    """The network of flat parameters, shape (spec.parameters,); ValueError for another shape."""
+    net = Net(spec, reading)
+    net.load_flat(parameters)
+    return net
+
+
 def unflatten(vector: Tensor, like: Iterable[Tensor]) -> list[Tensor]:
     """Cut a flat vector into views of the shapes of `like`."""
     like = list(like)

@@ -23,7 +23,7 @@ from lenet98.catalog import from_json
 from lenet98.data.distortions import Magnitudes
 from lenet98.data.strings import Strings
 from lenet98.files import atomic
-from lenet98.modules import Net
+from lenet98.modules import Net, network
 from lenet98.readings import Reading
 from lenet98.training import Config
 
@@ -45,8 +45,7 @@ def save(path: Path, parameters: NDArray[np.float32], config: Config) -> None:
 
 def as_safetensors(parameters: NDArray[np.float32], config: Config, header: Mapping[str, str] | None = None) -> bytes:
     """The content of a .safetensors file, the same for the same arguments; `header` has texts besides `config`."""
-    net = Net(config.spec, config.reading)
-    net.load_flat(parameters)
+    net = network(config.spec, parameters, config.reading)
     texts = {**(header or {}), "config": json.dumps(_as_json(config))}
     content = safetensors.save(net.state_dict(), texts)
     # The library writes the header's texts in an order of chance.  It is JSON behind its length, padded to 8 bytes.

@@ -10,7 +10,7 @@ from experiments.harness.loader import Loader, NoResults
 from experiments.harness.store import Runs
 from experiments.paper import numbers as paper
 from lenet98 import weights
-from lenet98.modules import Net
+from lenet98.modules import Net, network
 
 NOISE = ("fingerprint/default-noise", paper.LENET5)
 """The network of Fig. 13, trained with a tenth of the pixels inverted (III.E), and what stands in for it."""
@@ -56,7 +56,5 @@ def _nets(runs: Runs, most: int) -> dict[int, Net]:
     for result in runs.finished:
         if len(found) < most and "weights" in result.arrays():
             parameters, config = weights.load(result.path.with_suffix(".npz"))
-            net = Net(config.spec, config.reading)
-            net.load_flat(parameters)
-            found[result.seed] = net
+            found[result.seed] = network(config.spec, parameters, config.reading)
     return found

@@ -96,12 +96,11 @@ def _ridge(axes: Axes, found: Explored) -> None:
 def _curves(axes: Axes, tried: Mapping[str, Tried]) -> None:
     """Training curves of the nearest readings that were trained through all passes."""
     apart = distances(tried) if tried else {}
-    for name in sorted(apart, key=lambda name: apart[name])[:SHOWN]:
-        mean = tried[name].train[60_000].mean(axis=0)
-        axes.plot(np.arange(1, len(mean) + 1), mean, color=NEAR, linewidth=0.8)
-    if chosen := tried.get(f"{ROOM}/{CHOSEN}"):
-        mean = chosen.train[60_000].mean(axis=0)
-        axes.plot(np.arange(1, len(mean) + 1), mean, color=TEST, linewidth=1.6)
+    lines = [(name, NEAR, 0.8) for name in sorted(apart, key=lambda name: apart[name])[:SHOWN]]
+    for name, color, width in (*lines, (f"{ROOM}/{CHOSEN}", TEST, 1.6)):
+        if name in tried:
+            mean = tried[name].train[60_000].mean(axis=0)
+            axes.plot(np.arange(1, len(mean) + 1), mean, color=color, linewidth=width)
     axes.plot(np.arange(1, 21), paper.FIG5_TRAIN[:20], "P", color=PAPER, markersize=4)
     axes.set(yscale="log", xlabel="Pass", ylabel="Training error, on the fly (%)", xlim=(0, 20.5))
     axes.set_xticks(range(0, 21, 5))

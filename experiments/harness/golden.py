@@ -398,9 +398,8 @@ def write(chosen: Sequence[str] = ()) -> list[Path]:
             "machine": where,
             **{part: _in_order(kept.get(part, {}) | bits[part], of[part]) for part in bits},
         }
-    for path in GOLDEN.glob("*.json"):
-        content = json.loads(path.read_text())
-        if path not in files and "machine" in content and chosen:
+    for path in set(GOLDEN.glob("*.json")) - set(files) if chosen else ():
+        if "machine" in (content := json.loads(path.read_text())):
             parts = {part: {n: v for n, v in content[part].items() if n not in chosen} for part in ("cases", "short")}
             files[path] = content | parts
     for path, content in files.items():

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -14,7 +13,7 @@ from torch import nn
 from experiments.harness.registry import Context, Experiment, Outcome, register
 from experiments.modern.ladder import LADDER
 from experiments.numerics import family
-from experiments.paper.invariance import TITLES, TODAY, errors
+from experiments.paper.invariance import TITLES, TODAY, with_errors
 from experiments.trainers import outcome_in_batches
 from lenet98.data.changes import Fields
 from lenet98.data.distortions import FIELD
@@ -26,18 +25,13 @@ def train_and_change(config: minibatch.Config, seed: int, context: Context) -> O
     """One training run on MNIST, and the errors on changed test digits."""
     data = context.mnist
     trained = minibatch.train(config, seed, data, progress=context.progress, checkpoint=context.checkpoint)
-    if trained.diverged:
-        return outcome_in_batches(trained)
-
-    found = errors(partial(answers, trained.model, config.network.size), data.test_images, data.test_labels)
-    return replace(outcome_in_batches(trained), extra={"errors": found})
+    return with_errors(outcome_in_batches(trained), partial(answers, trained.model, config.network.size), data)
 
 
 @torch.no_grad()
 def answers(model: nn.Module, size: int, fields: Fields) -> NDArray[np.integer[Any]]:
     """The classes that a model gives fields of 32x32, of which it sees the middle `size` x `size`."""
-    margin = (FIELD - size) // 2
-    seen = torch.from_numpy(fields[..., margin : margin + size, margin : margin + size])
+    seen = torch.from_numpy(minibatch.inside(fields, (FIELD - size) // 2))
     return torch.cat([model(part).argmax(dim=1) for part in seen.split(minibatch.EVALUATED)]).numpy()
 
 

@@ -25,6 +25,7 @@ from experiments.numerics import family
 from experiments.paper.distortions import DISTORTED
 from experiments.trainers import outcome
 from lenet98.data.changes import Fields, Images, inverted, moved, specked, widened
+from lenet98.data.mnist import MNIST
 from lenet98.data.strings import NOISE
 from lenet98.online.engine import Engine
 from lenet98.training import Config, train
@@ -97,19 +98,26 @@ def errors(answer: Answer, images: Images, labels: NDArray[np.integer[Any]]) -> 
     }
 
 
+def with_errors(found: Outcome, answer: Answer, data: MNIST) -> Outcome:
+    """An outcome of a run that did not diverge, with the errors on changed test digits in it."""
+    return (
+        found
+        if found.diverged
+        else replace(found, extra={"errors": errors(answer, data.test_images, data.test_labels)})
+    )
+
+
 @family("invariance")
 def train_and_change(config: Config, seed: int, context: Context) -> Outcome:
     """One training run on MNIST, and the errors on changed test digits."""
     data = context.mnist
     trained = train(config, seed, data, progress=context.progress, checkpoint=context.checkpoint)
-    if trained.diverged:
-        return outcome(trained)
     engine = Engine(config.spec, config.reading)
 
     def answer(fields: Fields) -> NDArray[np.integer[Any]]:
         return engine.distances(trained.parameters, fields).argmin(axis=1)
 
-    return replace(outcome(trained), extra={"errors": errors(answer, data.test_images, data.test_labels)})
+    return with_errors(outcome(trained), answer, data)
 
 
 ROOM = "invariance"

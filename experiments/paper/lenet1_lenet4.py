@@ -28,7 +28,7 @@ from experiments.trainers import FORMER_MEAN_SQUARED_ERROR, FormConfig, longer, 
 from lenet98 import accounting, networks
 from lenet98.data.splits import split
 from lenet98.loop import Progress
-from lenet98.modules import Net
+from lenet98.modules import network
 from lenet98.prototypes import place_codes
 from lenet98.sdlm import ETAS
 from lenet98.specs import Geometry, Spec
@@ -119,8 +119,7 @@ def states_below(
     spec: Spec, config: Config, parameters: NDArray[np.float32], images: NDArray[np.uint8]
 ) -> Iterator[NDArray[np.float32]]:
     """What the last layer sees of the digits: arrays of shape (CHUNK or less, inputs of that layer), one a chunk."""
-    net = Net(spec, config.reading)
-    net.load_flat(parameters)
+    net = network(spec, parameters, config.reading)
     for start in range(0, len(images), CHUNK):
         with torch.no_grad():
             seen = torch.from_numpy(inputs(spec, images[start : start + CHUNK]))

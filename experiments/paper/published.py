@@ -49,11 +49,11 @@ def _result(member: Weights, reference: Path) -> Result:
     try:
         result = store.read(path, member.value)
     except FileNotFoundError:
-        raise ValueError(f"{_called(member)}: there is no {path}; {_remedy(member)}") from None
+        raise ValueError(f"{member}: there is no {path}; {_remedy(member)}") from None
     if "weights" not in result.arrays():
-        raise ValueError(f"{_called(member)}: {path} has no weights; {_remedy(member)}")
+        raise ValueError(f"{member}: {path} has no weights; {_remedy(member)}")
     if result.record["config"].get("held_out"):
-        raise ValueError(f"{_called(member)}: {path} was judged by training patterns; publish a run on all of them")
+        raise ValueError(f"{member}: {path} was judged by training patterns; publish a run on all of them")
     return result
 
 
@@ -61,16 +61,12 @@ def _remedy(member: Weights) -> str:
     return f"`python -m experiments publish {member.value} --weights {SEED}` publishes them"
 
 
-def _called(member: Weights) -> str:
-    return f"{type(member).__name__}.{member.name}"
-
-
 def _content(member: Weights, result: Result) -> bytes:
     parameters, config = weights.load(result.path.with_suffix(".npz"))
     record = result.record
     header = {
         "header": f"Made by: {COMMAND}",
-        "name": _called(member),
+        "name": str(member),
         "title": registry.named(member.value).title,
         "experiment": member.value,
         "seed": str(result.seed),
@@ -154,7 +150,7 @@ def model_card(load: Loader) -> str:
         wrong, title = result.last["test_errors"], registry.named(member.value).title
         rows.append(
             [
-                f"`{_called(member)}`",
+                f"`{member}`",
                 title,
                 f"{wrong:,} of {patterns:,}",
                 tables.between(statistics.interval([wrong], patterns)),
@@ -173,7 +169,7 @@ def _described(member: Weights, title: str, result: Result, config: Config) -> s
     record = result.record
     trained_on = {name: plain(getattr(config, name)) for name in PATTERNS if getattr(config, name) is not None}
     lines = [
-        f"### {_called(member)}",
+        f"### {member}",
         f"{title}: {config.spec.parameters:,} parameters, {len(config.etas)} passes of {config.train_size:,} patterns.",
         f"- reading: {_reading(config.reading)}",
         *(

@@ -24,7 +24,7 @@ from experiments.numerics import family
 from experiments.paper import numbers as paper
 from experiments.trainers import train_network
 from lenet98.data.fields import pad_and_scale
-from lenet98.modules import Net
+from lenet98.modules import network
 from lenet98.randomness import generator
 from lenet98.readings import FORMER, LITERAL, Reading, initial_parameters
 from lenet98.specs import A, Spec
@@ -74,8 +74,7 @@ def look(
     -------
     By layer: "saturated", 0 to 1, over all units and patterns, and "spread", the mean over the layer's units.
     """
-    net = Net(spec, reading)
-    net.load_flat(parameters)
+    net = network(spec, parameters, reading)
     with torch.no_grad():
         states = [state.flatten(1).numpy() for state in net.states(torch.from_numpy(images))[1:]]
     # f' is proportional to 1 - (f/A)^2.

@@ -10,7 +10,7 @@ grammar's penalty of a blank is not in the paper at all.  Strings of held-out tr
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 
 import numpy as np
@@ -25,13 +25,15 @@ from experiments.harness.tables import Row, Table
 from experiments.numerics import family
 from experiments.trainers import outcome
 from lenet98.data import rows
+from lenet98.data.mnist import MNIST
 from lenet98.data.rows import Rows
 from lenet98.data.splits import split
 from lenet98.data.strings import Strings
 from lenet98.decoding import decode_many
-from lenet98.displacement import network, penalties
+from lenet98.displacement import penalties
 from lenet98.modern import ctc
 from lenet98.modern.minibatch import flat
+from lenet98.modules import network
 from lenet98.readings import DEFAULT
 from lenet98.training import Config, train
 
@@ -119,9 +121,24 @@ class StringConfig(Config):
     """Strings of each length and of each gap."""
 
 
+@dataclass(frozen=True)
+class CtcConfig(ctc.Config):
+    """A training by CTC, and the strings that judge it."""
+
+    five: int = 10_000
+    each: int = 1000
+
+
+def judging(config: StringConfig | CtcConfig, data: MNIST) -> Iterator[tuple[str, rows.Fields, NDArray[np.uint8]]]:
+    """The sets that judge a run: name, fields, and the digits of their strings, shape (strings, digits)."""
+    judges = split(data, config.train_size, config.held_out)
+    for name, some in sets(config.five, config.each).items():
+        yield name, *rows.fields(some, DRAWN_BY, judges.images, judges.labels)
+
+
 def masked(costs: NDArray[np.float32], outputs: NDArray[np.integer]) -> NDArray[np.float32]:
     """Penalties (n, outputs, classes) with none but a blank possible beyond the first `outputs[i]` of row i."""
-    costs[np.arange(costs.shape[1]) >= np.asarray(outputs)[:, None]] = np.inf
+    costs[rows.beyond(outputs, costs.shape[1])] = np.inf
     return costs
 
 
@@ -129,13 +146,11 @@ def masked(costs: NDArray[np.float32], outputs: NDArray[np.integer]) -> NDArray[
 def train_and_read(config: StringConfig, seed: int, context: Context) -> Outcome:
     """One training run on MNIST, its errors on single digits, and on strings by the penalty of a blank."""
     trained = train(config, seed, context.mnist, progress=context.progress, checkpoint=context.checkpoint)
-    judges = split(context.mnist, config.train_size, config.held_out)
     found: Json = {}
     if not trained.diverged:
         net = network(config.spec, trained.parameters, config.reading)
         found = {f"{blank:g}": {} for blank in config.blank}
-        for name, some in sets(config.five, config.each).items():
-            fields, strings = rows.fields(some, DRAWN_BY, judges.images, judges.labels)
+        for name, fields, strings in judging(config, context.mnist):
             costs = masked(penalties(net, fields.values), fields.outputs)
             for blank in config.blank:
                 answers = [decoded.digits for decoded in decode_many(costs, blank)]
@@ -146,22 +161,12 @@ def train_and_read(config: StringConfig, seed: int, context: Context) -> Outcome
 # --- a network of today -----------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True)
-class CtcConfig(ctc.Config):
-    """A training by CTC, and the strings that judge it."""
-
-    five: int = 10_000
-    each: int = 1000
-
-
 @family("strings, CTC")
 def train_by_ctc(config: CtcConfig, seed: int, context: Context) -> Outcome:
     """One training run on strings of MNIST's digits; a measurement, as it reads no single digits."""
     trained = ctc.train(config, seed, context.mnist, progress=context.progress, checkpoint=context.checkpoint)
-    judges = split(context.mnist, config.train_size, config.held_out)
     found: Json = {}
-    for name, some in sets(config.five, config.each).items() if not trained.diverged else ():
-        fields, strings = rows.fields(some, DRAWN_BY, judges.images, judges.labels)
+    for name, fields, strings in judging(config, context.mnist) if not trained.diverged else ():
         found[name] = score(ctc.read(trained.model, fields), strings)
     passes = [{name: value for name, value in asdict(entry).items() if "test" not in name} for entry in trained.history]
     return Outcome(

@@ -79,6 +79,11 @@ class Fields(NamedTuple):
         return (self.width - FIELD) // STEP + 1
 
 
+def beyond(outputs: ArrayLike, count: int) -> NDArray[np.bool_]:
+    """Which of `count` outputs lie right of each row's own field, which has `outputs[i]`; shape (n, count)."""
+    return np.arange(count) >= np.asarray(outputs)[:, None]
+
+
 def draw(rows: Rows, seed: int, images: int) -> Drawn:
     """Digits and gaps of a set, of the first so many images; the same for the same set, seed and number of images."""
     if images < 1:

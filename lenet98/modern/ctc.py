@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from math import cos, pi
 from pathlib import Path
 from time import perf_counter
 
@@ -24,8 +23,9 @@ from lenet98 import loop
 from lenet98.data import rows
 from lenet98.data.mnist import MNIST
 from lenet98.data.splits import split
+from lenet98.devices import drawing_from
 from lenet98.loop import Pass, Progress, State
-from lenet98.modern.minibatch import arrays_of, restore
+from lenet98.modern.minibatch import arrays_of, cosine, restore, set_rate
 from lenet98.randomness import generator
 from lenet98.threads import one_thread
 
@@ -85,8 +85,7 @@ def build(seed: int) -> nn.Sequential:
 
     Logits have the shape (n, 11, 1, outputs): ten digits and `BLANK`.
     """
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(int(generator(seed, "init").integers(2**63)))
+    with drawing_from(int(generator(seed, "init").integers(2**63))):
         return nn.Sequential(
             nn.Conv2d(1, 6, 5), nn.ReLU(), nn.MaxPool2d(2),
             nn.Conv2d(6, 16, 5), nn.ReLU(), nn.MaxPool2d(2),
@@ -108,7 +107,7 @@ def best_path(shares: NDArray[np.float32], outputs: NDArray[np.integer]) -> list
     `shares` has the shape (n, outputs, 11) or any increasing function of that; row i has only its first `outputs[i]`.
     """
     classes = shares.argmax(2)
-    classes[np.arange(classes.shape[1]) >= np.asarray(outputs)[:, None]] = BLANK
+    classes[rows.beyond(outputs, classes.shape[1])] = BLANK
     before = np.pad(classes[:, :-1], ((0, 0), (1, 0)), constant_values=BLANK)
     starts = (classes != BLANK) & (classes != before)
     return [tuple(row[first].tolist()) for row, first in zip(classes, starts, strict=True)]
@@ -149,9 +148,8 @@ def train(
         strings, errors, total = 0, 0, 0.0
         first, done, rate = sum(updates[: number - 1]), 0, config.rate
         for update, (chosen, fields) in enumerate(_batches(config, seed, number, part.train_images), first):
-            rate = config.rate * (1 + cos(pi * update / sum(updates))) / 2
-            for group in optimizer.param_groups:
-                group["lr"] = rate
+            rate = config.rate * cosine(update, sum(updates))
+            set_rate(optimizer, rate)
             shares = log_shares(model, fields.values)
             right = part.train_labels[chosen]
             loss = _loss(shares, fields.outputs, right)
@@ -164,7 +162,7 @@ def train(
             if not np.isfinite(total):
                 return None
             progress(Progress(number, config.passes, done, config.train_size, None))
-        least, greatest = sorted((rate, config.rate * (1 + cos(pi * first / sum(updates))) / 2))
+        least, greatest = sorted((rate, config.rate * cosine(first, sum(updates))))
         seconds = perf_counter() - began
         entry = Pass(number, least, greatest, strings, errors, total / max(strings, 1), 0, 0, seconds)
         return State(arrays_of(model, optimizer), [*before.history, entry])

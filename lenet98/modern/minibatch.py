@@ -8,8 +8,7 @@ then the test set is evaluated.  The training error is measured on the fly, each
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from math import cos, isfinite, pi
 from pathlib import Path
@@ -27,7 +26,7 @@ from lenet98.data.distortions import FIELD, Magnitudes, distort
 from lenet98.data.fields import BLACK, WHITE
 from lenet98.data.mnist import MNIST
 from lenet98.data.splits import split
-from lenet98.devices import Device, devices
+from lenet98.devices import Device, devices, drawing_from
 from lenet98.loop import Pass, Progress, State
 from lenet98.modern import batches
 from lenet98.modern import elastic as elastically
@@ -253,8 +252,13 @@ def rate(config: Config, update: int) -> float:
     """The optimizer's rate at an update, counted from 0 over all passes."""
     factor = config.factors[update // config.updates] if config.factors else 1.0
     if config.schedule == "cosine":
-        factor *= (1 + cos(pi * update / (config.passes * config.updates))) / 2
+        factor *= cosine(update, config.passes * config.updates)
     return config.optimizer.rate * factor
+
+
+def cosine(update: int, updates: int) -> float:
+    """The factor on the rate at one of so many updates, counted from 0: half a cosine, from 1 to 0."""
+    return (1 + cos(pi * update / updates)) / 2
 
 
 def network_input(
@@ -274,10 +278,10 @@ def network_input(
         ink = elastically.distort(ink, elastically.displacements(seed, patterns, number, ink.shape[-1], config.elastic))
     margin = (FIELD - config.network.size) // 2
     white, black = config.levels
-    return np.float32(white) + np.float32(black - white) * _inside(ink, margin)
+    return np.float32(white) + np.float32(black - white) * inside(ink, margin)
 
 
-def _inside(fields: NDArray[np.float32], margin: int) -> NDArray[np.float32]:
+def inside(fields: NDArray[np.float32], margin: int) -> NDArray[np.float32]:
     """The fields cropped by a margin on every side, or widened by background if it is negative."""
     if margin < 0:
         return np.pad(fields, [(0, 0), (0, 0), (-margin, -margin), (-margin, -margin)])
@@ -343,13 +347,13 @@ def _one_pass(run: _Run, number: int, before: State[Pass], progress: Callable[[P
     losses = torch.zeros((), dtype=torch.float64, device=config.device)
     h = _estimate(run, number)
     run.model.train()
-    with _drawing_from(int(rng.integers(2**63)), config.device):
+    with drawing_from(int(rng.integers(2**63)), config.device):
         update = (number - 1) * config.updates
         several = -(-CHUNK // config.batch) * config.batch
         for start in range(0, total, several):
             images, labels = _shown(run, number, order[start : start + several])
             for batch in zip(images.split(config.batch), labels.split(config.batch), strict=True):
-                _set_rate(run.optimizer, rate(config, update))
+                set_rate(run.optimizer, rate(config, update))
                 batch_errors, batch_loss = _update(run, *batch)
                 errors += batch_errors
                 losses += batch_loss * len(batch[1])
@@ -411,17 +415,10 @@ def _update(run: _Run, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
     return (outputs.detach().argmax(1) != labels).sum(), loss.detach()
 
 
-def _set_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:
+def set_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:
+    """Give an optimizer one rate for all parameters."""
     for group in optimizer.param_groups:
         group["lr"] = rate
-
-
-@contextmanager
-def _drawing_from(seed: int, device: Device) -> Iterator[None]:
-    """PyTorch's own generators, which dropout draws from, started at `seed` and afterward as they were before."""
-    with torch.random.fork_rng(devices=[torch.cuda.current_device()] if device == "cuda" else []):
-        torch.manual_seed(seed)
-        yield
 
 
 # --- states ----------------------------------------------------------------------------------------------------------

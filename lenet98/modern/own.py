@@ -15,6 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from lenet98.devices import drawing_from
 from lenet98.randomness import generator
 
 CLASSES = 10
@@ -90,8 +91,7 @@ class ModuleNet:
         """
         if self._source() != self.source:
             raise RuntimeError(f"{self._where()} was edited while the command ran; give the command again")
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(int(generator(seed, "init").integers(2**63)))
+        with drawing_from(int(generator(seed, "init").integers(2**63))):
             module = self.make()
         if not isinstance(module, nn.Module):
             raise ValueError(f"{self._where()} gave {module!r}; it must give a torch.nn.Module")

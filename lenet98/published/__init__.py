@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 
 from lenet98 import weights as stored
 from lenet98.data.fields import pad_and_scale
-from lenet98.modules import Net
+from lenet98.modules import Net, network
 from lenet98.networks import LENET1, LENET4, LENET5
 from lenet98.readings import Reading
 from lenet98.specs import Spec
@@ -212,6 +212,4 @@ def _network(spec: Spec, kind: type[Weights], which: Weights | Path | str | None
     parameters, config = stored.load(path)
     if config.spec != spec:
         raise ValueError(f"{path}: holds {config.spec.name}, not {spec.name}")
-    net = Net(config.spec, config.reading)
-    net.load_flat(parameters)
-    return net
+    return network(config.spec, parameters, config.reading)

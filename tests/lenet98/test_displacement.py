@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from lenet98.data import rows
-from lenet98.displacement import Operations, network, operations, outputs, penalties, step, wide
+from lenet98.displacement import Operations, operations, outputs, penalties, step, wide
+from lenet98.modules import network
 from lenet98.networks import LENET1, LENET4, LENET5
 from lenet98.online.engine import Engine
 from lenet98.randomness import generator

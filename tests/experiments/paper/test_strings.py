@@ -12,7 +12,8 @@ from experiments.paper import strings as study
 from lenet98.data import rows
 from lenet98.data.strings import Strings
 from lenet98.decoding import decode
-from lenet98.displacement import network, penalties
+from lenet98.displacement import penalties
+from lenet98.modules import network
 from lenet98.readings import DEFAULT
 from lenet98.training import train
 from tests.fakes import publish, record
