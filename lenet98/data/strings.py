@@ -54,15 +54,15 @@ class Strings:
     as something that the network copes with."""
     inverted: float = 0.1
     """Probability with which each pixel of the field is inverted (III.E, VII.B)."""
-    off: float = field(default=0.0, metadata={BEFORE: 0.0})
-    """A gap that is a blank's center lies off the middle by up to this share of the way to the middle of a character,
-    to either side.  Not in the paper.  A digit is about 20 px wide and outputs are 4 px apart: most see neither the
-    middle of a digit nor that of a gap."""
+    clear: int | None = field(default=None, metadata={BEFORE: None})
+    """A gap that is a blank's center lies off the middle, anywhere that is at least so many pixels from the middles of
+    its characters; exactly in the middle if None.  Not in the paper.  Digits are about 20 px wide and outputs 4 px
+    apart: most outputs see neither the middle of a digit nor that of a gap."""
     fresh: bool = True
     """Whether every pass draws anew, or the first drawing stays for all.  The size of the set is not in the paper."""
 
     def __post_init__(self) -> None:
-        for name in ("blanks", "between", "missing", "inverted", "off"):
+        for name in ("blanks", "between", "missing", "inverted"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ValueError(f"Strings.{name} is {getattr(self, name)!r}; it is a probability or a share, 0 to 1")
         object.__setattr__(self, "gap", tuple(self.gap))
@@ -74,6 +74,8 @@ class Strings:
             pixels = getattr(self, name)
             if not isinstance(pixels, int) or not 0 <= pixels < FIELD // 2:
                 raise ValueError(f"Strings.{name} is {pixels!r}; it must be whole pixels, 0 to {FIELD // 2 - 1}")
+        if self.clear is not None and (not isinstance(self.clear, int) or self.clear < 0):
+            raise ValueError(f"Strings.clear is {self.clear!r}; it must be whole pixels, 0 or more, or None")
 
 
 NOISE = Strings(neighbors=False, blanks=0.0)
@@ -98,7 +100,7 @@ class Layout(NamedTuple):
     drop: NDArray[np.int64]
     """Pixels by which each character is moved down, shape (n, 3)."""
     off: NDArray[np.float64]
-    """How far a gap in the center lies to the right, of the way to the middle of a character, -1 to 1, shape (n,)."""
+    """How far a gap in the center lies to the right, of the farthest that it may, -1 to 1, shape (n,)."""
 
 
 DRAWS = 4
@@ -142,7 +144,8 @@ def layout(seed: int, patterns: ArrayLike, copies: ArrayLike, strings: Strings, 
     # Half of the patterns have the odd column of their gap on one side of the center and half on the other.
     shift += between * (gap[:, 0] % 2) * (u[12] < 0.5)
     off = np.zeros(pattern.size)
-    off[between] = strings.off * (2 * u[1, between] / strings.between - 1)  # there u[1] is uniform below `between`
+    if strings.clear is not None:
+        off[between] = 2 * u[1, between] / strings.between - 1  # there u[1] is uniform below `between`
     return Layout(
         blank,
         np.column_stack((pattern, sides)),
@@ -210,7 +213,7 @@ def compose(
     boxes = np.empty((*image.shape, 2), np.int64)
     find_columns(images, image, boxes)
     top = (FIELD - images.shape[1]) // 2 + drawn.drop
-    left = _corners(boxes, drawn, (FIELD - images.shape[2]) // 2)
+    left = _corners(boxes, drawn, (FIELD - images.shape[2]) // 2, strings.clear or 0)
     shown = np.where(np.column_stack((drawn.blank, np.zeros((len(image), 2), bool))), -1, image)
     pattern, copy = numbered(patterns, copies)
     key = np.array(philox_key(seed, "strings"), np.uint64)
@@ -232,15 +235,19 @@ def _distorted(
     return ink, image
 
 
-def _corners(boxes: NDArray[np.int64], drawn: Layout, margin: int) -> NDArray[np.int64]:
+TYPICAL = 20
+"""Columns of a character that is missing: MNIST's digits were fitted into boxes of 20x20."""
+
+
+def _corners(boxes: NDArray[np.int64], drawn: Layout, margin: int, clear: int) -> NDArray[np.int64]:
     """Column of the field at which each image begins, shape (n, 3); its box may then begin further to the right.
 
     `boxes` has the first column of each box and the one after its last, shape (n, 3, 2), within the image.
     """
-    wide = boxes[:, 1:, 1] - boxes[:, 1:, 0]
+    wide = np.where(drawn.image[:, 1:] < 0, TYPICAL, boxes[:, 1:, 1] - boxes[:, 1:, 0])
     # Where a gap is moved to the right, the middle of the character on its left comes nearer; and the other way round.
     way = (np.where(drawn.off > 0, wide[:, 0], wide[:, 1]) + drawn.gap[:, 0]) / 2
-    shift = drawn.shift + np.rint(drawn.off * way).astype(np.int64)
+    shift = drawn.shift + np.rint(drawn.off * np.maximum(way - clear, 0)).astype(np.int64)
     central = margin + shift
     ends = central[:, None] + boxes[:, 0]  # of the central box
     middle = FIELD // 2 + shift - (drawn.gap[:, 0] + 1) // 2  # where a gap in the middle of the field begins

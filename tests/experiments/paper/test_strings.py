@@ -155,6 +155,6 @@ def test_held_out_strings_choose_the_blank(reference, monkeypatch):
     assert table.body[0][1] == "30.00"
     assert table.body[0][5:8] == ["4", "15.00", "1.00"]
     assert [line[0] for line in table.body if "chosen" in line[0]] == [table.body[0][0]]
-    monkeypatch.setattr(study, "CHOSEN", study.VARIED["off0.6"][1])
+    monkeypatch.setattr(study, "CHOSEN", "clear5")
     table = tables.named("strings-held-out")(Loader(reference=reference))
-    assert [one["experiment"] for one in table.records if one["in_use"]] == [f"{study.ROOM}/off0.6"]
+    assert [one["experiment"] for one in table.records if one["in_use"]] == [f"{study.ROOM}/clear5"]

@@ -148,20 +148,24 @@ def test_the_center_of_other_blanks_is_between_two_characters(digits):
 
 
 def test_gaps_may_lie_off_the_middle(digits):
-    """By at most the share of the way to the middle of a character."""
-    strings = replace(CLEAN, blanks=1.0, between=1.0, gap=(2, 4), off=0.6)
-    found, shares = drawn(strings), []
-    for field, image, gap, off in zip(made(digits, strings), found.image, found.gap[:, 0], found.off, strict=True):
-        left, right = (columns(digits[i]) for i in image[1:])
-        toward = left if off > 0 else right
-        way = (toward[1] - toward[0] + gap) / 2
-        start = 16 - (gap + 1) // 2 + round(off * way)
+    """Anywhere `clear` pixels from the middles of both characters; one that is missing counts as 20 columns wide."""
+    strings = replace(CLEAN, blanks=1.0, between=1.0, gap=(2, 4), clear=5, missing=0.2)
+    found, nearest, shares = drawn(strings), [], []
+    for field, images, gap, off in zip(made(digits, strings), found.image, found.gap[:, 0], found.off, strict=True):
+        if (images[1:] < 0).all():
+            continue
+        left, right = (columns(digits[i])[1] - columns(digits[i])[0] if i >= 0 else 20 for i in images[1:])
+        ways = ((right + gap) / 2, (left + gap) / 2)  # from the middle of the gap to that of each character
+        moved = round(off * max(ways[int(off > 0)] - 5, 0))
+        start = 16 - (gap + 1) // 2 + moved
         assert (field[:, start : start + gap] == LEVELS[0]).all() or gap % 2
+        nearest.append(min(ways[1] - moved, ways[0] + moved) - min(5, *ways))
         shares.append(off)
-    assert -0.6 <= min(shares) < -0.5
-    assert 0.5 < max(shares) <= 0.6
+    assert -0.51 <= min(nearest) < 0.51  # whole pixels
+    assert -1 <= min(shares) < -0.9
+    assert 0.9 < max(shares) <= 1
     assert abs(np.mean(shares)) < 0.05
-    assert (drawn(replace(strings, off=0.0)).off == 0).all()
+    assert (drawn(replace(strings, clear=None)).off == 0).all()
     assert (drawn(replace(strings, blanks=0.0)).off == 0).all()
 
 
