@@ -1,11 +1,11 @@
 """Strings that are read: how they are judged, the experiments, and the tables."""
 
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 import numpy as np
 import pytest
 
-from experiments.harness import golden, registry, store, tables
+from experiments.harness import registry, store, tables
 from experiments.harness.loader import Loader, NoResults
 from experiments.harness.registry import Context
 from experiments.paper import strings as study
@@ -40,15 +40,19 @@ def test_beyond_a_rows_own_field_there_are_blanks():
 
 
 def test_held_out_runs_vary_one_point_of_vii_b_at_a_time():
-    base = study.CHOICES[f"{study.ROOM}/vii-b"]
+    def points(varied):
+        return asdict(varied.strings) | {name: value for name, value in varied._asdict().items() if name != "title"}
+
+    base, moved = study.VARIED["vii-b"], study.VARIED["moved"]
     assert base.strings == Strings()
-    assert base.reading == DEFAULT
-    assert len(study.CHOICES) <= 8
-    moved = study.CHOICES[f"{study.ROOM}/moved"]
-    for name, config in study.CHOICES.items():
-        near = moved if "moved-" in name else base
-        differs = [leaf for leaf in golden.leaves(config) if leaf not in set(golden.leaves(near))]
-        assert len(differs) == (0 if config == base else 4 if config == moved else 1), name
+    assert study.VARIED["vii-b-j1"].config((1.0,)).reading == DEFAULT
+    for name, varied in study.VARIED.items():
+        near = points(moved if "moved-" in name else base)
+        differs = {point for point, value in points(varied).items() if value != near[point]} - {"strings"}
+        if varied is moved:
+            assert differs == {"shift_x", "blanks", "between", "clear", "missing"}
+        else:
+            assert len(differs) == (0 if varied is base else 2 if name == "moved-distorted-passes60" else 1), name
     for config in [*study.CHOICES.values(), *study.OF_RATES.values()]:
         assert (config.train_size, config.held_out) == (50_000, 10_000)
     assert registry.named(study.SDNN).config.held_out == 0
@@ -151,10 +155,10 @@ def test_held_out_strings_choose_the_blank(reference, monkeypatch):
         publish(reference, name, 0, test_patterns=study.HELD_OUT, extra={"strings": ways})
     table = tables.named("strings-held-out")(Loader(reference=reference))
     assert len(table.body) == len(study.CHOICES)
-    assert table.body[0][0] == "VII.B as printed (chosen)"
+    assert table.body[1][0] == "VII.B as printed, j = 10 (chosen)"
     assert table.body[0][1] == "30.00"
     assert table.body[0][5:8] == ["4", "15.00", "1.00"]
-    assert [line[0] for line in table.body if "chosen" in line[0]] == [table.body[0][0]]
+    assert [line[0] for line in table.body if "chosen" in line[0]] == [table.body[1][0]]
     monkeypatch.setattr(study, "CHOSEN", "clear5")
     table = tables.named("strings-held-out")(Loader(reference=reference))
     assert [one["experiment"] for one in table.records if one["in_use"]] == [f"{study.ROOM}/clear5"]
