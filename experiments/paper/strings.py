@@ -93,6 +93,7 @@ VARIED: Mapping[str, Varied] = {
     "moved-j1": Varied("the same, j = 1", MOVED, DEFAULT.j),
     "moved-j4": Varied("the same, j = 4", MOVED, 4.0),
     "moved-j20": Varied("the same, j = 20", MOVED, 20.0),
+    "moved-clear3": Varied("the same, gaps 3 px from a digit's middle", replace(MOVED, clear=3)),
     "moved-clear7": Varied("the same, gaps 7 px from a digit's middle", replace(MOVED, clear=7)),
     "moved-blanks0.3": Varied("the same, three patterns in ten blanks", replace(MOVED, blanks=0.3)),
     "moved-clean": Varied("the same, no pixel inverted", replace(MOVED, inverted=0.0)),
