@@ -9,12 +9,14 @@ from dataclasses import asdict, replace
 import numpy as np
 import pytest
 import torch
+from scipy import stats
 
 from experiments.__main__ import _reproduced, main
 from experiments.harness import registry, store, tables
 from experiments.harness.identity import _leaves, plain
 from experiments.harness.loader import Loader, NoResults
 from experiments.harness.plan import Job
+from experiments.harness.statistics import seeds_needed
 from experiments.modern import ladder
 from experiments.modern.held_out import CHOICES, TRIED
 from experiments.modern.ladder import ALONE, LADDER, RATES, VARIANTS, size
@@ -234,6 +236,9 @@ def test_ladder(load):
     assert (full["seconds"], full["change"]) == (60, pytest.approx(-0.31 / 3))
     low, high = full["change_interval"]
     assert low < full["change_interval_over_seeds"][0] < full["change_interval_over_seeds"][1] < high
+    deviations = (np.std(errors, ddof=1) / 100 for errors in ((90, 93, 94), (100, 102, 106)))
+    assert full["seeds_needed"] == seeds_needed(-0.31 / 3, *deviations)
+    assert made.body[1][-1] == str(full["seeds_needed"])
     assert full["p"] == full["p_holm"]  # the one comparison
     assert records["modern/ladder/max-pooling"]["change"] is None  # there is no average pooling to be against
     assert "against" not in made.header
@@ -253,6 +258,24 @@ def test_alone_and_reverse_name_what_they_are_against(load):
     assert corrected == holm(p)
     reverse = tables.named("reverse")(load)
     assert [line[0] for line in reverse.body] == ["1998's network, SDLM", "1998's network, AdamW"]
+
+
+def test_held_rates_compares_every_value_with_the_one_in_use(tmp_path, mnist):
+    """Single runs, so over patterns alone, by McNemar's test; no spread tells how many seeds would do."""
+    used = RATES[ladder.LAST.name, "sgd"]
+    other = next(rate for rate in TRIED[ladder.LAST.name, "sgd"] if rate != used)
+    labels = mnist.train_labels[50_000:]
+    for rate, wrong in ((used, np.arange(100)), (other, np.arange(90, 210))):
+        name = f"modern/held-out/ladder-sgd-rate{rate:g}"
+        judged = replace(JUDGED, config={"held_out": 10_000})
+        publish(tmp_path, name, 0, test=len(wrong), predictions=answers(labels, wrong), identity=judged)
+    made = tables.named("held-rates")(Loader(("reference",), tmp_path, tmp_path))
+    found = {record["value"]: record for record in made.records}
+    assert found[used]["change"] is None
+    assert found[other]["change"] == pytest.approx(0.2)
+    assert found[other]["p"] == pytest.approx(stats.binomtest(90, 200).pvalue)
+    assert found[other]["seeds_needed"] is None
+    assert all(len(line) == len(made.header) for line in made.body)
 
 
 def test_held_rates_says_whether_the_best_is_in_use(tmp_path):
