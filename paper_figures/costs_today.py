@@ -43,7 +43,7 @@ class Group:
 GROUPS = (
     Group(
         "The paper's networks",
-        # What keeps training patterns beside a network, as "LeNet-4 / K-NN" does, is none.
+        # "LeNet-4 / K-NN" and the like keep training patterns: these are no networks alone.
         {
             row.experiment: row.title
             for row in paper.ROWS
@@ -56,7 +56,7 @@ GROUPS = (
     ),
     Group(
         "The ladder",
-        {rung.experiment: rung.title for rung in LADDER},
+        {rung.experiment: rung.title for rung in LADDER} | {LADDER[0].experiment: "LeNet-5, its start"},
         [str(number) for number in range(len(LADDER))],
         "o",
         TEST,
@@ -76,11 +76,18 @@ GROUPS = (
 TODAY = [name for group in GROUPS[1:] for name in group.titles if name != LADDER[0].experiment]
 """Experiments of today's networks, of which one at least must have results."""
 
+NOTE = (
+    "least error at a cost or below. Bars: 95%, seeds and patterns. Crowded marks stand beside their cost; strokes at "
+    "the edge show it."
+)
+
 LABELED = "2357"
 """First digits of values between powers of ten that are written at the axes."""
 
 MARK = 9.0
 """Width of a mark, points; marks are kept as far apart."""
+EDGE = 0.035
+"""Height of the strokes at the lower edge that show where the costs are, as a share of the panel's."""
 FAINT = 0.45
 """Opacity of a mark whose training was timed on another processor than most."""
 
@@ -141,23 +148,22 @@ def _point(group: Group, name: str, runs: Runs) -> Point | None:
 
 def draw(found: Sequence[Point]) -> Figure:
     """Error with its 95% interval over seeds and patterns against the three costs, on logarithmic axes."""
-    rows = max(-(-len(_of(group, found)) // group.columns) for group in GROUPS) + 1
-    height = 3 * (PANEL + BELOW) + ROW * rows + 0.1
+    rows = max(-(-len(_of(group, found)) // group.columns) for group in GROUPS) + 2
+    height = 3 * (PANEL + BELOW) + ROW * rows + 0.05
     usual = Counter(point.processor for point in found).most_common(1)[0][0]
     faint = [point.processor != usual for point in found]
+    panels = (
+        ("Multiply-accumulates of a recognition (thousands)", [p.multiply_accumulates for p in found], None),
+        ("Parameters (thousands)", [p.parameters for p in found], None),
+        (
+            "Training time of a run (s)" + ("; pale: on another processor than most" if any(faint) else ""),
+            [p.seconds for p in found],
+            faint,
+        ),
+    )
     with style():
         drawing = Figure(figsize=(WIDTH, height))
-        for number, (label, costs, pale) in enumerate(
-            (
-                ("Multiply-accumulates of a recognition (thousands)", [p.multiply_accumulates for p in found], None),
-                ("Parameters (thousands)", [p.parameters for p in found], None),
-                (
-                    "Training time of a run (s)" + ("; pale: on another processor than most" if any(faint) else ""),
-                    [p.seconds for p in found],
-                    faint,
-                ),
-            )
-        ):
+        for number, (label, costs, pale) in enumerate(panels):
             bottom = height - (number + 1) * PANEL - number * BELOW - 0.05
             box = (LEFT / WIDTH, bottom / height, 1 - (LEFT + 0.05) / WIDTH, PANEL / height)
             axes = drawing.add_axes(box, xscale="log", yscale="log", xlabel=label, ylabel="Test error (%)")
@@ -175,16 +181,17 @@ def _panel(axes: Axes, found: Sequence[Point], costs: Sequence[float], faint: Se
     axes.set_xlim(min(costs) / 1.15, max(costs) * 1.15)
     axes.set_ylim(min(point.interval[0] for point in found) / 1.06, max(point.interval[1] for point in found) * 1.06)
     axes.step(*front(costs, errors), where="post", color="0.6", linestyle="--", linewidth=0.9, zorder=1)
-    inches = 72 / axes.get_figure(root=True).dpi
+    inches = 72 / axes.figure.dpi
     places = axes.transData.transform(np.column_stack([costs, errors])) * inches
     places[:, 0] = beside(places, MARK)
     moved = axes.transData.inverted().transform(places / inches)[:, 0]
-    for point, cost, pale in zip(found, moved, faint, strict=True):
+    for point, cost, true, pale in zip(found, moved, costs, faint, strict=True):
         _mark(axes, point, cost, FAINT if pale else 1)
+        axes.axvline(true, 0, EDGE, color=point.group.color, linewidth=0.8, zorder=2)
     for axis in (axes.xaxis, axes.yaxis):
         axis.set_major_formatter(lambda value, _: f"{value:g}")
         axis.set_minor_formatter(lambda value, _: f"{value:g}" if f"{value:.0e}"[0] in LABELED else "")
-    axes.tick_params(which="both", labelsize=8)
+    axes.tick_params(which="minor", labelsize=8, size=2.5, pad=4.5)  # in line with the others
     axes.grid(color="0.9", which="both", linewidth=0.5)
     axes.set_axisbelow(True)
 
@@ -244,8 +251,11 @@ def _key(axes: Axes, found: Sequence[Point], rows: int) -> None:
     for group in GROUPS:
         axes.text(left - 0.06, 0, group.title, fontsize=8, fontweight="bold", va="center_baseline", color=group.color)
         for place, point in enumerate(_of(group, found)):
-            column, row = divmod(place, rows - 1)
+            column, row = divmod(place, rows - 2)
             x, y = left + column * wide, ROW * (row + 1)
             _signed(axes, point, x, y)
             axes.text(x + 0.1, y, point.title, fontsize=7, va="center_baseline")
         left += group.columns * wide
+    last = ROW * (rows - 0.8)
+    axes.plot([0.09, 0.35], [last, last], color="0.6", linestyle="--", linewidth=0.9)
+    axes.text(0.42, last, NOTE, fontsize=7, va="center_baseline")
