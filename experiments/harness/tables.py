@@ -326,8 +326,8 @@ CHANGES = (
     "runs of one seed are the same network shown the same patterns in the same order, else they are Welch's. Seeds to "
     f"tell: how many seeds of each network that test over seeds needs to find the change at the "
     f"{statistics.SIGNIFICANT:.0%} level with power {statistics.POWER:g}, if the change and the standard deviations "
-    "over seeds are what these runs show. Few runs show them roughly, and so it is rough. The test patterns are the "
-    "same for all: it is about the difference on these, and no number of seeds makes it one on others."
+    "over seeds are what these runs show. Few runs show them roughly, and so it is rough. The same patterns judge all: "
+    "it is about the difference on these, and no number of seeds makes it one on others."
 )
 """What the columns of `change_header` are."""
 
