@@ -23,6 +23,7 @@ import matplotlib as mpl
 from fpdf import FPDF
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
+from PIL import Image
 from tabulate import tabulate
 
 from experiments.harness import documents, provenance, registry, store, tables
@@ -216,6 +217,9 @@ def _words(tokens: Iterable[Token]) -> str:
 SIZES = {"h1": 16, "h2": 13, "h3": 10, "h4": 9}
 """Of headings, points."""
 
+HIGH, A_PAGE = 110.0, 230.0
+"""Height of a picture, and what as high as this is drawn as a page, mm."""
+
 TEXT, CELL, LINE, WIDTH = 8.0, 6.0, 0.5, 0.24
 """Of text and of tables, points; a line's height, and room for a letter in bold, for each point, mm."""
 
@@ -266,8 +270,16 @@ def _line(page: FPDF, tag: str, parts: Sequence[Token], pictures: Pictures) -> N
         page.ln(1.5)
     for part in parts:
         if part.type == "image":
-            page.image(io.BytesIO(pictures[str(part.attrs["src"])]), w=page.epw, h=110, keep_aspect_ratio=True)
+            picture = io.BytesIO(pictures[str(part.attrs["src"])])
+            page.image(picture, w=page.epw, h=_height(picture, page.eph), keep_aspect_ratio=True)
             page.ln(1.5)
+
+
+def _height(picture: io.BytesIO, most: float) -> float:
+    """What a picture may have of a page, mm: one that is itself a page would not be legible in `HIGH`."""
+    with Image.open(picture) as opened:
+        drawn = opened.height / opened.info["dpi"][1] * 25.4
+    return most if drawn > A_PAGE else HIGH
 
 
 def _table(page: FPDF, rows: Sequence[Sequence[str]]) -> None:

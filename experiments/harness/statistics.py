@@ -22,6 +22,7 @@ runs one may be narrower than Student's over seeds, which knows the spread from 
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
@@ -47,6 +48,9 @@ SEED = 1998
 
 SIGNIFICANT = 0.05
 """What a corrected p must be below for two sets of runs to be told apart."""
+
+POWER = 0.8
+"""Of the comparisons for which `seeds_needed` counts seeds."""
 
 
 # --- some runs --------------------------------------------------------------------------------------------------------
@@ -132,6 +136,8 @@ class Comparison:
     """Two-sided, of no difference, over the same; McNemar's where both have a single run."""
     corrected: float | None = None
     """p by Holm, over all comparisons of a table."""
+    needed: float | None = None
+    """Seeds of each that would tell such a difference on these patterns (`seeds_needed`); None as `over_seeds`."""
 
     def as_json(self) -> Json:
         """All of it, of JSON types."""
@@ -143,6 +149,7 @@ class Comparison:
             "change_interval": list(self.interval) if self.interval else None,
             "p": self.p,
             "p_holm": self.corrected,
+            "seeds_needed": None if self.needed == inf else self.needed,
         }
 
 
@@ -159,6 +166,18 @@ def compare_all(pairs: Mapping[Name, tuple[Runs, Runs]]) -> dict[Name, Compariso
     tested = {name: one.p for name, one in found.items() if one.p is not None}
     corrected = dict(zip(tested, evaluation.holm(list(tested.values())), strict=True))
     return {name: replace(one, corrected=corrected.get(name)) for name, one in found.items()}
+
+
+def compare_with(there: Mapping[str, Runs], against: Mapping[str, str | None]) -> dict[str, Comparison]:
+    """`compare_all` of experiments, each with the one that it is `against`, where both have results.
+
+    One that is against None or itself is what others are compared with.
+    """
+    return compare_all({
+        name: (there[name], there[other])
+        for name, other in against.items()
+        if other is not None and other != name and name in there and other in there
+    })  # fmt: skip
 
 
 def compare(runs: Runs, other: Runs) -> Comparison | None:
@@ -243,7 +262,44 @@ def _difference_over_seeds(ours: Sequence[float], theirs: Sequence[float], in_pa
         interval, p = Interval(*map(float, test.confidence_interval(evaluation.CONFIDENCE))), float(test.pvalue)
     else:
         _, interval, p = evaluation.welch(ours, theirs)
-    return Comparison(mean, interval, "paired" if in_pairs else "Welch", p)
+    needed = seeds_needed(mean, *(float(np.std(rates, ddof=1)) for rates in varying))
+    return Comparison(mean, interval, "paired" if in_pairs else "Welch", p, needed=needed)
+
+
+def seeds_needed(difference: float, *sds: float, power: float = POWER) -> float:
+    """Seeds of each of two sets of runs with which a test over seeds tells their difference, at the 5% level.
+
+    Parameters
+    ----------
+    difference
+        Of the means, percentage points.
+    *sds
+        Standard deviations over seeds: of both sets, for Welch's test; of the differences of pairs alone, for theirs.
+    power
+        Probability that the test finds it.
+
+    Returns
+    -------
+    The least whole number, two at least, as if difference and deviations were the true ones; infinity for a
+    difference of 0.  From the noncentral distribution of t^2, which is F's, with the degrees of freedom that
+    Satterthwaite's formula gives for the true deviations.  ValueError where nothing varies.
+    """
+    variances = np.square(sds)
+    if not variances.any():
+        raise ValueError(f"standard deviations of {sds} need no test")
+    if np.isclose(difference, 0, atol=1e-9):  # equal counts of errors, whatever their means round to
+        return inf
+    kept = variances.sum() ** 2 / np.square(variances).sum()  # of equal spreads 2: both sets have n - 1
+
+    def tells(n: int) -> bool:
+        freedom = kept * (n - 1)
+        edge = stats.t.ppf(1 - SIGNIFICANT / 2, freedom) ** 2
+        return bool(stats.ncf.sf(edge, 1, freedom, difference**2 * n / variances.sum()) >= power)
+
+    enough = 2
+    while not tells(enough):
+        enough *= 2
+    return enough if enough == 2 else bisect_left(range(enough), True, lo=enough // 2, key=tells)
 
 
 # --- the bootstrap ----------------------------------------------------------------------------------------------------

@@ -283,6 +283,26 @@ def compared_cells(found: statistics.Comparison | None) -> list[str]:
     return [number(found.mean, signed=True), span(found.interval), probability(found.corrected)]
 
 
+def change_header(title: str = "change") -> list[str]:
+    """Heads of the columns of `change_cells`; `CHANGES` says what they are."""
+    return [title, "its 95%, seeds", INTERVALS[1], "p", "seeds to tell"]
+
+
+def change_cells(found: statistics.Comparison | None) -> list[str]:
+    """All of a comparison, as it is read: `compared_cells`, the interval over seeds, and how many seeds would tell."""
+    mean, interval, p = compared_cells(found)
+    if found is None or found.interval is None:
+        return [mean, "", interval, p, ""]
+    return [mean, span(found.over_seeds), interval, p, seeds(found.needed)]
+
+
+def seeds(needed: float | None) -> str:
+    """A number of seeds, blank for None; beyond `MOST_SEEDS` only that it is."""
+    if needed is None:
+        return ""
+    return f"{needed:,}" if needed <= MOST_SEEDS else f"more than {MOST_SEEDS:,}"
+
+
 INTERVALS = ("95%, seeds", "95%, seeds and patterns")
 """Heads of the columns of a row's intervals; `COVER` says what they are."""
 
@@ -296,6 +316,20 @@ COMPARED = (
     "two single runs is McNemar's exact one. p is two-sided, with Holm's correction over the table. Each interval "
     "stands by itself."
 )
+
+
+MOST_SEEDS = 1000
+"""More than these nobody would run to tell one change."""
+
+CHANGES = (
+    f"A change below zero is for the better. {COMPARED} Over seeds alone, on these patterns, changes are paired where "
+    "runs of one seed are the same network shown the same patterns in the same order, else they are Welch's. Seeds to "
+    f"tell: how many seeds of each network that test over seeds needs to find the change at the "
+    f"{statistics.SIGNIFICANT:.0%} level with power {statistics.POWER:g}, if the change and the standard deviations "
+    "over seeds are what these runs show. Few runs show them roughly, and so it is rough. The same patterns judge all: "
+    "it is about the difference on these, and no number of seeds makes it one on others."
+)
+"""What the columns of `change_header` are."""
 
 
 def listed(rates: Iterable[float]) -> str:

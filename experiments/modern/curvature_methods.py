@@ -265,6 +265,10 @@ SAYS = (
 )
 
 
+LESS = "less Appendix C"
+"""Head of the column of what a method's error is above that of Appendix C."""
+
+
 @dataclass(frozen=True)
 class Measurement:
     """What `measure` found, each the mean over the runs."""
@@ -316,10 +320,8 @@ def methods_table(load: Loader) -> Table:
     names = [MEASURED, *(name for method in IDEAS for name in dict.fromkeys((by_printed(method), by_chosen(method))))]
     used = load.there(names)
     found = _measured_in(used)
-    standard = used.get(by_printed(STANDARD))
     trainings = {name: runs for name, runs in used.items() if name != MEASURED}
-    pairs = {name: (runs, standard) for name, runs in trainings.items() if standard and runs is not standard}
-    changes = statistics.compare_all(pairs)
+    changes = statistics.compare_with(used, dict.fromkeys(trainings, by_printed(STANDARD)))
     records = [
         {
             **_measured_record(found, method),
@@ -332,8 +334,8 @@ def methods_table(load: Loader) -> Table:
     stages = found.stages if found else ()
     header = [
         "h_kk", *(f"{what}, {_stage(stage)}" for stage in stages for what in ("r", "ratio", "off")), "cost",
-        "error, %", "sd", "n", *tables.INTERVALS, "less Appendix C", "its 95%", "p",
-        "factor", "error with it, %", "less Appendix C", "its 95%", "p",
+        "error, %", "sd", "n", *tables.INTERVALS, *tables.change_header(LESS),
+        "factor", "error with it, %", *tables.change_header(LESS),
     ]  # fmt: skip
     body = [
         [
@@ -350,7 +352,7 @@ def methods_table(load: Loader) -> Table:
         f"{PROBES} probes.",
         "Test errors are of LeNet-5 after the last pass of SDLM, rates eta / (mu + factor |h_kk|), mu as printed; a "
         "factor of 1 is h_kk as it is. Other factors are chosen on held-out patterns (curvature-factors). "
-        f"{tables.COVER} {tables.COMPARED}",
+        f"{tables.COVER} {tables.CHANGES}",
     ]
     lacking = tables.lacking(names, used)
     notes = tables.notes("curvature-methods", list(used.values()), *remarks, *lacking)
@@ -400,15 +402,15 @@ def _trained_record(prefix: str, runs: Runs | None, change: Comparison | None) -
 
 def _trained_cells(runs: Runs | None, change: Comparison | None) -> list[str]:
     cells = tables.cells(tables.test_row(runs, "", None))[1:-1] if runs else [""] * 5
-    return [*cells, *tables.compared_cells(change)]
+    return [*cells, *tables.change_cells(change)]
 
 
 def _chosen_cells(method: Method, trainings: Mapping[str, Runs], changes: Mapping[str, Comparison]) -> list[str]:
     name, factor = by_chosen(method), f"{CHOSEN[method]:g}"
+    change = tables.change_cells(changes.get(name))
     if CHOSEN[method] == 1:
-        return [factor, "", "", "", ""]
-    cells = _trained_cells(trainings.get(name), changes.get(name))
-    return [factor, cells[0], *cells[-3:]]
+        return [factor, "", *[""] * len(change)]
+    return [factor, _trained_cells(trainings.get(name), None)[0], *change]
 
 
 @tables.table("curvature-layers")
@@ -461,9 +463,16 @@ def factors_table(load: Loader) -> Table:
     names = [name for method in IDEAS for name in tried(method)]
     used = load.there(names)
     rows = {name: tables.test_row(runs, "", None) for name, runs in used.items()}
+    in_use = {
+        name: next(other for other, factor in tried(method).items() if factor == CHOSEN[method])
+        for method in IDEAS
+        for name in tried(method)
+    }
+    changes = statistics.compare_with(used, in_use)
     records: list[Json] = [
         rows[name].as_json()
         | {"row": IDEAS[method], "factor": factor, "in_use": factor == CHOSEN[method], "experiment": name}
+        | (changes[name].as_json() if name in changes else NO_COMPARISON)
         for method in IDEAS
         for name, factor in tried(method).items()
         if name in used
@@ -472,18 +481,22 @@ def factors_table(load: Loader) -> Table:
         [
             record["row"],
             f"{record['factor']:g}" + (" (chosen)" if record["in_use"] else ""),
-            *tables.cells(rows[record["experiment"]])[1:4],
+            *tables.cells(rows[record["experiment"]])[1:-1],
+            *tables.change_cells(changes.get(record["experiment"])),
         ]
         for record in records
     ]
     remark = (
         f"Learned are the first {60_000 - HELD_OUT:,} training patterns by all passes, errors are of the last "
-        f"{HELD_OUT:,}. The test set has no part in it."
+        f"{HELD_OUT:,}. The test set has no part in it. {tables.COVER} {tables.CHANGES}"
     )
     verdicts = [words for method in IDEAS if (words := _verdict(method, records))]
     notes = tables.notes("curvature-factors", list(used.values()), remark, *verdicts, *tables.lacking(names, used))
     caption = "Factors on h_kk: error on held-out training patterns."
-    return Table("curvature-factors", caption, ["h_kk", "factor", "held-out error, %", "sd", "n"], body, records, notes)
+    header = [
+        "h_kk", "factor", "held-out error, %", "sd", "n", *tables.INTERVALS, *tables.change_header("less that in use"),
+    ]  # fmt: skip
+    return Table("curvature-factors", caption, header, body, records, notes)
 
 
 def _verdict(method: Method, records: Sequence[Json]) -> str:

@@ -6,9 +6,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
-from experiments.harness import tables
+from experiments.harness import statistics, tables
 from experiments.harness.identity import Json
 from experiments.harness.loader import Loader
+from experiments.harness.statistics import NO_COMPARISON
 from experiments.harness.tables import Table
 from experiments.modern.ladder import (
     DROPOUT,
@@ -147,9 +148,12 @@ def held_rates(load: Loader) -> Table:
     names = [name for choice in CHOICES for name in choice.experiments]
     used = load.there(names)
     rows = {name: tables.test_row(runs, "", None) for name, runs in used.items()}
+    in_use = {name: _in_use(choice) for choice in CHOICES for name in choice.experiments}
+    changes = statistics.compare_with(used, in_use)
     records: list[Json] = [
         {"setting": choice.title, "value": value, "in_use": value == choice.used, "why": choice.why, "experiment": name}
         | replace(rows[name], row=choice.title).as_json()
+        | (changes[name].as_json() if name in changes else NO_COMPARISON)
         for choice in CHOICES
         for name, (value, _) in choice.experiments.items()
         if name in used
@@ -158,19 +162,26 @@ def held_rates(load: Loader) -> Table:
         [
             str(record["setting"]),
             f"{record['value']:g}" + (f" ({record['why']})" if record["in_use"] else ""),
-            *tables.cells(rows[record["experiment"]])[1:4],
+            *tables.cells(rows[record["experiment"]])[1:-1],
+            *tables.change_cells(changes.get(record["experiment"])),
         ]
         for record in records
     ]
     remark = (
         f"Learned are the first 50,000 training patterns in {PASSES} passes, errors are of the last 10,000; by the "
         f"wider, deeper network the first {FEW:,} in {len(SHORT)} passes, errors are of the others. The test set has "
-        "no part in it."
+        f"no part in it. {tables.COVER} {tables.CHANGES}"
     )
     verdicts = map(_verdict, _decided(records))
     notes = tables.notes("held-rates", list(used.values()), remark, *verdicts, *tables.lacking(names, used))
     caption = "Settings of the mini-batch rungs: error on held-out training patterns."
-    return Table("held-rates", caption, ["", "value", "held-out error, %", "sd", "n"], body, records, notes)
+    header = ["", "value", "held-out error, %", "sd", "n", *tables.INTERVALS, *tables.change_header("less that in use")]
+    return Table("held-rates", caption, header, body, records, notes)
+
+
+def _in_use(choice: Choice) -> str:
+    """The experiment with the value in use."""
+    return next(name for name, (value, _) in choice.experiments.items() if value == choice.used)
 
 
 def _decided(records: Sequence[Json]) -> list[tuple[Json, Json]]:

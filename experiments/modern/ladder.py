@@ -283,12 +283,7 @@ def lines(load: Loader, variants: Sequence[Variant]) -> list[Line]:
     """
     ours = [variant.experiment for variant in variants if variant.config is not None]
     there = load.there((variant.experiment for variant in variants), needed=ours)
-    pairs = {
-        variant.experiment: (there[variant.experiment], there[variant.against])
-        for variant in variants
-        if variant.experiment in there and variant.against in there
-    }
-    changes = statistics.compare_all(pairs)
+    changes = statistics.compare_with(there, {variant.experiment: variant.against for variant in variants})
     return [
         Line(variant, there[variant.experiment], changes.get(variant.experiment))
         for variant in variants
@@ -319,10 +314,8 @@ COLUMNS: Mapping[str, Callable[[Json], str]] = {
 """Heads of columns before those of the error, and how a record is written below each."""
 
 REMARK = (
-    f"Errors after the last pass. {tables.COVER} A change below zero is for the better. Over seeds alone, "
-    "on these patterns, changes are paired where runs of one seed are the same network shown the same patterns in the "
-    f"same order, else they are Welch's. {tables.COMPARED} Multiply-accumulates are of one recognition; seconds "
-    "are of one run on one thread with others beside it on the machine, median over the runs: no benchmark."
+    f"Errors after the last pass. {tables.COVER} {tables.CHANGES} Multiply-accumulates are of one recognition; "
+    "seconds are of one run on one thread with others beside it on the machine, median over the runs: no benchmark."
 )
 
 
@@ -361,20 +354,19 @@ def _table(
     found = lines(load, variants)
     records = [_record(line, variants) for line in found]
     shown = [column for column in COLUMNS if column not in without]
-    header = [*shown, "error, %", "sd", "n", *tables.INTERVALS, "change", "its 95%, seeds", tables.INTERVALS[1], "p"]
+    header = [*shown, "error, %", "sd", "n", *tables.INTERVALS, *tables.change_header()]
     body = [
-        [*(COLUMNS[column](record) for column in shown), *tables.cells(line.row)[1:-1], *_change_cells(line.change)]
+        [
+            *(COLUMNS[column](record) for column in shown),
+            *tables.cells(line.row)[1:-1],
+            *tables.change_cells(line.change),
+        ]
         for line, record in zip(found, records, strict=True)
     ]
     there = {line.variant.experiment for line in found}
     lacking = tables.lacking((variant.experiment for variant in variants), there)
     notes = tables.notes(name, [line.runs for line in found], remark, REMARK, *lacking)
     return Table(name, caption, header, body, records, notes)
-
-
-def _change_cells(change: Comparison | None) -> list[str]:
-    mean, interval, p = tables.compared_cells(change)
-    return [mean, tables.span(change.over_seeds) if change else "", interval, p]
 
 
 def status(load: Loader) -> str:

@@ -49,7 +49,7 @@ REMARK = (
     "Trained as the authors say, with their framework's defaults where they say nothing; `lenet98 compare` shows every "
     "network beside the paper's. Errors after the last pass. The intervals overlap if that of ours, over seeds, meets "
     "Wilson's 95% interval of the author's one run on 10,000 patterns. Seconds are of one run on one thread with "
-    f"others beside it on the machine, median over the runs. {tables.COVER} {tables.COMPARED}"
+    f"others beside it on the machine, median over the runs. {tables.COVER} {tables.CHANGES}"
 )
 
 
@@ -57,14 +57,12 @@ REMARK = (
 def popular_table(load: Loader) -> Table:
     """What is called LeNet-5, and LeNet-5."""
     used = load.there((paper.FORMER, *NETWORKS), needed=NETWORKS)
-    standard = used.get(paper.FORMER)
-    pairs = {name: (runs, standard) for name, runs in used.items() if standard and runs is not standard}
-    found = statistics.compare_all(pairs)
+    found = statistics.compare_with(used, dict.fromkeys(used, paper.FORMER))
     rows = {name: _row(name, runs) for name, runs in used.items()}
     records = [_record(name, runs, rows[name], found.get(name)) for name, runs in used.items()]
     header = [
         "", "parameters", "connections", "passes", "seconds", "error, %", "sd", "n", *tables.INTERVALS,
-        "less LeNet-5 (1998)", "its 95%", "p", "author's, %", "overlap", "differs from 1998 in",
+        *tables.change_header("less LeNet-5 (1998)"), "author's, %", "overlap", "differs from 1998 in",
     ]  # fmt: skip
     body = [_line(record, row, found.get(name)) for record, (name, row) in zip(records, rows.items(), strict=True)]
     sources = [f"{name}: {_source(popular)}" for name, popular in NETWORKS.items() if name in used]
@@ -112,7 +110,7 @@ def _line(record: Json, row: Row, found: Comparison | None) -> list[str]:
         str(record["passes"]),
         "" if took is None else f"{took:.0f}",
         *tables.cells(row)[1:-1],
-        *tables.compared_cells(found),
+        *tables.change_cells(found),
         tables.number(record["paper"]),
         {None: "", True: "yes", False: "no"}[record["overlap"]],
         ", ".join(point for point in record["differences"] if point not in ("parameters", "connections")),

@@ -403,7 +403,11 @@ class Cost:
 def costs(found: Sequence[Line], quantity: Quantity) -> list[Cost]:
     """What every classifier of Fig. 11 or 12 needs for one recognition."""
     every = [(line, theirs_of(line.row, quantity)) for line in found]
-    return [Cost(line, theirs, _ours(line, quantity)) for line, theirs in every if theirs is not None]
+    return [
+        Cost(line, theirs, thousands_of(line.runs, quantity) if line.runs else None)
+        for line, theirs in every
+        if theirs is not None
+    ]
 
 
 def theirs_of(row: paper.Row, quantity: Quantity) -> float | None:
@@ -411,9 +415,9 @@ def theirs_of(row: paper.Row, quantity: Quantity) -> float | None:
     return row.kilo_macs if quantity == "multiply_accumulates" else row.kilo_variables
 
 
-def _ours(line: Line, quantity: Quantity) -> float | None:
-    """Thousands, the mean over the runs; what a run does not record is that of the network that it trained."""
-    counts = [count for result in (line.runs.finished if line.runs else ()) if (count := _cost(result, quantity))]
+def thousands_of(runs: Runs, quantity: Quantity) -> float | None:
+    """Mean over the runs, None without any; what a run does not record is that of the network that it trained."""
+    counts = [count for result in runs.finished if (count := _cost(result, quantity))]
     return float(np.mean(counts)) / 1000 if counts else None
 
 

@@ -19,6 +19,7 @@ from scipy import stats
 
 from experiments.harness import registry, tables
 from experiments.harness.loader import Loader, NoResults
+from experiments.harness.statistics import POWER, seeds_needed
 from experiments.harness.store import Runs
 from experiments.harness.tables import Table
 from experiments.paper import numbers as paper
@@ -30,7 +31,6 @@ HALVES = 500
 """Random halvings of the test patterns, for the correlation between them."""
 DIFFERENCE = 0.1
 """Percentage points that a comparison is to find."""
-POWER = 0.8
 
 THEIRS = {paper.LENET5: paper.TEST_ERROR["lenet5"], paper.DIST_LENET5: paper.FIG6_TEST_DISTORTED}
 """The paper's errors in percent: of its plain run, and of its run with distortions."""
@@ -137,16 +137,6 @@ def apart(plain: Seeds, distorted: Seeds, points: float) -> float:
     return float(np.mean(plain.percent[:, None] - distorted.percent >= points - 1e-9))
 
 
-def needed(sd: float, difference: float = DIFFERENCE, power: float = POWER) -> int:
-    """Seeds of each of two classifiers of that spread with which Student's test finds a difference, at the 5% level."""
-    for n in range(2, 100_000):
-        freedom = 2 * n - 2
-        shift, edge = difference / (sd * sqrt(2 / n)), stats.t.ppf(0.975, freedom)
-        if stats.nct.sf(edge, freedom, shift) + stats.nct.cdf(-edge, freedom, shift) >= power:
-            return n
-    raise ValueError(f"a difference of {difference:g} at a spread of {sd:g} needs more than 100,000 seeds")
-
-
 def seeds(runs: Runs) -> Seeds:
     """The finished runs of an experiment on the test set."""
     labels = registry.load_mnist(None).test_labels
@@ -209,7 +199,10 @@ def _quantities(*of: Seeds) -> Iterator[tuple[object, ...]]:
     yield "share of runs at most 0.80", *(one.at_most(0.8) for one in of)
     yield "correlation of halves", *(one.halves for one in of)
     yield f"vote of {VOTERS}, mean", *(float(one.votes.mean()) if len(one.votes) else None for one in of)
-    yield f"seeds to find {DIFFERENCE:g} points, power {POWER:g}", *(needed(one.sd) for one in of)
+    yield (
+        f"seeds to find {DIFFERENCE:g} points, power {POWER:g}",
+        *(seeds_needed(DIFFERENCE, one.sd, one.sd) for one in of),
+    )
 
 
 def _cell(value: object) -> str:

@@ -5,9 +5,11 @@ import re
 from html import unescape
 
 import pytest
+from matplotlib.figure import Figure
 
 from experiments.harness.loader import Loader
 from paper_figures.__main__ import main
+from paper_figures._style import rendered
 from tests.fakes import publish
 
 pytest.importorskip("fpdf", reason="the report needs the extra `report`")
@@ -70,6 +72,17 @@ def test_the_pdf_says_the_same(made):
     assert "LeNet-5 0.95 0.97" in text
     assert "Drawn by python -m paper_figures fig05 from" in text
     assert sum(len(page.images) for page in pages) == 2
+
+
+@pytest.mark.parametrize(("inches", "side", "millimeters"), [(8, "height", 110), (9.5, "width", 210 - 2 * 12)])
+def test_a_figure_that_is_a_page_has_one(inches, side, millimeters):
+    """Of A4 with its margins; lower ones have less."""
+    drawing = Figure(figsize=(7.2, inches))
+    drawing.add_axes((0, 0, 1, 1)).set_axis_off()
+    made = _report.pdf(_report._parsed("![A](figure)\n"), {"figure": rendered(drawing, "png")})
+    (page,) = pypdf.PdfReader(io.BytesIO(made)).pages
+    width, height = re.search(rb"([\d.]+) 0 0 ([\d.]+) [\d.]+ [\d.]+ cm", page.get_contents().get_data()).groups()
+    assert float({"width": width, "height": height}[side]) * 25.4 / 72 == pytest.approx(millimeters, abs=0.1)
 
 
 def test_the_report_has_every_figure_or_none(capsys):

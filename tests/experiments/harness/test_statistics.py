@@ -8,7 +8,7 @@ from scipy import stats
 
 from experiments.harness import registry, statistics, tables
 from experiments.harness.identity import Identity
-from experiments.harness.statistics import compare, compare_all, over_patterns, paired, unlike
+from experiments.harness.statistics import compare, compare_all, over_patterns, paired, seeds_needed, unlike
 from experiments.harness.store import Runs, read_folder
 from lenet98 import evaluation
 from tests.fakes import publish
@@ -310,6 +310,51 @@ def test_else_the_difference_is_welchs_over_all_seeds(tmp_path):
     assert (found.mean, found.method) == (pytest.approx(100 * (one.mean() - other.mean())), "Welch")
     assert found.over_seeds == pytest.approx(tuple(test.confidence_interval(0.95)))
     assert found.p_over_seeds == pytest.approx(test.pvalue)
+
+
+@pytest.mark.parametrize(
+    ("effect", "of_two", "of_pairs"), [(0.2, 394, 199), (0.5, 64, 34), (0.8, 26, 15)], ids=["small", "medium", "large"]
+)
+def test_seeds_needed_are_those_of_tables_of_power(effect, of_two, of_pairs):
+    """Cohen's small, medium and large effects: Student's test, two-sided, 5%, power 0.8."""
+    assert seeds_needed(effect, 1, 1) == of_two
+    assert seeds_needed(-0.07 * effect, 0.07) == of_pairs
+
+
+@pytest.mark.parametrize(("sd", "other"), [(0.05, 0.05), (0.08, 0.08), (0.1, 0.005)])
+def test_as_many_seeds_as_needed_tell_the_difference_with_that_power_and_fewer_do_not(sd, other):
+    """Simulated, by Welch's test of SciPy."""
+    n, rng = seeds_needed(0.1, sd, other), np.random.default_rng(0)
+
+    def power(n):
+        ours, theirs = rng.normal(0, sd, (20_000, n)), rng.normal(0.1, other, (20_000, n))
+        return (stats.ttest_ind(ours, theirs, axis=1, equal_var=False).pvalue < 0.05).mean()
+
+    assert power(n) > 0.79
+    assert power(n - 1) < 0.81
+
+
+def test_no_number_of_seeds_tells_what_does_not_differ_and_two_tell_what_differs_by_far():
+    assert seeds_needed(0.1 + 0.2 - 0.3, 0.05, 0.08) == np.inf
+    assert [seeds_needed(far, 0.05, 0.08) for far in (5, 500, 5e4)] == [2, 2, 2]
+    with pytest.raises(ValueError, match="need no test"):
+        seeds_needed(0.1, 0, 0)
+
+
+def test_a_comparison_counts_the_seeds_by_its_own_test_over_seeds(tmp_path):
+    rng = np.random.default_rng(20)
+    difficulty = rng.beta(0.3, 6, PATTERNS)
+    one, other = draws(rng, 5, 0.8 * difficulty, 0.2), draws(rng, 7, difficulty, 0.2)
+    ours, theirs = 100 * one.mean(1), 100 * other.mean(1)
+    runs = some(tmp_path, "one", one)
+    strangers = compare(runs, some(tmp_path, "other", other, family="other"))
+    assert strangers.needed == seeds_needed(strangers.mean, ours.std(ddof=1), theirs.std(ddof=1))
+    pairs = compare(runs, some(tmp_path, "pair", other))
+    assert pairs.needed == seeds_needed(pairs.mean, (ours - theirs[:5]).std(ddof=1))
+    assert pairs.as_json()["seeds_needed"] == pairs.needed
+    assert compare(runs, some(tmp_path, "single", other[:1])).needed is None
+    alike = compare(runs, some(tmp_path, "mirrored", one[::-1], family="other"))
+    assert (alike.needed, alike.as_json()["seeds_needed"]) == (np.inf, None)
 
 
 def test_interval_and_p_of_a_difference_agree(tmp_path):

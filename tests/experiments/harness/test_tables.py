@@ -13,7 +13,9 @@ from experiments.__main__ import main
 from experiments.harness import documents, registry, store, tables
 from experiments.harness.loader import Loader, NoResults, sources
 from experiments.harness.registry import Experiment
+from experiments.harness.statistics import Comparison
 from experiments.paper import numbers as paper
+from lenet98.evaluation import Interval
 from tests.fakes import IDENTITY, record
 
 # Ten seeds whose mean is 0.95% exactly.
@@ -159,6 +161,25 @@ def test_an_interval_is_printed_on_its_side_of_zero(interval, shown):
 )  # fmt: skip
 def test_p_is_printed_on_its_side_of_five_percent(p, shown):
     assert tables.probability(p) == shown
+
+
+@pytest.mark.parametrize(
+    ("needed", "shown"),
+    [(None, ""), (2, "2"), (1000, "1,000"), (1001, "more than 1,000"), (float("inf"), "more than 1,000")],
+)
+def test_seeds_beyond_a_thousand_are_not_counted(needed, shown):
+    assert tables.seeds(needed) == shown
+
+
+def test_a_change_has_a_cell_below_every_head():
+    found = Comparison(-0.15, Interval(-0.27, -0.04), "Welch", 0.02, Interval(-0.28, -0.02), 0.03, 0.09, 12)
+    cells = dict(zip(tables.change_header("less"), tables.change_cells(found), strict=True))
+    assert cells == {
+        "less": "−0.15", "its 95%, seeds": "−0.27 to −0.04", "95%, seeds and patterns": "−0.28 to −0.02", "p": "0.09",
+        "seeds to tell": "12",
+    }  # fmt: skip
+    for nothing in (None, Comparison(0.3)):
+        assert tables.change_cells(nothing) == [""] * len(cells)
 
 
 def test_lenet5_in_csv(reference):

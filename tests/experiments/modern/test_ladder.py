@@ -9,12 +9,17 @@ from dataclasses import asdict, replace
 import numpy as np
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+from scipy import stats
 
 from experiments.__main__ import _reproduced, main
 from experiments.harness import registry, store, tables
 from experiments.harness.identity import _leaves, plain
 from experiments.harness.loader import Loader, NoResults
 from experiments.harness.plan import Job
+from experiments.harness.statistics import seeds_needed
 from experiments.modern import ladder
 from experiments.modern.held_out import CHOICES, TRIED
 from experiments.modern.ladder import ALONE, LADDER, RATES, VARIANTS, size
@@ -24,6 +29,7 @@ from lenet98.evaluation import holm
 from paper_figures import costs_today
 from paper_figures import ladder as drawing
 from tests.fakes import JUDGED, publish, stated
+from tests.strategies import few
 
 
 def leaves(config):
@@ -234,6 +240,9 @@ def test_ladder(load):
     assert (full["seconds"], full["change"]) == (60, pytest.approx(-0.31 / 3))
     low, high = full["change_interval"]
     assert low < full["change_interval_over_seeds"][0] < full["change_interval_over_seeds"][1] < high
+    deviations = (np.std(errors, ddof=1) / 100 for errors in ((90, 93, 94), (100, 102, 106)))
+    assert full["seeds_needed"] == seeds_needed(-0.31 / 3, *deviations)
+    assert made.body[1][-1] == str(full["seeds_needed"])
     assert full["p"] == full["p_holm"]  # the one comparison
     assert records["modern/ladder/max-pooling"]["change"] is None  # there is no average pooling to be against
     assert "against" not in made.header
@@ -253,6 +262,24 @@ def test_alone_and_reverse_name_what_they_are_against(load):
     assert corrected == holm(p)
     reverse = tables.named("reverse")(load)
     assert [line[0] for line in reverse.body] == ["1998's network, SDLM", "1998's network, AdamW"]
+
+
+def test_held_rates_compares_every_value_with_the_one_in_use(tmp_path, mnist):
+    """Single runs, so over patterns alone, by McNemar's test; no spread tells how many seeds would do."""
+    used = RATES[ladder.LAST.name, "sgd"]
+    other = next(rate for rate in TRIED[ladder.LAST.name, "sgd"] if rate != used)
+    labels = mnist.train_labels[50_000:]
+    for rate, wrong in ((used, np.arange(100)), (other, np.arange(90, 210))):
+        name = f"modern/held-out/ladder-sgd-rate{rate:g}"
+        judged = replace(JUDGED, config={"held_out": 10_000})
+        publish(tmp_path, name, 0, test=len(wrong), predictions=answers(labels, wrong), identity=judged)
+    made = tables.named("held-rates")(Loader(("reference",), tmp_path, tmp_path))
+    found = {record["value"]: record for record in made.records}
+    assert found[used]["change"] is None
+    assert found[other]["change"] == pytest.approx(0.2)
+    assert found[other]["p"] == pytest.approx(stats.binomtest(90, 200).pvalue)
+    assert found[other]["seeds_needed"] is None
+    assert all(len(line) == len(made.header) for line in made.body)
 
 
 def test_held_rates_says_whether_the_best_is_in_use(tmp_path):
@@ -310,18 +337,47 @@ def test_ladder_writes_a_change_that_is_beyond_its_axis(load, mnist):
     assert right.containers[-1].lines[0].get_marker() == "D"
 
 
-def test_figure_of_costs(load):
-    points = {point.experiment: point for point in costs_today.points(load)}
-    lenet5, full_c3, maximum, relu = points
-    assert (lenet5, full_c3) == ("readings/former", "modern/ladder/full-c3")
-    assert (maximum, relu) == ("modern/ladder/max-pooling", "popular/udacity-relu")
-    assert points[relu].error == pytest.approx(0.96)
-    left, right = costs_today.figure(load).axes
-    # Two networks of 416,520 and one of 418,096 stand in columns, the worst in the middle; LeNet-5 is far from them.
-    drawn = {container.lines[0].get_ydata()[0]: container.lines[0].get_xdata()[0] for container in left.containers}
-    places = [drawn[points[name].error] for name in (lenet5, relu, full_c3, maximum)]
-    assert places == pytest.approx([328.096, 416.52, 418.096 / 1.07, 416.52 * 1.07])
-    assert {container.lines[0].get_xdata()[0] for container in right.containers} == {60}
+def test_figure_of_costs(load, mnist):
+    """The paper's networks, the ladder and the popular ones; LeNet-4 is timed on another processor."""
+    predictions, identity = answers(mnist.test_labels, np.arange(115)), registry.named("fig9/lenet4").identity()
+    made = publish(load.reference, "fig9/lenet4", 0, test=115, train=[1.0], predictions=predictions, identity=identity)
+    store.write(made.path, made.record | {"machine": {"cpu": "Pentium", "cores": 1}}, made.arrays())
+    points = costs_today.points(load)
+    assert {name: point.mark for name, point in points.items()} == {
+        "fig9/lenet4": "K", "readings/former": "0", "modern/ladder/full-c3": "1", "modern/ladder/max-pooling": "3",
+        "popular/udacity-relu": "d",
+    }  # fmt: skip
+    lenet4, relu = points["fig9/lenet4"], points["popular/udacity-relu"]
+    assert (lenet4.parameters, lenet4.multiply_accumulates) == (16.998, 245.568)
+    assert (relu.error, relu.parameters, relu.multiply_accumulates) == (pytest.approx(0.96), 61.706, 416.52)
+    *panels, key = costs_today.figure(load).axes
+    names = {text.get_text() for text in key.texts}
+    assert names > {"The paper's networks", "LeNet-4", "The ladder", "full C3", "What people write", "udacity-relu"}
+    assert len(panels) == 3
+    for panel in panels:
+        assert [text.get_text() for text in panel.texts] == ["K", "0", "1", "3", "d"]
+        places = panel.transData.transform([text.xy for text in panel.texts]) * 72 / panel.figure.dpi
+        apart = np.hypot(*(places[:, None] - places).T) + np.diag([np.inf] * len(places))
+        assert apart.min() >= costs_today.MARK * (1 - 1e-6)
+    opacities = [{line.get_alpha() for line in panel.lines if line.get_marker() == "s"} for panel in panels]
+    assert opacities == [{1}, {1}, {costs_today.FAINT}]
+
+
+@few
+@given(arrays(np.float64, st.tuples(st.integers(1, 30), st.just(2)), elements=st.floats(0, 40)))
+def test_marks_stand_beside_each_other_and_no_farther_than_they_must(places):
+    moved = costs_today.beside(places, 9)
+    apart = np.hypot(moved[:, None] - moved, places[:, None, 1] - places[:, 1])[np.triu_indices(len(places), 1)]
+    assert (apart >= 9).all()
+    assert moved[0] == places[0, 0]
+    alone = np.hypot(*(places[:, None] - places).T)[-1, :-1]
+    if len(places) == 2 and alone >= 9:
+        assert moved[1] == places[1, 0]
+
+
+def test_the_front_has_what_nothing_cheaper_or_as_cheap_beats():
+    costs, errors = [60, 3, 60, 17, 400, 50], [1.0, 2.0, 0.9, 1.2, 0.9, 1.3]
+    assert costs_today.front(costs, errors) == ([3, 17, 60], [2.0, 1.2, 0.9])
 
 
 @pytest.mark.parametrize("figure", [drawing, costs_today])

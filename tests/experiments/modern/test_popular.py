@@ -115,10 +115,10 @@ def test_table(tmp_path):
     ]
     padded = made.body[1]
     assert padded[4:8] == ["60", "1.41", "0.01", "3"]
-    assert padded[13:15] == ["1.41", "yes"]
-    assert "C3, pooling, squashing, output" in padded[15]
-    assert made.body[0][9:] == [""] * 7
-    assert made.body[2][13:15] == ["", ""]  # its author reports none
+    assert padded[15:17] == ["1.41", "yes"]
+    assert "C3, pooling, squashing, output" in padded[17]
+    assert made.body[0][9:] == [""] * 9
+    assert made.body[2][15:17] == ["", ""]  # its author reports none
     assert any("Without results yet: popular/keras-adam" in note for note in made.notes)
     assert any("Towards Data Science" in note for note in made.notes)
     assert json.loads(made.render("json"))[1]["overlap"] is True
