@@ -33,6 +33,7 @@ NUMERICS = {
     "tangent distance": 1,  # III.C.9
     "mini-batches": 1,  # training as it is done today
     "invariance, mini-batches": 1,  # the same, and its errors on changed test digits
+    "mini-batches, folded": 1,  # the same, judged as the network without normalization that remains
     "mini-batches, SDLM": 1,  # the same with rates from the curvature
     "curvature methods": 1,  # training with h_kk by other rules than Appendix C's, and how far those are from exact
     "lush": 1,  # the authors' later protocol
@@ -55,6 +56,7 @@ BUILDS_ON = {
     "last layers": ("online",),
     "boosting": ("online",),
     "invariance, mini-batches": ("mini-batches",),
+    "mini-batches, folded": ("engine", "mini-batches"),
     "mini-batches, SDLM": ("engine", "mini-batches"),
     "curvature methods": ("online",),
     "lush": ("engine",),

@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from experiments.harness import registry
 from experiments.harness.registry import Context, Experiment, Outcome
@@ -31,15 +32,21 @@ from lenet98.training import Config, train
 
 def outcome(trained: Trained) -> Outcome:
     """Of a network whose least distance is the answer."""
-    nearest_two = np.sort(trained.distances, axis=1)[:, :2]
+    predictions, scores = answers(trained.distances)
     return Outcome(
         passes=[asdict(entry) for entry in trained.history],
-        predictions=trained.distances.argmin(axis=1).astype(np.uint8),
+        predictions=predictions,
         diverged=trained.diverged,
-        # Fig. 10: a pattern is rejected when its two best outputs differ too little.
-        scores=nearest_two[:, 1] - nearest_two[:, 0],
+        scores=scores,
         weights=trained.parameters,
     )
+
+
+def answers(distances: NDArray[np.float32]) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
+    """The class of the least distance y_i, and how much farther the next is, from shape (n, classes)."""
+    nearest_two = np.sort(distances, axis=1)[:, :2]
+    # Fig. 10: a pattern is rejected when its two best outputs differ too little.
+    return distances.argmin(axis=1).astype(np.uint8), nearest_two[:, 1] - nearest_two[:, 0]
 
 
 @family("online")

@@ -86,6 +86,7 @@ QUESTIONS = {
     "ladder": Question("Which changes lead from 1998 to today?", ("ladder",), "modern", ("ladder", "costs_today")),
     "ideas-alone": Question("What is each modern idea worth alone?", ("alone",), "modern"),
     "reverse": Question("Is it the network or its training?", ("reverse",), "modern"),
+    "best-1998": Question("How good can the network of 1998 get?", ("best-1998", "best-1998-held-out"), "modern"),
     "curvature": Question(
         "What is the curvature worth?", ("curvature-methods", "curvature-layers", "curvature-factors"), "modern"
     ),

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
+from copy import deepcopy
 from dataclasses import dataclass
 from math import prod
 from typing import Literal, get_args
@@ -371,3 +372,20 @@ class Scoring(nn.Module):
                 a = self.norms[geometry.name](a)
             x = modules.SQUASHING[geometry.squashing](a)
         return -torch.flatten(batches.forward(self.net.output, self.dropout(x) if spec.output.full else x), 1)
+
+    @torch.no_grad()
+    def folded(self) -> NDArray[np.float32]:
+        """Parameters of the spec's own network, without normalization, that answers alike; shape (spec.parameters,).
+
+        In evaluation a normalized sum, g (a - mean) / sd + b, is another sum: the weights of its map times g / sd, and
+        another bias.
+        """
+        net = deepcopy(self.net)
+        for name, norm in self.norms.items():
+            layer, state = getattr(net.layers, name), norm.state_dict()
+            gain = state["weight"] / torch.sqrt(state["running_var"] + norm.eps)
+            weight, bias = layer.parameters()
+            of_map = layer.links // layer.in_maps if isinstance(layer, modules.Convolution) else slice(None)
+            weight.mul_(gain[of_map].view(-1, *[1] * (weight.ndim - 1)))
+            bias.copy_((bias - state["running_mean"]) * gain + state["bias"])
+        return net.flat()

@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import nn
 
-from lenet98 import losses
+from lenet98 import losses, modules
 from lenet98.data.fields import BLACK, WHITE
 from lenet98.modern import ladder
 from lenet98.modern.minibatch import Config, Optimizer, train
@@ -80,6 +80,26 @@ def test_parameters_of_normalization_are_two_a_map_but_for_subsampling():
     model = network.build(0)
     assert sum(p.numel() for p in model.parameters()) == network.parameters
     assert list(model.norms) == ["C1", "C3", "C5", "F6"]
+
+
+@pytest.mark.parametrize("spec", ["lenet5", "today"])
+def test_normalization_is_folded_into_the_weights_of_the_plain_network(mnist, spec):
+    """The plain network of the folded parameters gives the same distances by its own modules."""
+    network = SpecNet(spec, batch_norm=True)
+    model = network.build(3)
+    images, _ = some(mnist, network.spec)
+    torch.manual_seed(0)
+    with torch.no_grad():
+        for parameter in model.norms.parameters():
+            parameter.add_(0.3 * torch.randn_like(parameter))
+        for _ in range(20):
+            model(images + 0.1 * torch.randn_like(images))  # running means and variances
+    model.eval()
+    parameters = model.folded()
+    assert parameters.shape == (network.spec.parameters,)
+    plain = modules.network(network.spec, parameters, network.reading)
+    torch.testing.assert_close(-plain(images), model(images), rtol=1e-4, atol=1e-3)
+    assert (model.net.flat() != parameters).any()  # the model keeps its own
 
 
 def test_dropout_is_of_full_layers_and_never_of_rbf_units(mnist):
