@@ -27,9 +27,10 @@ from experiments.harness.registry import Context, Experiment, Outcome, register
 from experiments.harness.tables import Table
 from experiments.numerics import family
 from experiments.paper import numbers as paper
-from experiments.trainers import FORMER_MEAN_SQUARED_ERROR, train_network, training
+from experiments.paper.distortions import DISTORTED
+from experiments.trainers import train_network, training
 from lenet98 import accounting, checkpoint
-from lenet98.data.distortions import FIG7, Sample
+from lenet98.data.distortions import Sample
 from lenet98.data.mnist import MNIST
 from lenet98.data.splits import split
 from lenet98.loop import Progress, Trained
@@ -401,7 +402,7 @@ def _load(path: Path, config: BoostedConfig, seed: int) -> dict[int, Filtered]:
 BOOSTED_LENET4 = "fig9/dist_boosted_lenet4"
 BOOSTED_HELD_OUT = "boosting/held-out/dist_boosted_lenet4-patterns50000"
 
-BOOSTED = training(BoostedConfig, LENET4, reading=FORMER_MEAN_SQUARED_ERROR, distortions=FIG7)
+BOOSTED = training(BoostedConfig, LENET4, distortions=DISTORTED)
 
 register(
     Experiment(
@@ -417,7 +418,7 @@ register(
     Experiment(
         "boosting/dist_lenet4",
         "[dist] LeNet-4",
-        training(Config, LENET4, reading=FORMER_MEAN_SQUARED_ERROR, distortions=FIG7),
+        training(Config, LENET4, distortions=DISTORTED),
         train_network,
         minutes=2.7,
     )

@@ -45,16 +45,12 @@ _ROWS = (
     _Row("mlp_500_150", mlp(500, 150), 1.5),
 )
 
-TO_COME = ("mlp_1000", "mlp_500_150")
-"""Networks that have FORMER, and Fig. 7's own magnitudes, until they are run again by DEFAULT."""
-
 for row in _ROWS:
-    read = FORMER_MEAN_SQUARED_ERROR if row.name in TO_COME else MEAN_SQUARED_ERROR
     register(
         Experiment(
             f"fig9/{row.name}",
             row.spec.name,
-            training(Config, row.spec, reading=read),
+            training(Config, row.spec),
             train_network,
             row.minutes,
             paper_error=paper.TEST_ERROR[row.name],
@@ -64,7 +60,7 @@ for row in _ROWS:
         Experiment(
             f"fig9/dist_{row.name}",
             f"[dist] {row.spec.name}",
-            training(Config, row.spec, reading=read, distortions=FIG7 if row.name in TO_COME else DISTORTED),
+            training(Config, row.spec, distortions=DISTORTED),
             train_network,
             row.minutes + 0.5,
             paper_error=paper.TEST_ERROR[f"dist_{row.name}"],
@@ -92,7 +88,7 @@ for mu in HELD_OUT_MU:
         Experiment(
             f"{ROOM}/mlp_300-mu{mu:g}",
             f"28x28-300-10 on 50,000 patterns, mu = {mu:g}",
-            training(Config, mlp(300), reading=FORMER_MEAN_SQUARED_ERROR, mu=mu, train_size=50_000, held_out=10_000),
+            training(Config, mlp(300), mu=mu, train_size=50_000, held_out=10_000),
             train_network,
             minutes=1,
             seeds=(0, 1, 2),
@@ -208,7 +204,7 @@ def mlp_mu(load: Loader) -> Table:
     """28x28-300-10 with a larger mu, on the training patterns that it did not learn."""
     used = [load.one(f"{ROOM}/mlp_300-mu{mu:g}") for mu in HELD_OUT_MU]
     rows = [tables.test_row(runs, f"mu = {mu:g}", None) for runs, mu in zip(used, HELD_OUT_MU, strict=True)]
-    caption = "28x28-300-10 by FORMER on 50,000 patterns: error on the last 10,000 training patterns."
+    caption = "28x28-300-10 on 50,000 patterns: error on the last 10,000 training patterns."
     return tables.comparison("mlp-mu", caption, rows, used)
 
 

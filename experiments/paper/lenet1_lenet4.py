@@ -24,7 +24,7 @@ from experiments.harness.store import Runs
 from experiments.harness.tables import Row, Table
 from experiments.numerics import family
 from experiments.paper import numbers as paper
-from experiments.trainers import FORMER_MEAN_SQUARED_ERROR, FormConfig, longer, train_network, train_on_form, training
+from experiments.trainers import FormConfig, longer, train_network, train_on_form, training
 from lenet98 import accounting, networks
 from lenet98.data.splits import split
 from lenet98.loop import Progress
@@ -374,7 +374,7 @@ ROOM = "lenet1-lenet4/held-out"
 LAST_LAYERS = f"{ROOM}/lenet4-last-layer-replaced"
 
 HELD_OUT_TIMES = (1, 4)
-"""How many times as many passes as LeNet-5 LeNet-1 is given, each eta for as many of them; by FORMER."""
+"""How many times as many passes as LeNet-5 LeNet-1 is given, each eta for as many of them."""
 
 for times in HELD_OUT_TIMES:
     passes = times * len(ETAS)
@@ -384,7 +384,6 @@ for times in HELD_OUT_TIMES:
             f"[16x16] LeNet-1 on 50,000 patterns, {passes} passes",
             replace(
                 LENET1,
-                reading=FORMER_MEAN_SQUARED_ERROR,
                 etas=longer(times),
                 train_size=50_000,
                 held_out=10_000,
@@ -399,7 +398,7 @@ register(
     Experiment(
         LAST_LAYERS,
         "LeNet-4 on 50,000 patterns, its last layer replaced",
-        training(GridConfig, networks.LENET4, reading=FORMER_MEAN_SQUARED_ERROR, train_size=50_000, held_out=10_000),
+        training(GridConfig, networks.LENET4, train_size=50_000, held_out=10_000),
         compare_settings,
         minutes=4,
         seeds=(0, 1, 2),
@@ -421,7 +420,7 @@ def lenet1_passes(load: Loader) -> Table:
         body.append([row.row, tables.number(learned), *tables.cells(row)[1:-1]])
         records.append({**row.as_json(), "training": learned})
     remark = (
-        "By FORMER. Trained on the first 50,000 training patterns, errors on the last 10,000; training error is on the "
+        "Trained on the first 50,000 training patterns, errors on the last 10,000; training error is on the "
         f"fly, in the last pass. Each eta lasts for as many times more passes. {tables.COVER}"
     )
     caption = "LeNet-1 trained for longer: error on patterns held out of the training set."
@@ -437,7 +436,7 @@ def last_layers(load: Loader) -> Table:
     header = ["last layer", "held-out error, %", "sd", "n", *tables.INTERVALS]
     body = [[row.row, *tables.cells(row)[1:-1]] for row in rows]
     remark = (
-        "LeNet-4 trained by FORMER on the first 50,000 training patterns, errors on the last 10,000. The experiments "
+        "LeNet-4 trained on the first 50,000 training patterns, errors on the last 10,000. The experiments "
         f"have k = {NEIGHBOURS.neighbours}, and local learning with {LOCAL.neighbours} neighbors and decay "
         f"{LOCAL.decay:g}. {tables.COVER}"
     )
