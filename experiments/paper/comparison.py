@@ -24,7 +24,6 @@ from experiments.harness.tables import Table
 from experiments.paper import numbers as paper
 from lenet98 import accounting, evaluation
 from lenet98.catalog import from_json
-from lenet98.readings import DEFAULT, Reading
 
 GROUP = "fig9"
 """Name that stands for all classifiers of Fig. 9 where experiments are named."""
@@ -197,7 +196,6 @@ def fig9(load: Loader) -> Table:
         "[dist]: trained with distortions; [deslant]: deslanted images; [16x16]: images reduced to 16x16. The paper's "
         "values are read off Fig. 9, whose uncertainty it gives as about 0.1.",
         tables.COVER,
-        *_other_readings(found),
         *_missing_the_paper(found),
         *(remark for source in _sources(found) for remark in _remarks(found, source, tests)),
     ]
@@ -233,16 +231,6 @@ def _made(line: Line) -> Json:
         "code": sorted({provenance.written(result.record) for result in results}),
         "folder": line.runs.folder.as_posix() if line.runs else None,
     }
-
-
-def _other_readings(found: Sequence[Line]) -> list[str]:
-    """Which networks do not have DEFAULT, in words; eq. 8 is the default's where the outputs are place codes."""
-    others = []
-    for line in found:
-        read = line.runs.results[0].record["config"].get("reading") if line.runs else None
-        if read and Reading(**{**read, "loss": DEFAULT.loss}) != DEFAULT:
-            others.append(line.row.title)
-    return [f"By the reading FORMER, with eq. 8, not yet by DEFAULT: {', '.join(others)}."] if others else []
 
 
 def _missing_the_paper(found: Sequence[Line]) -> list[str]:

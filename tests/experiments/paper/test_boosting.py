@@ -298,7 +298,7 @@ def test_bad_configurations_are_named(change, message):
 def test_the_first_network_is_lenet4_with_distortions():
     config = registry.named("fig9/dist_boosted_lenet4").config
     assert config.each == registry.named("boosting/dist_lenet4").config
-    assert config.distortions == FIG7
+    assert config.distortions == FIG7.scaled(0.75)
     assert seed_of(7, 1) == 7
     assert len({seed_of(seed, number) for seed in (0, 9999) for number in (1, 2, 3)}) == 6
     assert config.spec.parameters * 3 == pytest.approx(51_000, abs=500)  # Fig. 12

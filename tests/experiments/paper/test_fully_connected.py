@@ -16,7 +16,6 @@ from experiments.paper.fully_connected import (
     NETWORKS,
     RANGES,
     ROOM,
-    TO_COME,
     ink_lost,
 )
 from experiments.trainers import MEAN_SQUARED_ERROR, FormConfig, train_on_form, training
@@ -41,10 +40,8 @@ def test_rows_of_fig_9_are_there_with_the_recipe_of_the_paper():
         times = 4 if name == "16x16_lenet1" else 1  # docs/deviations.md
         assert config.etas == tuple(eta for eta in ETAS for _ in range(times))
         assert (config.mu, config.train_size, config.held_out) == (MU, 60_000, 0)
-        former = name == "dist_boosted_lenet4" or name.removeprefix("dist_") in TO_COME  # to be run again
-        magnitudes = FIG7 if former else FIG7.scaled(0.75)
-        assert config.distortions == (magnitudes if name.startswith("dist_") else None)
-        assert config.reading == replace(FORMER if former else DEFAULT, loss="eq8")
+        assert config.distortions == (FIG7.scaled(0.75) if name.startswith("dist_") else None)
+        assert config.reading == replace(DEFAULT, loss="eq8")
 
 
 @pytest.mark.parametrize("name", NETWORKS)
