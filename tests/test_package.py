@@ -1,4 +1,4 @@
-"""What a user installs and a packager builds from: the files that the code reads, and nothing as large as the results."""
+"""What a user installs and a packager builds from: the files that the code reads, and not the published results."""
 
 import tarfile
 from pathlib import Path
