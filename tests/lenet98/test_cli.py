@@ -348,6 +348,8 @@ def test_a_low_score_is_rejected_or_called_uncertain(lenet98, mnist):
 def record_of_paper():
     """What the published record of `LeNet5Weights.PAPER` has of each test digit."""
     path = Path(__file__).parents[2] / "reference" / LeNet5Weights.PAPER.value / "seed-0000.npz"
+    if not path.is_file():
+        pytest.skip("a source distribution has no published results")
     with np.load(path) as file:
         return dict(file)
 
