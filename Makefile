@@ -63,7 +63,7 @@ site: $(READY)  ## the documents and docstrings as a web site, in site/
 	.venv/bin/sphinx-build -q -W --keep-going -c docs . site
 
 test: $(READY)  ## the tests
-	$(RUN) -m pytest -n auto
+	$(RUN) -m pytest -n auto --dist worksteal
 
 lint: $(READY)  ## ruff and mypy
 	.venv/bin/ruff check .

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, fields, replace
-from functools import cached_property
 from typing import Any, TypeVar
 
 import numpy as np
@@ -15,8 +14,6 @@ from experiments.harness import registry
 from experiments.harness.registry import Context, Experiment, Outcome
 from experiments.numerics import family
 from lenet98.data.distortions import Sample
-from lenet98.data.mnist import MNIST
-from lenet98.data.preprocessing import FORMS, in_form
 from lenet98.devices import Device
 from lenet98.loop import Trained
 from lenet98.modern import curvatures, lenet_from_scratch, lush, minibatch
@@ -25,7 +22,7 @@ from lenet98.readings import DEFAULT, FORMER, Reading
 from lenet98.replicas.training import train_replicas
 from lenet98.sdlm import ETAS
 from lenet98.specs import Spec
-from lenet98.training import Config, train
+from lenet98.training import Config, FormConfig, train
 
 # --- as Section III.B describes ---------------------------------------------------------------------------------------
 
@@ -98,42 +95,10 @@ registry.register_replicas(train_network, _together)
 # --- on another form of the database than the regular one (Sections III.A and III.C) ----------------------------------
 
 
-@dataclass(frozen=True)
-class FormConfig(Config):
-    """A training run on one form of the database.
-
-    Raises ValueError, naming the field, for a value that no run can have.
-    """
-
-    form: str = "28x28"
-    """A name of `lenet98.data.preprocessing.FORMS`; images smaller than the network's input stand in its middle."""
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if self.form not in FORMS:
-            raise ValueError(f"FormConfig.form is {self.form!r}; it must be one of {', '.join(FORMS)}")
-        if self.distortions and self.form != "28x28":
-            raise ValueError(f"FormConfig.distortions need the form '28x28', not {self.form!r}; set them to None")
-
-
-@dataclass(frozen=True)
-class InForm(Context):
-    """What a run is given, its digits in another form."""
-
-    of: Context | None = None
-    form: str = "28x28"
-
-    @cached_property
-    def mnist(self) -> MNIST:
-        assert self.of is not None
-        return in_form(self.of.mnist, self.form)
-
-
 @family("online")
 def train_on_form(config: FormConfig, seed: int, context: Context) -> Outcome:
-    """One training run on MNIST in the form that `config` names."""
-    formed = InForm(context.progress, context.checkpoint, context.data_dir, context.threads, context, config.form)
-    return train_network(config, seed, formed)
+    """`train_network` on MNIST in the form that `config` names; apart, because `train_together` knows no forms."""
+    return train_network(config, seed, context)
 
 
 # --- on distorted patterns that are never shown twice: what the paper's pool of 600,000 costs or saves ----------------

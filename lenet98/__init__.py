@@ -23,6 +23,8 @@ Networks
     lenet1      the same of LeNet-1
     lenet4      the same of LeNet-4
     LeNet5Weights  trained LeNet-5s that come with the package; `.meta` says how each was made and what it errs
+    LeNet1Weights  a trained LeNet-1
+    LeNet4Weights  a trained LeNet-4
     recovered   C1 to S4 of a LeNet-5 of 1998 with their errors, from the states that the paper's Fig. 13 shows
 
 Readings of the paper
@@ -72,7 +74,7 @@ if TYPE_CHECKING:  # for editors and type checkers; `__getattr__` does the same 
     from lenet98.losses import loss
     from lenet98.modules import Net, Squash
     from lenet98.networks import LENET1, LENET4, LENET5, mlp
-    from lenet98.published import LeNet5Weights, lenet1, lenet4, lenet5
+    from lenet98.published import LeNet1Weights, LeNet4Weights, LeNet5Weights, lenet1, lenet4, lenet5
     from lenet98.readings import DEFAULT, FORMER, FORMER_DISTORTED, LITERAL, Reading
     from lenet98.sdlm import ETAS, SDLM
     from lenet98.specs import Spec
@@ -92,6 +94,8 @@ __all__ = [
     "LITERAL",
     "SDLM",
     "Config",
+    "LeNet1Weights",
+    "LeNet4Weights",
     "LeNet5Weights",
     "Net",
     "Reading",
@@ -128,7 +132,7 @@ _MODULES = {
     "losses": ("loss",),
     "modules": ("Net", "Squash"),
     "networks": ("LENET1", "LENET4", "LENET5", "mlp"),
-    "published": ("LeNet5Weights", "lenet1", "lenet4", "lenet5"),
+    "published": ("LeNet1Weights", "LeNet4Weights", "LeNet5Weights", "lenet1", "lenet4", "lenet5"),
     "readings": ("DEFAULT", "FORMER", "FORMER_DISTORTED", "LITERAL", "Reading"),
     "sdlm": ("ETAS", "SDLM"),
     "specs": ("Spec",),

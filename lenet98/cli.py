@@ -501,11 +501,12 @@ def _verdict(digit: int, second: int, score: float, reject: float | None, *, kno
 
 
 def _distances(parameters: NDArray[np.float32], config: Config, images: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """y_i of every image, shape (n, classes)."""
+    """y_i of every image of 28x28, brought to the form that the network learned; shape (n, classes)."""
+    from lenet98.data.preprocessing import FORMS
     from lenet98.online.engine import Engine
-    from lenet98.training import distances
+    from lenet98.training import distances, form
 
-    return distances(Engine(config.spec, config.reading), parameters, images)
+    return distances(Engine(config.spec, config.reading), parameters, FORMS[form(config)](images))
 
 
 def _rate(errors: int, patterns: int) -> str:

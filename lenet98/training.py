@@ -23,6 +23,7 @@ from lenet98.curvature import diagonal
 from lenet98.data.distortions import FIELD, Magnitudes, Pool, Sample, distort
 from lenet98.data.fields import pad_and_scale
 from lenet98.data.mnist import MNIST
+from lenet98.data.preprocessing import FORMS, in_form
 from lenet98.data.splits import split
 from lenet98.data.strings import Strings, blank, compose
 from lenet98.loop import Progress, SDLMPass, State, Trained
@@ -88,6 +89,29 @@ class Config:
         return accounting.cost(self.spec, len(self.etas))
 
 
+@dataclass(frozen=True)
+class FormConfig(Config):
+    """A training run on one form of the database (III.A).
+
+    Raises ValueError, naming the field, for a value that no run can have.
+    """
+
+    form: str = "28x28"
+    """A name of `lenet98.data.preprocessing.FORMS`; images smaller than the network's input stand in its middle."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.form not in FORMS:
+            raise ValueError(f"FormConfig.form is {self.form!r}; it must be one of {', '.join(FORMS)}")
+        if self.distortions and self.form != "28x28":
+            raise ValueError(f"FormConfig.distortions need the form '28x28', not {self.form!r}; set them to None")
+
+
+def form(config: Config) -> str:
+    """The form of the database on which `config` trains, a name of `lenet98.data.preprocessing.FORMS`."""
+    return config.form if isinstance(config, FormConfig) else "28x28"
+
+
 @one_thread()
 def train(
     config: Config,
@@ -108,7 +132,8 @@ def train(
     config, seed
         What is trained; the same two give the same bits on the same machine with the same versions.
     data
-        Digits, bytes, at most as large as the network's input; 28x28 if they are to be distorted.
+        Digits, bytes, at most as large as the network's input; 28x28 if they are to be distorted or brought to the form
+        that `config` names.
     samples
         The patterns of pass 1, 2, ... where they are not those of `pass_sample`, for example those of which another
         network was not sure; their copies are of `config.distortions`.
@@ -128,6 +153,7 @@ def train(
     ValueError
         If the training set is smaller than `config.train_size` and `config.held_out` together.
     """
+    data = in_form(data, form(config))
     judged = split(data, config.train_size, config.held_out)
     engine, learned = Engine(config.spec, config.reading), _learned(config.spec, frozen)
     run = _Run(config, seed, data, engine, samples, learned, judged.images, judged.labels, curvature)

@@ -25,7 +25,7 @@ from lenet98.data.strings import Strings
 from lenet98.files import atomic
 from lenet98.modules import Net, network
 from lenet98.readings import Reading
-from lenet98.training import Config
+from lenet98.training import Config, FormConfig
 
 SUFFIX = ".safetensors"
 """Of a file of named tensors with a header; other names are .npz files."""
@@ -138,7 +138,7 @@ def config_from(text: str) -> Config:
         given["strings"] = Strings(**given["strings"])
     if given.pop("evaluate_on", "test") == "held out":
         given["held_out"] = 60_000 - given["train_size"]
-    return Config(**given)
+    return FormConfig(**given) if "form" in given else Config(**given)
 
 
 def _checked(weights: NDArray[np.float32], config: Config) -> NDArray[np.float32]:

@@ -17,7 +17,7 @@ import pytest
 
 from experiments.__main__ import _parser as experiments_parser
 from experiments.__main__ import main as experiments
-from experiments.harness import registry, store
+from experiments.harness import documents, registry, store
 from experiments.paper import numbers as paper
 from lenet98 import accounting, cli, evaluation, weights
 from lenet98.catalog import SPECS
@@ -100,7 +100,9 @@ def commands(path):
             yield code.replace("...", "")
 
 
-EVERY = sorted({(name(path), command) for path in TO_RUN for command in commands(path)})
+NAMED = {command: name(path) for path in TO_RUN for command in commands(path)}
+"""Every command once, and a document that names it."""
+EVERY = sorted((document, command) for command, document in NAMED.items())
 
 
 def test_there_are_commands_and_all_are_known():
@@ -152,10 +154,16 @@ def known(words):
         assert each == "fig9" or registry.members(each)
 
 
+ON_PAGES = {name for question in documents.QUESTIONS.values() for name in question.tables}
+
+
 def on_experiments(words, tmp_path):
     words = ["cpu" if word == "cuda" else word for word in words]  # wherever the tests run
     if words[0] in ("run", "reproduce") and "--dask" not in words:  # no cluster is here
         words = ["plan", *words[1:], "--results", str(tmp_path)]
+    if words[0] == "table" and words[1] in ON_PAGES:  # tests/experiments/test_reference.py makes them
+        experiments_parser().parse_args(words)
+        return
     if words[0] == "table":
         words = [word for word in words if word != "--replicas"]  # of which nothing is published
         words = ["reference" if word in ("results", "both") else word for word in words]

@@ -19,7 +19,7 @@ from lenet98 import published, weights
 from lenet98.citation import PAPER
 from lenet98.published import SEED, Weights
 from lenet98.readings import DEFAULT, Reading
-from lenet98.training import Config
+from lenet98.training import Config, form
 
 COMMAND = "python -m experiments weights"
 PATTERNS = ("distortions", "strings")
@@ -124,6 +124,7 @@ TEXT = """\
 
 To study the paper's network, and to compare others with it. An input is one isolated digit, light on dark, brought to
 MNIST's form: 20x20 pixels, its center of mass in the middle of 28x28. `lenet98 predict` does that with a photograph.
+LeNet-1 sees the 16x16 form of it in the middle of its field: `.transforms()` and the commands scale it.
 
 ## What they are not for
 
@@ -172,6 +173,7 @@ def _described(member: Weights, title: str, result: Result, config: Config) -> s
         f"### {member}",
         f"{title}: {config.spec.parameters:,} parameters, {len(config.etas)} passes of {config.train_size:,} patterns.",
         f"- reading: {_reading(config.reading)}",
+        *([f"- digits in the form {form(config)}"] if form(config) != "28x28" else []),
         *(
             f"- {name}: {', '.join(f'{key} {_short(value)}' for key, value in of.items())}"
             for name, of in trained_on.items()

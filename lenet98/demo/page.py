@@ -24,7 +24,7 @@ from lenet98.online.engine import Engine
 from lenet98.prototypes import bitmaps
 from lenet98.published import SEED, LeNet5Weights
 from lenet98.readings import Reading
-from lenet98.training import distances
+from lenet98.training import distances, form
 
 LIMIT = 600_000
 """The page is smaller than this, bytes."""
@@ -129,6 +129,8 @@ def _loaded(path: Path, title: str, note: str, bits: Mapping[str, int]) -> Netwo
     parameters, config = weights.load(path)
     if config.spec != LENET5:
         raise ValueError(f"{path}: holds {config.spec.name}; the page shows LeNet-5, give a file of its weights")
+    if form(config) != "28x28":
+        raise ValueError(f"{path}: learned digits of {form(config)}; the page shows networks of the regular form")
     strings = config.strings is not None and config.strings.neighbors
     return Network(path, title, note, rounded(config.spec, parameters, bits), config.reading, strings)
 

@@ -24,11 +24,12 @@ from numpy.typing import NDArray
 
 from lenet98 import weights as stored
 from lenet98.data.fields import pad_and_scale
+from lenet98.data.preprocessing import FORMS
 from lenet98.modules import Net, network
 from lenet98.networks import LENET1, LENET4, LENET5
 from lenet98.readings import Reading
 from lenet98.specs import Spec
-from lenet98.training import Config
+from lenet98.training import Config, form
 
 FOLDER = Path(__file__).parent
 SEED = 0
@@ -65,6 +66,8 @@ class Transform:
 
     size: int
     """Height and width of the field, pixels."""
+    form: str = "28x28"
+    """To which digits are brought first, a name of `lenet98.data.preprocessing.FORMS` (III.A)."""
 
     def __call__(self, images: Any) -> torch.Tensor:
         """Scale one image, or several.
@@ -79,11 +82,12 @@ class Transform:
         -------
         float32, shape (1, size, size) of one image, else (n, 1, size, size): a network takes the latter.
 
-        Raises ValueError for other types and shapes, and for images larger than the field.
+        Raises ValueError for other types and shapes, and for images larger than the field or too small for the form.
         """
         values: NDArray[np.uint8] = np.asarray(images)
         one = values.ndim == 2
-        scaled = torch.from_numpy(pad_and_scale(values[None] if one else values, self.size))
+        formed = FORMS[self.form](values[None] if one else values)
+        scaled = torch.from_numpy(pad_and_scale(formed, self.size))
         return scaled[0] if one else scaled
 
 
@@ -117,7 +121,8 @@ class Weights(Enum):
 
     def transforms(self) -> Transform:
         """What brings digits to the form in which the network learned them."""
-        return Transform(self.meta["config"].spec.input_shape[1])
+        config = self.meta["config"]
+        return Transform(config.spec.input_shape[1], form(config))
 
 
 class LeNet5Weights(Weights):
@@ -135,7 +140,11 @@ class LeNet5Weights(Weights):
 
 
 class LeNet1Weights(Weights):
-    """Of LeNet-1.  None are published yet."""
+    """Of LeNet-1."""
+
+    PAPER = "fig9/16x16_lenet1"
+    """Section III.C.7: the 60,000 digits of MNIST, scaled down to 16x16 pixels, 80 passes."""
+    DEFAULT = PAPER
 
 
 class LeNet4Weights(Weights):
@@ -179,7 +188,7 @@ def _offered(kinds: Sequence[type[Weights]]) -> str:
     there = ", ".join(
         member.name.lower() if kind is kinds[0] else member.path.stem for kind in kinds for member in kind
     )
-    return f"there are {there}; or name a file" if there else "none are published; name a file"
+    return f"there are {there}; or name a file"
 
 
 def lenet5(weights: LeNet5Weights | Path | str | None = None) -> Net:

@@ -57,27 +57,29 @@ def test_the_file_of_the_page_is_the_example():
     assert text.partition('"""\n\n')[2] == blocks("python")[0]
 
 
-def test_the_three_steps(tmp_path):
-    """With one seed."""
-    (tmp_path / "reference").symlink_to(ROOT / "reference")
-    (tmp_path / "examples").mkdir()
-    (tmp_path / FILE).write_text(shortened(blocks("python")[0]))
+def test_the_three_steps(tmp_path, monkeypatch, capsys):
+    """With one seed; the runs by a command of its own, what only shows them here."""
+    monkeypatch.chdir(tmp_path)
+    Path("reference").symlink_to(ROOT / "reference")
+    Path("examples").mkdir()
+    Path(FILE).write_text(shortened(blocks("python")[0]))
 
-    def python(*arguments):
-        done = subprocess.run(
-            [sys.executable, *arguments],
-            cwd=tmp_path,
-            env={**os.environ, "PYTHONPATH": str(ROOT)},
-            capture_output=True,
-            text=True,
-            timeout=500,
-        )
-        assert done.returncode == 0, done.stdout + done.stderr
-        return done.stdout
+    def printed(*words):
+        with monkeypatch.context() as patch:
+            patch.setattr(registry, "_experiments", dict(registry.load()))
+            patch.setattr(sys, "path", [*sys.path])
+            status = main([*words])
+            sys.modules.pop(Path(FILE).stem, None)
+        out, err = capsys.readouterr()
+        assert status == 0, err
+        return out
 
-    commands = [shlex.split(block.replace("--seeds 0-4", "--seeds 0"))[1:] for block in blocks("sh")]
-    _, table = (python(*command) for command in commands)
-    records = [json.loads(path.read_text()) for path in (tmp_path / "results").rglob("seed-*.json")]
+    run, table = (shlex.split(block.replace("--seeds 0-4", "--seeds 0"))[1:] for block in blocks("sh"))
+    assert run[:2] == table[:2] == ["-m", "experiments"]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run([sys.executable, *run], env=environment, capture_output=True, text=True, timeout=500)
+    assert done.returncode == 0, done.stdout + done.stderr
+    records = [json.loads(path.read_text()) for path in Path("results").rglob("seed-*.json")]
     found = {record["experiment"]: record for record in records}
     assert set(found) == {"mine/full-c3", "mine/today"}
     for name, record in found.items():
@@ -85,12 +87,13 @@ def test_the_three_steps(tmp_path):
         assert 300 < record["passes"][-1]["test_errors"] < 7000
     assert found["mine/today"]["family"] == "mini-batches, SDLM"
     assert set(found["mine/today"]["numerics"]) == {"mini-batches, SDLM", "mini-batches", "engine"}
-    rows = {line.split("|")[1].strip(): line for line in table.splitlines() if line.startswith("| ")}
+    shown = printed(*table[2:])
+    rows = {line.split("|")[1].strip(): line for line in shown.splitlines() if line.startswith("| ")}
     assert [row.partition(" (")[0] for row in rows if row] == ["LeNet-5", "full C3", "today, by SDLM"]
-    assert "0.95" in table.partition("full C3")[0]
+    assert "0.95" in shown.partition("full C3")[0]
     # Once more, and nothing is run; after an edit of the file the module is, the spec is not.
-    (tmp_path / FILE).write_text((tmp_path / FILE).read_text() + "\n# edited\n")
-    planned = python("-m", "experiments", "plan", *commands[0][3:])
+    Path(FILE).write_text(Path(FILE).read_text() + "\n# edited\n")
+    planned = printed("plan", *run[3:])
     assert "mine/full-c3 seeds 0: there already" in planned
     assert "mine/today seeds 0: run again: config network.source changed" in planned
 

@@ -30,7 +30,7 @@ from lenet98.online.engine import Engine
 from lenet98.prototypes import bitmaps
 from lenet98.published import LeNet5Weights
 from lenet98.readings import DEFAULT, initial_parameters
-from lenet98.training import Config, distances
+from lenet98.training import Config, FormConfig, distances
 from tests.lenet98.test_decoding import FIGURES, penalties
 
 needs_node = pytest.mark.skipif(check.node() is None, reason="node is not here to run the page's JavaScript")
@@ -293,11 +293,17 @@ def test_a_network_of_strings_is_told_from_others(tmp_path, published):
     assert (page.own(path).described()["strings"], published.described()["strings"]) == (True, False)
 
 
-def test_only_lenet5_is_shown(tmp_path):
-    config = Config(spec=LENET1)
+@pytest.mark.parametrize(
+    ("config", "message"),
+    [
+        (Config(spec=LENET1), r"other.npz: holds lenet1; the page shows LeNet-5"),
+        (FormConfig(form="16x16"), r"other.npz: learned digits of 16x16; the page shows"),
+    ],
+)
+def test_only_lenet5_on_regular_digits_is_shown(tmp_path, config, message):
     path = tmp_path / "other.npz"
-    weights.save(path, initial_parameters(LENET1, DEFAULT, np.random.default_rng(0)), config)
-    with pytest.raises(ValueError, match=r"other.npz: holds lenet1; the page shows LeNet-5"):
+    weights.save(path, initial_parameters(config.spec, DEFAULT, np.random.default_rng(0)), config)
+    with pytest.raises(ValueError, match=message):
         page.own(path)
 
 

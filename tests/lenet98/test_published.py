@@ -13,7 +13,7 @@ from PIL import Image
 
 import lenet98
 from lenet98 import published, weights
-from lenet98.data.fields import pad_and_scale
+from lenet98.data.fields import BLACK, WHITE, pad_and_scale
 from lenet98.data.mnist import VERSION
 from lenet98.modules import Net
 from lenet98.networks import LENET1, LENET4, LENET5
@@ -26,8 +26,10 @@ ERRORS = {
     LeNet5Weights.DISTORTED: 97,
     LeNet5Weights.NOISE: 127,
     LeNet5Weights.STRINGS: 138,
+    LeNet1Weights.PAPER: 220,
     LeNet4Weights.PAPER: 132,
 }
+BUILD = {LeNet5Weights: lenet98.lenet5, LeNet1Weights: lenet98.lenet1, LeNet4Weights: lenet98.lenet4}
 
 
 def test_all_of_them_are_judged_here():
@@ -37,8 +39,7 @@ def test_all_of_them_are_judged_here():
 @pytest.mark.parametrize("member", ERRORS, ids=str)
 @torch.no_grad()
 def test_each_errs_as_often_as_its_file_says(member, mnist):
-    build = lenet98.lenet5 if isinstance(member, LeNet5Weights) else lenet98.lenet4
-    net, transform = build(member), member.transforms()
+    net, transform = BUILD[type(member)](member), member.transforms()
     distances = torch.cat([net(transform(digits)) for digits in np.array_split(mnist.test_images, 10)]).numpy()
     assert distances.shape == (10_000, 10)
     assert lenet98.errors(lenet98.predict(distances), mnist.test_labels) == ERRORS[member] == member.meta["errors"]
@@ -112,8 +113,8 @@ def test_without_weights_it_is_the_initial_network(build, spec, kind):
 def test_unknown_names_are_told_which_there_are(tmp_path):
     with pytest.raises(ValueError, match=r"^no weights called 'papre'; there are paper, distorted, noise, strings; or"):
         lenet98.lenet5("papre")
-    with pytest.raises(ValueError, match=r"^no weights called 'paper'; none are published; name a file$"):
-        lenet98.lenet1("paper")
+    with pytest.raises(ValueError, match=r"^no weights called 'strings'; there are paper; or name a file$"):
+        lenet98.lenet1("strings")
     other = tmp_path / "other.safetensors"
     weights.save(other, initial_parameters(LENET1, DEFAULT, np.random.default_rng(0)), Config(spec=LENET1))
     with pytest.raises(ValueError, match=r"other\.safetensors: holds lenet1, not lenet5"):
@@ -133,6 +134,24 @@ def test_transforms_take_what_digits_come_as(mnist):
     for wrong in (digits / 255.0, digits[None], Image.fromarray(digits[0]).convert("RGBA").resize((40, 40))):
         with pytest.raises(ValueError, match=r"images must be uint8|do not fit"):
             transform(wrong)
+
+
+def test_lenet1_sees_16x16_pixels_in_the_middle(mnist):
+    """III.C.7: the images were scaled down to 16x16 pixels and centered in the 28x28 input layer."""
+    digits, transform = mnist.test_images[:50], LeNet1Weights.PAPER.transforms()
+    seen = transform(digits)
+    assert seen.shape == (50, 1, 28, 28)
+    inside = seen[:, :, 6:22, 6:22]
+    outside = seen.clone()
+    outside[:, :, 6:22, 6:22] = WHITE
+    assert (outside == WHITE).all()
+    # A pixel is the mean of 1.25 x 1.25 pixels of the 28x28 image, so that the digit has so much less ink.
+    ink = (digits / 255.0).sum(axis=(1, 2)) / 1.25**2
+    shown = ((inside - WHITE) / (BLACK - WHITE)).sum(dim=(1, 2, 3)).numpy()
+    np.testing.assert_allclose(shown, ink, rtol=0.01)
+    assert torch.equal(transform(Image.fromarray(digits[0])), seen[0])
+    with pytest.raises(ValueError, match="a window of 20x20 cannot be cut out of images of 16x16"):
+        transform(np.zeros((16, 16), np.uint8))
 
 
 def test_the_example_of_the_module_runs():

@@ -13,10 +13,10 @@ from lenet98.data.distortions import FIG7
 from lenet98.data.strings import NOISE
 from lenet98.modern import ladder
 from lenet98.modules import Net
-from lenet98.networks import LENET5, mlp
+from lenet98.networks import LENET1, LENET5, mlp
 from lenet98.readings import LITERAL
 from lenet98.specs import Convolution, Full, Softmax, Spec
-from lenet98.training import Config
+from lenet98.training import Config, FormConfig
 
 OWN = Spec("own", (1, 28, 28), (Convolution("C1", 2, 5, ((0,), (0,))), Full("F2", 3), Softmax("output")))
 
@@ -35,6 +35,13 @@ def test_what_is_saved_is_loaded(tmp_path, spec, name):
     assert found == config
     assert found.spec.geometry == spec.geometry
     assert found.spec.name == ("unnamed" if spec is OWN else spec.name)  # the label of known networks
+
+
+def test_the_form_of_the_digits_is_loaded(tmp_path):
+    config = FormConfig(spec=LENET1, form="16x16")
+    for name in ("net.npz", "net.safetensors"):
+        weights.save(tmp_path / name, some(LENET1), config)
+        assert weights.load(tmp_path / name)[1] == config
 
 
 @pytest.mark.parametrize(("evaluate_on", "held_out"), [("test", 0), ("held out", 10_000)])

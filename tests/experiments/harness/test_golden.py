@@ -22,6 +22,7 @@ def test_short_runs_compute_what_they_did(case):
     assert golden.departures([case], few=True) == []
 
 
+@pytest.mark.skipif(golden.here() is None, reason="bits are known of other machines; short runs are tested above")
 @pytest.mark.parametrize("case", golden.long())
 def test_small_runs_compute_what_they_did(case):
     assert golden.departures([case]) == []
