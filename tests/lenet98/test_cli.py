@@ -246,7 +246,7 @@ def test_all_networks_are_listed(lenet98):
         (["predict", "taken.npz", "--reject", "nan"], "nan is not a number from 0 up"),
         (
             ["evaluate", "papre"],
-            "no weights called 'papre'; there are paper, distorted, noise, strings, lenet1-paper, lenet4-paper; or name",
+            "no weights called 'papre'; there are paper, distorted, noise, strings, lenet1-paper, lenet4-paper",
         ),
         (["predict", "taken.npz", "--weights", "1998"], "no weights called '1998'; there are paper, "),
         (["evaluate", "missing.safetensors"], "missing.safetensors: cannot be read (No such file or directory)"),
