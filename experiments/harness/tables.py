@@ -163,6 +163,12 @@ def test_row(runs: Runs, title: str, theirs: float | None) -> Row:
     return replace(row, joint=statistics.over_patterns(runs)) if row.n else row
 
 
+def training_error(runs: Runs) -> float | None:
+    """Training error on the fly in the last pass, percent, mean over runs that did not diverge; None without any."""
+    errors, patterns = counts(runs.finished, "train")
+    return summarize("", None, errors, patterns).mean if errors else None
+
+
 # --- tables -----------------------------------------------------------------------------------------------------------
 
 

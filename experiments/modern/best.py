@@ -20,14 +20,13 @@ from experiments.harness.loader import Loader, NoResults
 from experiments.harness.registry import Context, Experiment, Outcome, register
 from experiments.harness.store import Runs
 from experiments.harness.tables import Table
-from experiments.modern.ladder import BATCH, RATES, STRENGTH, WEIGHT_DECAY, seconds
+from experiments.modern.ladder import RATES, STRENGTH, by_adamw, seconds
 from experiments.numerics import family
 from experiments.paper import numbers as paper
 from experiments.paper.distortions import DISTORTED
 from experiments.paper.seeds import VOTERS, seeds
 from experiments.trainers import answers, outcome_in_batches
 from lenet98.data.distortions import FIG7
-from lenet98.data.fields import BLACK, WHITE
 from lenet98.data.splits import split
 from lenet98.modern import minibatch
 from lenet98.modern.elastic import Elastic
@@ -66,23 +65,20 @@ class Way:
     config: Config
 
 
+ADAMW = by_adamw(LENET5, RATES[LENET5.name, "adamw"])
+"""As the ladder trains 1998's network by AdamW."""
+
+
 def way(title: str, passes: int = 30, *, batch_norm: bool = True, **changes: Any) -> Way:
     """AdamW with normalization and distortions, affine ones as of [dist] LeNet-5, with fields of `Config` changed."""
-    config = Config(
+    config = replace(
+        ADAMW,
         network=SpecNet(LENET5, DEFAULT, batch_norm=batch_norm),
-        optimizer=Optimizer("adamw", RATES[LENET5.name, "adamw"], weight_decay=WEIGHT_DECAY),
         passes=passes,
-        batch=BATCH,
-        schedule="cosine",
-        levels=(WHITE, BLACK),
         affine=DISTORTED,
         elastic=Elastic(STRENGTH),
     )
     return Way(title, replace(config, **changes))
-
-
-def _adamw(rate: float = RATES[LENET5.name, "adamw"], weight_decay: float = WEIGHT_DECAY) -> Optimizer:
-    return Optimizer("adamw", rate, weight_decay=weight_decay)
 
 
 WAYS: Mapping[str, Way] = {
@@ -94,9 +90,11 @@ WAYS: Mapping[str, Way] = {
     "fig7": way("Fig. 7's own magnitudes", affine=FIG7),
     "no-elastic": way("no elastic distortions", elastic=None),
     "alpha17": way("elastic distortions of twice the strength", elastic=Elastic(2 * STRENGTH)),
-    "rate0.001": way("a third of the rate", optimizer=_adamw(0.001)),
-    "rate0.01": way("three times the rate", optimizer=_adamw(0.01)),
-    "decay0.1": way("ten times the weight decay", optimizer=_adamw(weight_decay=0.1)),
+    "rate0.001": way("a third of the rate", optimizer=by_adamw(LENET5, 0.001).optimizer),
+    "rate0.01": way("three times the rate", optimizer=by_adamw(LENET5, 0.01).optimizer),
+    "decay0.1": way(
+        "ten times the weight decay", optimizer=Optimizer("adamw", RATES[LENET5.name, "adamw"], weight_decay=0.1)
+    ),
     "batch256": way("batches of 256", batch=256),
 }
 """By the end of the experiment's name: the first, and one change to it each."""
@@ -182,8 +180,7 @@ def held_out(load: Loader) -> Table:
     body, records = [], []
     for name, runs in used.items():
         row = tables.test_row(runs, TRIED[name].title, None)
-        errors, patterns = tables.counts(runs.finished, "train")
-        learned = tables.summarize("", None, errors, patterns).mean if errors else None
+        learned = tables.training_error(runs)
         in_use = name == f"{ROOM}/best-{CHOSEN}"
         body.append([f"{row.row}{' (chosen)' if in_use else ''}", tables.number(learned), *tables.cells(row)[1:-1]])
         records.append(row.as_json() | {"experiment": name, "training": learned, "in_use": in_use})

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import numpy as np
-
 from experiments.harness import registry, statistics, tables
 from experiments.harness.identity import Json
 from experiments.harness.loader import Loader
 from experiments.harness.registry import Experiment, register
 from experiments.harness.statistics import NO_COMPARISON
-from experiments.harness.store import Runs
 from experiments.harness.tables import Table
 from experiments.paper import fig7_registration
 from experiments.paper import numbers as paper
@@ -126,7 +123,7 @@ def magnitudes_table(load: Loader) -> Table:
     base = f"{ROOM}/distort0"
     used = load.there(titles, needed=(name for name in titles if name != base))
     rows = [tables.test_row(runs, titles[name], None) for name, runs in used.items()]
-    training = [_training_error(runs) for runs in used.values()]
+    training = [tables.training_error(runs) for runs in used.values()]
     others = [name for name in used if name != base and base in used]
     found = statistics.compare_all({name: (used[name], used[base]) for name in others})
     header = [
@@ -157,11 +154,6 @@ def magnitudes_table(load: Loader) -> Table:
     notes = tables.notes("magnitudes", list(used.values()), remark, *tables.lacking(titles, used))
     caption = "Magnitudes of the distortions: error on held-out patterns."
     return Table("magnitudes", caption, header, body, records, notes)
-
-
-def _training_error(runs: Runs) -> float | None:
-    errors, patterns = tables.counts(runs.finished, "train")
-    return 100 * float(np.mean(errors)) / patterns if errors else None
 
 
 @tables.table("fig7")

@@ -183,13 +183,10 @@ def mlps(load: Loader) -> Table:
     for name, runs in used.items():
         theirs = NETWORKS[name].test_error
         row = tables.test_row(runs, NETWORKS[name].title, theirs)
-        errors, patterns = tables.counts(runs.finished, "train")
-        training_error = tables.summarize("", None, errors, patterns).mean if errors else None
+        learned = tables.training_error(runs)
         reached = _reached(runs, theirs)
-        body.append(
-            [row.row, *tables.cells(row), tables.number(training_error), "" if reached is None else str(reached)]
-        )
-        records.append({**row.as_json(), "training": training_error, "reached": reached})
+        body.append([row.row, *tables.cells(row), tables.number(learned), "" if reached is None else str(reached)])
+        records.append({**row.as_json(), "training": learned, "reached": reached})
     remark = (
         "Training error is on the fly, in the last pass. The last column is the first pass after which the mean test "
         f"error is the paper's or less. {tables.COVER}"
@@ -257,8 +254,7 @@ def mlp_distorted(load: Loader) -> Table:
     body, records = [], []
     for name, runs in used.items():
         row = tables.test_row(runs, tried[name], None)
-        errors, patterns = tables.counts(runs.finished, "train")
-        learned = tables.summarize("", None, errors, patterns).mean if errors else None
+        learned = tables.training_error(runs)
         body.append([row.row, tables.number(learned), *tables.cells(row)[1:-1]])
         records.append({**row.as_json(), "training": learned})
     lost = ink_lost(registry.load_mnist(None).train_images[:CROP_PATTERNS])

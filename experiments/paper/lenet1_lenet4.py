@@ -415,8 +415,7 @@ def lenet1_passes(load: Loader) -> Table:
     body, records = [], []
     for number, runs in zip(passes, used, strict=True):
         row = tables.test_row(runs, str(number), None)
-        errors, patterns = tables.counts(runs.finished, "train")
-        learned = tables.summarize("", None, errors, patterns).mean if errors else None
+        learned = tables.training_error(runs)
         body.append([row.row, tables.number(learned), *tables.cells(row)[1:-1]])
         records.append({**row.as_json(), "training": learned})
     remark = (

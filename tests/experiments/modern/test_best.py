@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from experiments.harness import registry, tables
-from experiments.harness.loader import Loader, NoResults
+from experiments.harness.loader import NoResults
 from experiments.harness.registry import Context
 from experiments.modern import best
 from experiments.paper import numbers as paper
@@ -57,16 +57,6 @@ def test_what_is_kept_is_the_network_without_normalization(mnist, tmp_path):
     np.testing.assert_array_equal(found.predictions, y.argmin(axis=1))
     assert found.passes[-1]["test_errors"] == (found.predictions != few.test_labels).sum()
     np.testing.assert_allclose(found.scores, np.diff(np.sort(y, axis=1)[:, :2])[:, 0], rtol=1e-3, atol=1e-3)
-
-
-@pytest.fixture
-def reference(tmp_path):
-    return tmp_path / "reference"
-
-
-@pytest.fixture
-def load(reference):
-    return Loader(reference=reference)
 
 
 def test_table(reference, load):

@@ -8,7 +8,7 @@ import pytest
 
 from experiments.harness import registry, statistics, store, tables
 from experiments.harness.identity import changed, plain
-from experiments.harness.loader import Loader, NoResults
+from experiments.harness.loader import NoResults
 from experiments.harness.registry import Context
 from experiments.modern import curvature_methods
 from experiments.modern.curvature_methods import (
@@ -141,16 +141,6 @@ def test_a_measurement(monkeypatch, mnist, tmp_path):
 
 
 # --- tables
-
-
-@pytest.fixture
-def reference(tmp_path):
-    return tmp_path / "reference"
-
-
-@pytest.fixture
-def load(reference):
-    return Loader(reference=reference)
 
 
 def publish_measured(reference, seed, *, diverged=False):

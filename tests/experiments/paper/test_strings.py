@@ -103,11 +103,6 @@ def test_a_run_by_ctc_is_a_measurement(mnist, tmp_path):
 # --- tables
 
 
-@pytest.fixture
-def reference(tmp_path):
-    return tmp_path / "reference"
-
-
 def found(errors, five=100):
     return {"strings": five, "errors": errors, "too_long": errors // 2, "too_short": 1}
 
