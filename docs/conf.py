@@ -22,7 +22,7 @@ sys.path.insert(0, str(ROOT))  # docstrings of this checkout, wherever the packa
 
 NAVIGATION = {
     "README": {
-        "Start": ["docs/faq", "docs/results/README"],
+        "Start": ["docs/faq", "docs/glossary", "docs/results/README"],
         "Tutorial": ["docs/your-own-variant"],
         "How to": ["docs/clusters", "docs/replicas", "docs/figures", "docs/model-card", "benchmarks/README"],
         "The paper, read and tried": [

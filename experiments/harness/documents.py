@@ -48,7 +48,7 @@ QUESTIONS = {
         "Does LeNet-5 reach the paper's error?", ("lenet5", "fig5"), "readings", ("fig05_learning_curve",)
     ),
     "training-size": Question("Do more patterns help?", ("fig6",), "distortions", ("fig06_training_set_size",)),
-    "recipe": Question("Which recipe gives every number of III.B?", ("recipe",), "readings"),
+    "recipe": Question("Which recipe comes nearest to III.B?", ("recipe",), "readings"),
     "readings": Question("Which reading meets the paper's training figures?", ("readings",), "readings", ("readings",)),
     "search": Question(
         "Which readings does a search leave?",

@@ -1,4 +1,4 @@
-"""Which of the readings that meet III.B becomes the one recipe: every printed fact of training, and the first layers.
+"""Which of the readings nearest to III.B becomes the one recipe: every printed fact of training, and the first layers.
 
 Each fact is a distance in units of its spread over seeds, and no test error is one of them.  What the paper prints of
 test errors is then compared with what each reading predicts for one more run.
@@ -55,7 +55,7 @@ def first_layers(load: Loader) -> tuple[dict[str, tuple[str, float]], list[Runs]
 
 @tables.table("recipe")
 def recipe(load: Loader) -> Table:
-    """The readings that meet III.B, beside everything that is printed of training and 1998's first layers."""
+    """The readings nearest to III.B, beside everything that is printed of training and 1998's first layers."""
     tried, (layers, used) = trials.results(load), first_layers(load)
     units, unit = trials.spread(tried), trials.curve_spread(tried)
     records = []
@@ -88,7 +88,7 @@ def recipe(load: Loader) -> Table:
         f"{trials.listed(paper.FIG6_TEST)}, by Student's t, and the last column all three together, by Fisher's method."
     )
     header = ["reading", "n", *SHORT, *FACTS, "distance", "test, %", "p of each", "p of all"]
-    caption = "One recipe: the readings that meet III.B, by everything printed of training and by 1998's first layers."
+    caption = "One recipe: the readings nearest to III.B, by everything printed of training and by 1998's first layers."
     return Table("recipe", caption, header, body, records, tables.notes("recipe", used, remark, LEGEND))
 
 
