@@ -19,7 +19,7 @@ from experiments.harness.identity import Json
 from experiments.harness.loader import Loader, NoResults
 from experiments.harness.registry import Experiment
 from experiments.harness.statistics import NO_COMPARISON, SIGNIFICANT, Comparison, median
-from experiments.harness.store import Result, Runs
+from experiments.harness.store import SCORED, Result, Runs
 from experiments.harness.tables import Table
 from experiments.paper import numbers as paper
 from lenet98 import accounting, evaluation
@@ -331,7 +331,8 @@ def fig10(load: Loader) -> Table:
     ]
     remark = (
         "A pattern is rejected when its two best outputs differ by too little; patterns of equal difference are "
-        "rejected together. Intervals are over seeds, on these patterns (Student's); a single run has none."
+        f"rejected together. Scores are kept of at most {SCORED} seeds. Intervals are over seeds, on these patterns "
+        "(Student's); a single run has none."
     )
     return _table("fig10", "Fig. 10: rejection for 0.5% error on the rest.", header, body, records, found, remark)
 
