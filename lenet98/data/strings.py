@@ -94,7 +94,7 @@ class Layout(NamedTuple):
     copy: NDArray[np.int64]
     """Which member of III.B's pool each would be if digits are distorted, 0 for the original, shape (n, 3)."""
     gap: NDArray[np.int64]
-    """Columns between the boxes to the left and to the right of the center; the first if there is but one; shape (n, 2)."""
+    """Columns between the boxes to the left and to the right of the center, the first if they meet; shape (n, 2)."""
     between: NDArray[np.bool_]
     """Whether the center is the gap between two characters, where `Strings.clear` lets it be; shape (n,)."""
     shift: NDArray[np.int64]
@@ -102,7 +102,7 @@ class Layout(NamedTuple):
     drop: NDArray[np.int64]
     """Pixels by which each character is moved down, shape (n, 3)."""
     place: NDArray[np.float64]
-    """Which of the places that `Strings.clear` allows a gap in the center has, from left to right, 0 to 1; shape (n,)."""
+    """Which of the places that `Strings.clear` allows a gap has, from left to right, 0 to below 1; shape (n,)."""
 
 
 DRAWS = 4
@@ -230,11 +230,18 @@ def _distorted(
 ) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
     """The characters of a layout, distorted, as images (m, 32, 32) in 256 levels; and which each is, shape (n, 3)."""
     there = drawn.image >= 0
-    field = distort(images, drawn.image[there], drawn.copy[there], seed, magnitudes)[:, 0]
-    ink = np.rint((field - np.float32(WHITE)) * np.float32(255 / (BLACK - WHITE))).astype(np.uint8)
+    ink = distorted_ink(images, drawn.image[there], drawn.copy[there], seed, magnitudes)
     image = np.full(there.shape, -1, np.int64)
     image[there] = np.arange(len(ink))
     return ink, image
+
+
+def distorted_ink(
+    images: NDArray[np.uint8], patterns: ArrayLike, copies: ArrayLike, seed: int, magnitudes: Magnitudes
+) -> NDArray[np.uint8]:
+    """Members of III.B's pool as `lenet98.data.distortions.distort` has them, in 256 levels, shape (n, 32, 32)."""
+    field = distort(images, patterns, copies, seed, magnitudes)[:, 0]
+    return np.rint((field - np.float32(WHITE)) * np.float32(255 / (BLACK - WHITE))).astype(np.uint8)
 
 
 TYPICAL = 20
