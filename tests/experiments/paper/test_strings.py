@@ -246,13 +246,13 @@ def test_table_of_both_readers(reference, chosen):
     for seed in range(3):
         ways = {"1": by_length(90), "3": by_length(10 + seed)}
         written(reference, study.SDNN, seed, {"strings": ways}, packed(0, 10 + seed, 2))
-        extra = {"strings": {"best path": by_length(2)}, "diverged": False}
-        written(reference, study.CTC, seed, extra, packed(0, 2))
+        extra = {"strings": {"best path": by_length(2 + seed)}, "diverged": False}
+        written(reference, study.CTC, seed, extra, packed(0, 2 + seed))
     written(reference, study.CTC, 3, {"strings": {}, "diverged": True}, {})
     table = tables.named("strings")(Loader(reference=reference))
     assert len(table.body) == 2 + 9 + 9
     assert table.body[0][:4] == ["5 digits, gap −1 to 4", "11.00", "1.00", "3"]
-    assert table.body[0][5:8] == ["2.00", "0.00", "3 (+1 diverged)"]
+    assert table.body[0][5:8] == ["3.00", "1.00", "3 (+1 diverged)"]
     assert table.body[1][0] == "5 digits, gap −1 to 4, noise"
     assert table.body[2][0] == "2 digits"
     assert table.body[-1][0] == "5 digits, gap 4"
