@@ -59,22 +59,17 @@ def digits_of(mnist: MNIST, string: str) -> list[NDArray[np.uint8]]:
     return found
 
 
-def row(images: Sequence[NDArray[np.uint8]], gap: int = 1) -> NDArray[np.uint8]:
-    """Digits side by side, of shape (28, 28) each, `gap` empty columns between their boxes; shape (32, width)."""
-    return rows.compose(np.stack(images), [range(len(images))], gap).ink[0]
+def row(images: Sequence[NDArray[np.uint8]], gap: int = 1, inverted: float = 0.0, seed: int = 0) -> NDArray[np.uint8]:
+    """Digits side by side, of shape (28, 28) each, `gap` empty columns between their boxes; shape (32, width).
 
-
-def inverted(field: NDArray[np.uint8], share: float, seed: int) -> NDArray[np.uint8]:
-    """A field with so large a share of its pixels inverted (VII.B)."""
-    chosen = np.random.default_rng(seed).random(field.shape) < share
-    return np.where(chosen, 255 - field, field).astype(np.uint8)
+    Of the pixels so large a share is inverted (VII.B), by the seed.
+    """
+    return rows.compose(np.stack(images), [range(len(images))], gap, inverted=inverted, seed=seed).ink[0]
 
 
 def made(mnist: MNIST, string: str, gap: int = 1, share: float = 0.0) -> String:
     """A string of MNIST's test digits."""
-    field = row(digits_of(mnist, string), gap)
-    noisy = inverted(field, share, int(string)) if share else field
-    return String(string, LEVELS[noisy], None)
+    return String(string, LEVELS[row(digits_of(mnist, string), gap, share, int(string))], None)
 
 
 # --- drawing ----------------------------------------------------------------------------------------------------------

@@ -109,7 +109,8 @@ class Outcome:
     arrays: Mapping[str, NDArray[Any]] = field(default_factory=dict)
     """Further arrays, kept and published beside the record, by names of their own."""
     seconds: float | None = None
-    """Its share of the time, if it was computed together with others."""
+    """Its time, where the clock of the process that ends it does not tell: its share, if it was computed together with
+    others; that of all passes, if it is a measurement that may be resumed between them."""
     resumed: bool = False
     """Whether what it was computed together with was resumed."""
 

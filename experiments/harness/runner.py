@@ -165,7 +165,8 @@ def _make(task: Task, context: Context) -> Made:
     outcome = job.experiment.run(job.experiment.config, job.seed, context)
     finished, resumed = datetime.now(UTC), resumed or outcome.resumed
     passes = [_pass_record(entry) for entry in outcome.passes]
-    # A resumed run's clock does not hold the passes before the interruption; their own times do.
+    # A resumed run's clock does not hold the passes before the interruption; their own times do, and a measurement
+    # that has none of these tells its time itself.
     seconds = sum(entry["seconds"] for entry in passes if entry.get("seconds")) if resumed else 0
     seconds = outcome.seconds or seconds or (finished - started).total_seconds()
     record = {

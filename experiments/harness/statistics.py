@@ -162,10 +162,14 @@ Name = TypeVar("Name", bound=Hashable)
 
 def compare_all(pairs: Mapping[Name, tuple[Runs, Runs]]) -> dict[Name, Comparison]:
     """`compare` of every pair that can be compared, with p corrected over all of them."""
-    found = {name: one for name, both in pairs.items() if (one := compare(*both))}
+    return corrected({name: one for name, both in pairs.items() if (one := compare(*both))})
+
+
+def corrected(found: Mapping[Name, Comparison]) -> dict[Name, Comparison]:
+    """Comparisons with p corrected over all of them."""
     tested = {name: one.p for name, one in found.items() if one.p is not None}
-    corrected = dict(zip(tested, evaluation.holm(list(tested.values())), strict=True))
-    return {name: replace(one, corrected=corrected.get(name)) for name, one in found.items()}
+    by_holm = dict(zip(tested, evaluation.holm(list(tested.values())), strict=True))
+    return {name: replace(one, corrected=by_holm.get(name)) for name, one in found.items()}
 
 
 def compare_with(there: Mapping[str, Runs], against: Mapping[str, str | None]) -> dict[str, Comparison]:
@@ -191,15 +195,34 @@ def compare(runs: Runs, other: Runs) -> Comparison | None:
     ours, theirs = _percent(runs), _percent(other)
     if not ours or not theirs:
         return None
+    wrong, wrong_of_other = _wrong(runs.finished), _wrong(other.finished)
+    if wrong is None or wrong_of_other is None or not _same_patterns(runs, other):
+        return _compared(ours, theirs, None, in_pairs)
+    return _compared(ours, theirs, (wrong, wrong_of_other), in_pairs)
+
+
+def compare_wrong(wrong: NDArray[np.bool_], wrong_of_other: NDArray[np.bool_]) -> Comparison:
+    """`compare` of runs that are no pairs, by which of the same patterns each gets wrong, shape (runs, patterns)."""
+    ours, theirs = (100 * some.mean(axis=1) for some in (wrong, wrong_of_other))
+    return _compared(ours.tolist(), theirs.tolist(), (wrong, wrong_of_other), False)
+
+
+def _compared(
+    ours: Sequence[float],
+    theirs: Sequence[float],
+    both: tuple[NDArray[np.bool_], NDArray[np.bool_]] | None,
+    in_pairs: bool,
+) -> Comparison:
+    """Of error rates, percent, and of which patterns the runs of both miss, None if that is not known."""
     mean = float(np.mean(ours) - np.mean(theirs))
     if unlike(ours) or unlike(theirs):
         return Comparison(mean)
     found = Comparison(mean)
     if min(len(ours), len(theirs)) > 1:
         found = _difference_over_seeds(ours, theirs, in_pairs)
-    wrong, wrong_of_other = _wrong(runs.finished), _wrong(other.finished)
-    if wrong is None or wrong_of_other is None or not _same_patterns(runs, other):
+    if both is None:
         return found
+    wrong, wrong_of_other = both
     difference = _resample(wrong, "ours") - _resample(wrong_of_other, "ours" if in_pairs else "theirs")
     error = standard_error(difference)
     differences = [one - another for one, another in zip(ours, theirs, strict=True)] if in_pairs else []

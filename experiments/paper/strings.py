@@ -5,21 +5,24 @@ ours: digits that were not learned, side by side (`lenet98.data.rows`).  A strin
 missing or if there is one too many.
 
 VII.B leaves open how many blanks there are and what they show, and whether digits are ever off the middle; the
-grammar's penalty of a blank is not in the paper at all.  Strings of held-out training digits choose both.
+grammar's penalty of a blank is not in the paper at all.  Strings of held-out training digits choose both, in two
+stages: first the patterns, then how the network learns the best of them.  The network of today is chosen in the same
+way.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from typing import NamedTuple
+from itertools import groupby
+from time import perf_counter
 
 import numpy as np
 from numpy.typing import NDArray
 
-from experiments.harness import tables
+from experiments.harness import statistics, tables
 from experiments.harness.identity import Json
-from experiments.harness.loader import Loader
+from experiments.harness.loader import Loader, NoResults
 from experiments.harness.registry import Context, Experiment, Outcome, register
 from experiments.harness.store import Result, Runs
 from experiments.harness.tables import Row, Table
@@ -27,7 +30,6 @@ from experiments.numerics import family
 from experiments.paper.distortions import DISTORTED
 from experiments.trainers import longer, outcome
 from lenet98.data import rows
-from lenet98.data.distortions import Magnitudes
 from lenet98.data.mnist import MNIST
 from lenet98.data.rows import Rows
 from lenet98.data.splits import split
@@ -42,68 +44,25 @@ from lenet98.training import Config, train
 
 # --- what is chosen ---------------------------------------------------------------------------------------------------
 
-CHOSEN = "vii-b"
-"""Of `VARIED`, what the network of `strings/sdnn` learns: VII.B as printed, until the held-out runs decide."""
-CHOSEN_BLANK = 3.0
-"""Its decoder's penalty of a blank output; the held-out runs decide."""
-CHOSEN_RATE = 3e-3
-"""Of CTC; the held-out runs decide."""
+SDNN, CTC = "strings/sdnn", "strings/ctc"
+READERS = {SDNN: "SDNN", CTC: "CTC"}
 
-BLANKS = (1.0, 2.0, 3.0, 4.0, 6.0, 8.0, 10.0, 13.0, 16.0, 20.0, 25.0, 30.0)
-"""Penalties of a blank that every held-out run tries; decoding costs next to nothing."""
+BEST_PATTERNS = "moved"
+"""Of `PATTERNS`, those that stage two learns in other ways; a guess until the runs of stage one decide."""
+BEST_RATE = 3e-3
+"""Of `RATES`, the one with which stage two trains CTC in other ways; a guess until the runs of stage one decide."""
+CHOSEN: dict[str, str | None] = {SDNN: None, CTC: None}
+"""Of `CANDIDATES`, what each reader learns from all training digits; None until the held-out runs decide, and until
+then there is no such experiment."""
+CHOSEN_BLANK: float | None = None
+"""Of `BLANKS`, the one whose strings the table shows; the held-out runs decide."""
+
+BLANKS = (1.0, 2.0, 3.0, 4.0, 6.0, 8.0, 10.0, 13.0, 16.0, 20.0, 25.0, 30.0, 40.0)
+"""The decoder's penalties of a blank, each judged by itself in every run: decoding costs next to nothing."""
 RATES = (1e-3, 3e-3, 1e-2)
-"""Of CTC, tried on held-out strings."""
+"""Of CTC."""
 HELD_OUT = 10_000
 SEEDS = tuple(range(5))
-
-VII_B = Strings()
-MOVED = Strings(shift_x=2, blanks=0.5, between=0.9, clear=5, missing=0.2)
-"""Digits and gaps off the middle, as between the outputs of a string, so many blanks as there are outputs there, and a
-neighbor missing as often as in a string of five."""
-J = 10.0
-"""Of eq. 9 with blanks.  `DEFAULT` has 1, where a digit that is only not quite clear is rubbish.  Outputs of Figs. 25
-and 26 that are no digit have penalties of 7 to 40."""
-
-
-class Varied(NamedTuple):
-    """One way to read VII.B."""
-
-    title: str
-    strings: Strings
-    j: float = J
-    """Of eq. 9: the penalty of the rubbish class."""
-    distortions: Magnitudes | None = None
-    times: int = 1
-    """As many times the 20 passes of III.B."""
-
-    def config(self, blank: tuple[float, ...]) -> StringConfig:
-        """The training, judged with each of these penalties of a blank."""
-        reading = replace(DEFAULT, j=self.j)
-        etas = longer(self.times)
-        return StringConfig(reading=reading, strings=self.strings, distortions=self.distortions, etas=etas, blank=blank)
-
-
-VARIED: Mapping[str, Varied] = {
-    "vii-b-j1": Varied("VII.B as printed, j = 1", VII_B, DEFAULT.j),
-    "vii-b": Varied("VII.B as printed, j = 10", VII_B),
-    "shift2": Varied("VII.B, rows up to 2 px off the middle", replace(VII_B, shift_x=2)),
-    "clear5": Varied("VII.B, gaps anywhere 5 px from a digit's middle", replace(VII_B, clear=5)),
-    "blanks0.5": Varied("VII.B, half of the patterns blanks", replace(VII_B, blanks=0.5)),
-    "moved": Varied("moved: all of these, nine blanks in ten gaps, a fifth of the neighbors missing", MOVED),
-    "moved-j1": Varied("moved, j = 1", MOVED, DEFAULT.j),
-    "moved-j4": Varied("moved, j = 4", MOVED, 4.0),
-    "moved-j20": Varied("moved, j = 20", MOVED, 20.0),
-    "moved-clear3": Varied("moved, gaps 3 px from a digit's middle", replace(MOVED, clear=3)),
-    "moved-clear7": Varied("moved, gaps 7 px from a digit's middle", replace(MOVED, clear=7)),
-    "moved-blanks0.3": Varied("moved, three patterns in ten blanks", replace(MOVED, blanks=0.3)),
-    "moved-clean": Varied("moved, no pixel inverted", replace(MOVED, inverted=0.0)),
-    "moved-distorted": Varied("moved, digits distorted", MOVED, distortions=DISTORTED),
-    "moved-passes60": Varied("moved, 60 passes", MOVED, times=3),
-    "moved-distorted-passes60": Varied("moved, digits distorted, 60 passes", MOVED, distortions=DISTORTED, times=3),
-}
-"""By the end of the experiment's name: one point of VII.B at a time, then all three that let a pattern lie as the
-outputs of a string do, and one point of that at a time.  Short runs on a few patterns said that the three do little
-alone: a network that is moved must know blanks that are, too."""
 
 
 # --- strings that judge -----------------------------------------------------------------------------------------------
@@ -111,46 +70,63 @@ alone: a network that is moved must know blanks that are, too."""
 LENGTHS = tuple(range(2, 11))
 GAPS = tuple(range(-4, 5))
 FIVE = "5 digits"
+NOISY = "5 digits, noise"
+INVERTED = 0.1
+"""Share of the pixels that are inverted in the strings of `NOISY`, as in training (VII.B) and in Fig. 26."""
 DRAWN_BY = 0
 """The seed of the strings: all runs are judged by the same."""
 
 
 def sets(five: int, each: int) -> dict[str, Rows]:
-    """The sets of strings by name: `five` strings of five digits as far apart as VII.B has them, and `each` strings of
-    each length as far apart and of five digits with each gap; of none if the number is 0."""
-    found = {FIVE: Rows(5, strings=five)} if five else {}
+    """The sets of strings by name: `five` strings of five digits as far apart as VII.B has them, without and with
+    noise, and `each` strings of each length as far apart and of five digits with each gap; of none if the number is 0.
+    """
+    found = {FIVE: Rows(5, strings=five), NOISY: Rows(5, strings=five, inverted=INVERTED)} if five else {}
     if each:
         found |= {f"length {length}": Rows(length, strings=each) for length in LENGTHS}
         found |= {f"gap {gap}": Rows(5, (gap, gap), each) for gap in GAPS}
     return found
 
 
-def score(answers: Sequence[tuple[int, ...]], strings: NDArray[np.uint8]) -> Json:
-    """How many strings there are, how many of the answers are wrong, and of these how many too long and too short."""
-    more = [
-        len(answer) - len(right)
-        for answer, right in zip(answers, strings.tolist(), strict=True)
-        if answer != tuple(right)
+Answers = Sequence[tuple[int, ...]]
+"""The strings that a reader gives."""
+
+
+def wrong(answers: Answers, strings: NDArray[np.uint8]) -> NDArray[np.bool_]:
+    """Which of the answers are wrong, shape (strings,)."""
+    return np.array([answer != tuple(right) for answer, right in zip(answers, strings.tolist(), strict=True)])
+
+
+def score(answers: Answers, strings: NDArray[np.uint8]) -> Json:
+    """How many strings there are, how many of the answers are wrong, and of these how many too long and too short.
+
+    `merged` are those too short that would be right if equal neighbors were one digit.
+    """
+    misread = [
+        (answer, right) for answer, right in zip(answers, map(tuple, strings.tolist()), strict=True) if answer != right
     ]
+    short = [(answer, right) for answer, right in misread if len(answer) < len(right)]
     return {
         "strings": len(strings),
-        "errors": len(more),
-        "too_long": sum(extra > 0 for extra in more),
-        "too_short": sum(extra < 0 for extra in more),
+        "errors": len(misread),
+        "too_long": sum(len(answer) > len(right) for answer, right in misread),
+        "too_short": len(short),
+        "merged": sum(_neighbors_as_one(answer) == _neighbors_as_one(right) for answer, right in short),
     }
 
 
-# --- the space displacement network -----------------------------------------------------------------------------------
+def _neighbors_as_one(string: tuple[int, ...]) -> list[int]:
+    return [digit for digit, _ in groupby(string)]
 
 
 @dataclass(frozen=True)
 class StringConfig(Config):
     """A training by VII.B, and how the strings that judge it are drawn and decoded."""
 
-    blank: tuple[float, ...] = (CHOSEN_BLANK,)
+    blank: tuple[float, ...] = BLANKS
     """The decoder's penalties of a blank, each judged by itself."""
-    five: int = 10_000
-    """Strings of five digits as far apart as VII.B has them."""
+    five: int = 2000
+    """Strings of five digits as far apart as VII.B has them, and as many with noise: each of 10,000 digits once."""
     each: int = 1000
     """Strings of each length and of each gap."""
 
@@ -159,15 +135,35 @@ class StringConfig(Config):
 class CtcConfig(ctc.Config):
     """A training by CTC, and the strings that judge it."""
 
-    five: int = 10_000
+    five: int = 2000
     each: int = 1000
 
 
-def judging(config: StringConfig | CtcConfig, data: MNIST) -> Iterator[tuple[str, rows.Fields, NDArray[np.uint8]]]:
+AnyConfig = StringConfig | CtcConfig
+
+
+def judging(config: AnyConfig, data: MNIST) -> Iterator[tuple[str, rows.Fields, NDArray[np.uint8]]]:
     """The sets that judge a run: name, fields, and the digits of their strings, shape (strings, digits)."""
     judges = split(data, config.train_size, config.held_out)
     for name, some in sets(config.five, config.each).items():
         yield name, *rows.fields(some, DRAWN_BY, judges.images, judges.labels)
+
+
+def judged(
+    config: AnyConfig, data: MNIST, read: Callable[[rows.Fields], Mapping[str, Answers]]
+) -> tuple[Json, dict[str, NDArray[np.uint8]]]:
+    """`score` by way of reading and set, and which strings of each set are wrong (`outcomes` reads that)."""
+    found: Json = {}
+    arrays = {}
+    for name, fields, strings in judging(config, data):
+        ways = read(fields)
+        for way, answers in ways.items():
+            found.setdefault(way, {})[name] = score(answers, strings)
+        arrays[f"wrong {name}"] = np.packbits([wrong(answers, strings) for answers in ways.values()], axis=1)
+    return found, arrays
+
+
+# --- the space displacement network -----------------------------------------------------------------------------------
 
 
 def masked(costs: NDArray[np.float32], outputs: NDArray[np.integer]) -> NDArray[np.float32]:
@@ -180,16 +176,16 @@ def masked(costs: NDArray[np.float32], outputs: NDArray[np.integer]) -> NDArray[
 def train_and_read(config: StringConfig, seed: int, context: Context) -> Outcome:
     """One training run on MNIST, its errors on single digits, and on strings by the penalty of a blank."""
     trained = train(config, seed, context.mnist, progress=context.progress, checkpoint=context.checkpoint)
-    found: Json = {}
-    if not trained.diverged:
-        net = network(config.spec, trained.parameters, config.reading)
-        found = {f"{blank:g}": {} for blank in config.blank}
-        for name, fields, strings in judging(config, context.mnist):
-            costs = masked(penalties(net, fields.values), fields.outputs)
-            for blank in config.blank:
-                answers = [decoded.digits for decoded in decode_many(costs, blank)]
-                found[f"{blank:g}"][name] = score(answers, strings)
-    return replace(outcome(trained), extra={"strings": found})
+    if trained.diverged:
+        return replace(outcome(trained), extra={"strings": {}})
+    net = network(config.spec, trained.parameters, config.reading)
+
+    def read(fields: rows.Fields) -> dict[str, Answers]:
+        costs = masked(penalties(net, fields.values), fields.outputs)
+        return {f"{blank:g}": [one.digits for one in decode_many(costs, blank)] for blank in config.blank}
+
+    found, arrays = judged(config, context.mnist, read)
+    return replace(outcome(trained), extra={"strings": found}, arrays=arrays)
 
 
 # --- a network of today -----------------------------------------------------------------------------------------------
@@ -199,58 +195,162 @@ def train_and_read(config: StringConfig, seed: int, context: Context) -> Outcome
 def train_by_ctc(config: CtcConfig, seed: int, context: Context) -> Outcome:
     """One training run on strings of MNIST's digits; a measurement, as it reads no single digits."""
     trained = ctc.train(config, seed, context.mnist, progress=context.progress, checkpoint=context.checkpoint)
-    found: Json = {}
-    for name, fields, strings in judging(config, context.mnist) if not trained.diverged else ():
-        found[name] = score(ctc.read(trained.model, fields), strings)
+    began = perf_counter()
+    if trained.diverged:
+        found, arrays = Json(), dict[str, NDArray[np.uint8]]()
+    else:
+        found, arrays = judged(config, context.mnist, lambda fields: {"best path": ctc.read(trained.model, fields)})
     passes = [{name: value for name, value in asdict(entry).items() if "test" not in name} for entry in trained.history]
     return Outcome(
-        extra={"strings": {"best path": found}, "passes": passes, "diverged": trained.diverged},
-        arrays={"parameters": flat(trained.model)},
+        extra={"strings": found, "passes": passes, "diverged": trained.diverged},
+        arrays={"parameters": flat(trained.model), **arrays},
+        seconds=sum(entry.seconds for entry in trained.history) + perf_counter() - began,
     )
+
+
+# --- candidates -------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """One way to read VII.B and to train, or one way to train CTC."""
+
+    title: str
+    config: AnyConfig
+    """On all training digits."""
+    eligible: bool = True
+    """Whether it may be chosen."""
+
+    @property
+    def reader(self) -> str:
+        """The experiment for which it is a candidate."""
+        return CTC if isinstance(self.config, CtcConfig) else SDNN
+
+    def experiment(self, name: str, title: str, config: AnyConfig, seeds: tuple[int, ...]) -> Experiment:
+        """Of the candidate, with this configuration."""
+        if isinstance(config, CtcConfig):
+            return Experiment(name, title, config, train_by_ctc, 0.3 * config.passes, seeds)
+        return Experiment(name, title, config, train_and_read, 0.08 * len(config.etas), seeds)
+
+
+VII_B = Strings()
+MOVED = Strings(shift_x=2, blanks=0.5, between=0.9, clear=5, missing=0.2)
+"""Digits and gaps off the middle, as between the outputs of a string, so many blanks as there are outputs there, and a
+neighbor missing as often as in a string of five."""
+J = 10.0
+"""Of eq. 9 with blanks.  `DEFAULT` has 1, where a digit that is only not quite clear is rubbish.  Outputs of Figs. 25
+and 26 that are no digit have penalties of 7 to 40."""
+
+PATTERNS: Mapping[str, tuple[str, Strings]] = {
+    "vii-b": ("VII.B as printed", VII_B),
+    "shift2": ("VII.B, rows up to 2 px off the middle", replace(VII_B, shift_x=2)),
+    "clear5": ("VII.B, gaps anywhere 5 px from a digit's middle", replace(VII_B, clear=5)),
+    "blanks0.5": ("VII.B, half of the patterns blanks", replace(VII_B, blanks=0.5)),
+    "moved": ("moved: all of these, nine blanks in ten gaps, a fifth of the neighbors missing", MOVED),
+    "moved-clear3": ("moved, gaps 3 px from a digit's middle", replace(MOVED, clear=3)),
+    "moved-clear7": ("moved, gaps 7 px from a digit's middle", replace(MOVED, clear=7)),
+    "moved-blanks0.3": ("moved, three patterns in ten blanks", replace(MOVED, blanks=0.3)),
+}
+"""Stage one, by the end of the experiment's name: one point of VII.B at a time, then all three that let a pattern lie
+as the outputs of a string do, and one point of that at a time.  A network that is moved must know blanks that are,
+too."""
+
+
+def _of_patterns() -> dict[str, Candidate]:
+    """Stage one of the space displacement network."""
+    reading = replace(DEFAULT, j=J)
+    return {
+        name: Candidate(title, StringConfig(reading=reading, strings=strings))
+        for name, (title, strings) in PATTERNS.items()
+    }
+
+
+def _of_best_patterns(best: str) -> dict[str, Candidate]:
+    """Stage two: the best patterns learned with another j, for longer, and of distorted digits."""
+    config = _of_patterns()[best].config
+    assert isinstance(config, StringConfig)
+    assert config.strings is not None
+    long = longer(3)
+
+    def with_j(j: float) -> Candidate:
+        return Candidate(f"{best}, j = {j:g}", replace(config, reading=replace(config.reading, j=j)))
+
+    clean = replace(config, strings=replace(config.strings, inverted=0.0))
+    return {
+        f"{best}-j4": with_j(4.0),
+        f"{best}-j20": with_j(20.0),
+        f"{best}-passes60": Candidate(f"{best}, 60 passes", replace(config, etas=long)),
+        f"{best}-distorted": Candidate(f"{best}, digits distorted", replace(config, distortions=DISTORTED)),
+        f"{best}-distorted-passes60": Candidate(
+            f"{best}, digits distorted, 60 passes", replace(config, distortions=DISTORTED, etas=long)
+        ),
+        # VII.B prints a tenth of the pixels: this only tells what they cost.
+        f"{best}-clean": Candidate(f"{best}, no pixel inverted", clean, eligible=False),
+    }
+
+
+def _of_ctc(best: float) -> dict[str, Candidate]:
+    """Both stages of CTC: rates, then the best of them for longer, and of distorted digits."""
+    name, title, config = f"ctc-rate{best:g}", f"CTC, rate {best:g}", CtcConfig(best)
+    return {
+        **{f"ctc-rate{rate:g}": Candidate(f"CTC, rate {rate:g}", CtcConfig(rate)) for rate in RATES},
+        f"{name}-passes60": Candidate(f"{title}, 60 passes", replace(config, passes=60)),
+        f"{name}-distorted": Candidate(f"{title}, digits distorted", replace(config, distortions=DISTORTED)),
+        f"{name}-distorted-passes60": Candidate(
+            f"{title}, digits distorted, 60 passes", replace(config, distortions=DISTORTED, passes=60)
+        ),
+    }
+
+
+CANDIDATES = _of_patterns() | _of_best_patterns(BEST_PATTERNS) | _of_ctc(BEST_RATE)
+"""By the end of the experiment's name."""
 
 
 # --- the experiments --------------------------------------------------------------------------------------------------
 
-SDNN, CTC = "strings/sdnn", "strings/ctc"
-READERS = {SDNN: "SDNN", CTC: "CTC"}
 ROOM = "strings/held-out"
-JUDGED_SHORT = 3000
-"""Strings of five digits that judge a choice."""
 
-CHOICES = {
-    f"{ROOM}/{name}": replace(
-        varied.config(BLANKS), train_size=50_000, held_out=HELD_OUT, five=JUDGED_SHORT, each=0
-    )
-    for name, varied in VARIED.items()
-}  # fmt: skip
-OF_RATES = {
-    f"{ROOM}/ctc-rate{rate:g}": CtcConfig(rate, train_size=50_000, held_out=HELD_OUT, five=JUDGED_SHORT, each=0)
-    for rate in RATES
-}
 
-for name, config in CHOICES.items():
-    title = VARIED[name.rpartition("/")[2]].title
-    register(Experiment(name, f"LeNet-5, {title}, held out", config, train_and_read, minutes=1.5, seeds=(0,)))
-for name, by_rate in OF_RATES.items():
-    register(Experiment(name, f"CTC, rate {by_rate.rate:g}, held out", by_rate, train_by_ctc, minutes=6, seeds=(0,)))
-register(
-    Experiment(
-        SDNN, "LeNet-5 replicated over strings (VII)", VARIED[CHOSEN].config((CHOSEN_BLANK,)),
-        train_and_read, minutes=3, seeds=SEEDS,
-    )
-)  # fmt: skip
-register(Experiment(CTC, "A network of today on strings, CTC", CtcConfig(CHOSEN_RATE), train_by_ctc, 8, seeds=SEEDS))
+def held_out(name: str, candidate: Candidate) -> Experiment:
+    """The runs that judge a candidate by strings of training digits that it does not learn."""
+    config = replace(candidate.config, train_size=50_000, held_out=HELD_OUT, each=0)
+    return candidate.experiment(f"{ROOM}/{name}", f"{candidate.title}, held out", config, (0,))
+
+
+def finals(chosen: Mapping[str, str | None]) -> Iterator[Experiment]:
+    """What is trained on all digits, as far as it is chosen; ValueError for what cannot be."""
+    titles = {SDNN: "LeNet-5 replicated over strings (VII)", CTC: "A network of today on strings, CTC"}
+    for reader, name in chosen.items():
+        if name is not None:
+            candidate = CANDIDATES[name]
+            if not candidate.eligible or candidate.reader != reader:
+                raise ValueError(f"{name} cannot be chosen for {reader}")
+            yield candidate.experiment(reader, titles[reader], candidate.config, SEEDS)
+
+
+CHOICES = {f"{ROOM}/{name}": candidate for name, candidate in CANDIDATES.items()}
+
+for _name, _candidate in CANDIDATES.items():
+    register(held_out(_name, _candidate))
+for _final in finals(CHOSEN):
+    register(_final)
 
 
 # --- tables -----------------------------------------------------------------------------------------------------------
 
 JUDGED = (
-    "Strings of test digits that no run learned, side by side, without noise; a string is wrong if any digit is. The "
-    "gap is the number of empty columns between two bounding boxes, fewer than 0 where they overlap; where it is not "
-    "named it is -1 to 4, as VII.B has it. All runs are judged by the same strings. The paper has no error of strings."
+    "Strings of test digits that no run learned, side by side; a string is wrong if any digit is. The gap is the "
+    "number of empty columns between two bounding boxes, fewer than 0 where they overlap; where it is not named it is "
+    "-1 to 4, as VII.B has it. All gaps show the same digits in the same order. Noise is a tenth of the pixels "
+    "inverted; without the word there is none. All runs are judged by the same strings. The paper has no error of "
+    "strings."
 )
 INTERVAL = (
     "95% intervals: of several runs, of the mean over seeds (Student's t); of a single one Wilson's, over strings."
+)
+GRAMMARS = (
+    "Between two different digits CTC needs no blank, and the grammar of Section VII does: two different digits that "
+    "are closer than two outputs cannot be read by it. Between two equal digits both need one."
 )
 
 
@@ -260,14 +360,22 @@ def of_strings(result: Result) -> Mapping[str, Json]:
     return found
 
 
+def outcomes(runs: Runs, name: str, way: str) -> NDArray[np.bool_]:
+    """Which strings of a set each run that did not diverge read wrong in one way, shape (runs, strings)."""
+    sound = _sound(runs)
+    packed = [result.arrays()[f"wrong {name}"][list(of_strings(result)).index(way)] for result in sound]
+    counts = [of_strings(result)[way][name]["strings"] for result in sound]
+    return np.stack([np.unpackbits(some, count=n) for some, n in zip(packed, counts, strict=True)]).astype(bool)
+
+
 def _sound(runs: Runs) -> list[Result]:
     """Runs that did not diverge."""
     return [result for result in runs.finished if not result.extra.get("diverged", False)]
 
 
-def row(runs: Runs, title: str, name: str, way: str | None = None) -> Row:
-    """The strings of a set that were read wrong, in one way of reading or in the only one."""
-    found = [ways[way or next(iter(ways))][name] for ways in map(of_strings, _sound(runs))]
+def row(runs: Runs, title: str, name: str, way: str) -> Row:
+    """The strings of a set that were read wrong, in one way of reading."""
+    found = [of_strings(result)[way][name] for result in _sound(runs)]
     lost = len(runs.results) - len(found)
     patterns = {one["strings"] for one in found}
     if len(patterns) > 1:
@@ -276,28 +384,75 @@ def row(runs: Runs, title: str, name: str, way: str | None = None) -> Row:
     return tables.summarize(title, None, errors, patterns.pop() if patterns else 0, diverged=lost, source=runs.source)
 
 
+def shares(runs: Runs, name: str, way: str) -> dict[str, float | None]:
+    """Strings of a set that are too long, too short, and merged, percent of all; None without runs."""
+    counts = [of_strings(result)[way][name] for result in _sound(runs)]
+    total = sum(one["strings"] for one in counts)
+    kinds = ("too_long", "too_short", "merged")
+    return {kind: 100 * sum(one[kind] for one in counts) / total if total else None for kind in kinds}
+
+
+def _way(reader: str) -> str:
+    """The way of reading that the table of a reader shows."""
+    if reader == CTC:
+        return "best path"
+    if CHOSEN_BLANK not in BLANKS:
+        raise ValueError(f"CHOSEN_BLANK is {CHOSEN_BLANK}; it must be one of BLANKS in experiments/paper/strings.py")
+    return f"{CHOSEN_BLANK:g}"
+
+
 @tables.table("strings")
 def strings_table(load: Loader) -> Table:
     """Errors of strings by length and by gap, of the replicated network and of CTC."""
-    used = load.there(READERS)
+    decided = [reader for reader, name in CHOSEN.items() if name is not None]
+    if not decided:
+        raise NoResults(
+            f"{' and '.join(READERS)} are not there yet: strings of held-out digits choose what they learn; "
+            f"`python -m experiments run '{ROOM}/*'` makes those runs, and the table strings-held-out shows them"
+        )
+    used = load.there(decided)
     titles = {
         FIVE: "5 digits, gap -1 to 4",
+        NOISY: "5 digits, gap -1 to 4, noise",
         **{f"length {length}": f"{length} digits" for length in LENGTHS},
-        **{f"gap {gap}": f"5 digits, gap {gap}".replace("-", "−") for gap in GAPS},
+        **{f"gap {gap}": f"5 digits, gap {gap}" for gap in GAPS},
     }
-    of = {name: [row(runs, titles[each], each) for each in sets(1, 1)] for name, runs in used.items()}
+    titles = {each: title.replace("gap -", "gap −") for each, title in titles.items()}
+    of = {name: [row(runs, titles[each], each, _way(name)) for each in titles] for name, runs in used.items()}
     records: list[Json] = [
-        one.as_json() | {"reader": READERS[name], "set": each, "experiment": name}
+        one.as_json()
+        | shares(used[name], each, _way(name))
+        | {"reader": READERS[name], "set": each, "experiment": name}
         for name, some in of.items()
-        for each, one in zip(sets(1, 1), some, strict=True)
+        for each, one in zip(titles, some, strict=True)
     ]
     body = [
-        [titles[each].replace("gap -1", "gap −1"), *(cell for some in of.values() for cell in _cells(some[place]))]
-        for place, each in enumerate(sets(1, 1))
+        [title, *(cell for some in of.values() for cell in _cells(some[place]))]
+        for place, title in enumerate(titles.values())
     ]
     header = ["", *(f"{READERS[name]}{head}" for name in of for head in (", %", ": sd", ": n", ": 95%"))]
-    notes = tables.notes("strings", list(used.values()), JUDGED, INTERVAL, *tables.lacking(READERS, used))
+    remarks = [JUDGED, INTERVAL, *_compared(used, titles), *tables.lacking(READERS, used)]
+    notes = tables.notes("strings", list(used.values()), *remarks)
     return Table("strings", "Strings read wrong, by length and by gap.", header, body, records, notes)
+
+
+def _compared(used: Mapping[str, Runs], titles: Mapping[str, str]) -> list[str]:
+    """The remarks that compare both readers string by string; none if one is not there."""
+    if not all(reader in used and _sound(used[reader]) for reader in READERS):
+        return []
+    found = statistics.corrected({
+        name: statistics.compare_wrong(*(outcomes(used[reader], name, _way(reader)) for reader in (SDNN, CTC)))
+        for name in (FIVE, NOISY)
+    })  # fmt: skip
+    words = [
+        f"{titles[name]}: {tables.number(one.mean, signed=True)}"
+        + (f" (95% {tables.span(one.interval)}, p {tables.probability(one.corrected)})" if one.interval else "")
+        for name, one in found.items()
+    ]
+    return [
+        f"SDNN less CTC, string by string: {'; '.join(words)}. {tables.COMPARED} Patterns are strings here.",
+        GRAMMARS,
+    ]
 
 
 def _cells(one: Row) -> list[str]:
@@ -308,56 +463,50 @@ def _cells(one: Row) -> list[str]:
 
 @tables.table("strings-held-out")
 def held_out_table(load: Loader) -> Table:
-    """What VII.B leaves open, and the rate of CTC, by strings of held-out digits."""
-    names = [*CHOICES, *OF_RATES]
-    used = load.there(names)
+    """What VII.B leaves open, and how CTC is trained, by strings of held-out digits."""
+    used = load.there(CHOICES)
     records = [_choice(name, runs) for name, runs in used.items()]
     body = [
         [
-            f"{record['row']}{' (chosen)' if record['in_use'] else ''}",
+            f"{record['row']}{_mark(record)}",
             *_cells(row(used[record["experiment"]], "", FIVE, record["way"])),
             record["way"],
-            tables.number(record["too_long"]),
-            tables.number(record["too_short"]),
-            tables.number(record["digits"]),
+            *(tables.number(record[part]) for part in ("noise", "too_long", "too_short", "merged", "digits")),
         ]
         for record in records
     ]
     remark = (
-        f"Learned are the first 50,000 training digits; the strings are {JUDGED_SHORT:,} of five digits, -1 to 4 px "
-        "apart, of the last 10,000. The blank's penalty is the one with the fewest errors. Too long and too short are "
-        "shares of all strings. The test set has no part in it."
+        "Learned are the first 50,000 training digits; the strings are 2,000 of five digits, -1 to 4 px apart, of the "
+        f"last 10,000, each digit once. SDNN learns with j = {J:g} where nothing else is said. The blank's penalty is "
+        "the one with the fewest errors. With noise: the same strings with a tenth of the pixels inverted, by the same "
+        "penalty. Too long, too short and merged are shares of all strings; merged are those too short that would be "
+        "right if equal neighbors were one digit. What is not eligible tells what noise in training costs, and VII.B "
+        "prints it. The test set has no part in it."
     )
-    header = ["", "strings, %", "sd", "n", "95%", "blank", "too long, %", "too short, %", "single digits, %"]
-    notes = tables.notes("strings-held-out", list(used.values()), remark, *tables.lacking(names, used))
+    header = ["", "strings, %", "sd", "n", "95%", "blank", "with noise, %", "too long, %", "too short, %", "merged, %",
+              "single digits, %"]  # fmt: skip
+    notes = tables.notes("strings-held-out", list(used.values()), remark, *tables.lacking(CHOICES, used))
     caption = "Strings of held-out digits read wrong, by what VII.B leaves open."
     return Table("strings-held-out", caption, header, body, records, notes)
 
 
+def _mark(record: Json) -> str:
+    return " (chosen)" if record["in_use"] else "" if record["eligible"] else " (not eligible)"
+
+
 def _choice(name: str, runs: Runs) -> Json:
     """An experiment in its best way of reading."""
-    sound = _sound(runs)
+    candidate, sound = CHOICES[name], _sound(runs)
     ways = list(of_strings(sound[0])) if sound else [""]
     best = min(ways, key=lambda way: sum(of_strings(result)[way][FIVE]["errors"] for result in sound))
-    found = row(runs, _title(name), FIVE, best)
-
-    def share(of: str) -> float | None:
-        counts = [of_strings(result)[best][FIVE] for result in sound]
-        return 100 * sum(one[of] for one in counts) / sum(one["strings"] for one in counts) if counts else None
-
-    single = tables.test_row(runs, "", None) if name in CHOICES else None
-    config = (CHOICES | OF_RATES)[name]
-    chosen = config.rate == CHOSEN_RATE if isinstance(config, CtcConfig) else name == f"{ROOM}/{CHOSEN}"
-    return found.as_json() | {
+    single = tables.test_row(runs, "", None) if candidate.reader == SDNN else None
+    return row(runs, candidate.title, FIVE, best).as_json() | {
         "experiment": name,
+        "reader": READERS[candidate.reader],
         "way": best,
-        "in_use": chosen,
-        "too_long": share("too_long"),
-        "too_short": share("too_short"),
+        "in_use": name.rpartition("/")[2] == CHOSEN[candidate.reader],
+        "eligible": candidate.eligible,
+        "noise": row(runs, "", NOISY, best).mean,
+        **shares(runs, FIVE, best),
         "digits": single.mean if single else None,
     }
-
-
-def _title(name: str) -> str:
-    config = (CHOICES | OF_RATES)[name]
-    return f"CTC, rate {config.rate:g}" if isinstance(config, CtcConfig) else VARIED[name.rpartition("/")[2]].title

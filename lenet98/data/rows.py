@@ -20,7 +20,7 @@ from lenet98.data.strings import DRAWS, find_columns, paint
 from lenet98.randomness import generator
 
 STEP = 4
-"""Pixels between outputs: fields are 32 columns and a multiple of this wide."""
+"""Pixels between outputs of LeNet-5: fields are 32 columns and a multiple of this wide."""
 END = 15
 """Empty columns before the first box and behind the last, at least: the outermost outputs then have it in view."""
 
@@ -85,13 +85,22 @@ def beyond(outputs: ArrayLike, count: int) -> NDArray[np.bool_]:
 
 
 def draw(rows: Rows, seed: int, images: int) -> Drawn:
-    """Digits and gaps of a set, of the first so many images; the same for the same set, seed and number of images."""
+    """Digits and gaps of a set, of the first so many images; the same for the same set, seed and number of images.
+
+    All sets of one length have the same digits in the same order, whatever their gaps are and however many strings
+    there are.  No image stands there twice before each has stood there once: with 10,000 images the first repeats in
+    string 2,001 of five digits.  Beyond that strings are not independent of each other.
+
+    Raises ValueError if there are no images.
+    """
     if images < 1:
         raise ValueError(f"digits are drawn from {images} images; there must be one")
-    rng = generator(seed, "rows", rows.digits, *(end + FIELD for end in rows.gap))
-    image = rng.integers(0, images, (rows.strings, rows.digits))
-    gap = rng.integers(rows.gap[0], rows.gap[1], (rows.strings, rows.digits - 1), endpoint=True)
-    return Drawn(image, gap)
+    # The first counter is 0, since those of `lenet98.modern.ctc` are the numbers of its passes.
+    rng, needed = generator(seed, "rows", 0, rows.digits), rows.strings * rows.digits
+    image = np.concatenate([rng.permutation(images) for _ in range(-(-needed // images))])[:needed]
+    of_gaps = generator(seed, "rows", 0, rows.digits, *(end + FIELD for end in rows.gap))
+    gap = of_gaps.integers(rows.gap[0], rows.gap[1], (rows.strings, rows.digits - 1), endpoint=True)
+    return Drawn(image.reshape(rows.strings, rows.digits), gap)
 
 
 def compose(

@@ -47,17 +47,19 @@ class Strings:
     missing: float = 0.0
     """Probability that a neighbor is not there, for each side, as at an end of a string.  VII.B has two sides."""
     shift_x: int = 0
-    """The whole row is moved by up to so many pixels to either side.  Not in the paper; outputs of the network are 4 px
-    apart, so 2 would be the most that a digit can lie off the nearest."""
+    """The whole row is moved by up to so many pixels to either side, but for one that `clear` moves.  Not in the paper;
+    outputs of the network are 4 px apart, so 2 would be the most that a digit can lie off the nearest."""
     shift_y: int = 0
     """Each character is moved by up to so many pixels up or down.  Not in the paper, which speaks of varying baselines
     as something that the network copes with."""
     inverted: float = 0.1
     """Probability with which each pixel of the field is inverted (III.E, VII.B)."""
     clear: int | None = field(default=None, metadata={BEFORE: None})
-    """A gap that is a blank's center lies off the middle, anywhere that is at least so many pixels from the middles of
-    its characters; exactly in the middle if None.  Not in the paper.  Digits are about 20 px wide and outputs 4 px
-    apart: most outputs see neither the middle of a digit nor that of a gap."""
+    """A gap that is a blank's center lies anywhere that leaves the middles of the boxes on both sides at least so many
+    pixels from the middle of the field, all such places equally likely; exactly in the middle if None.  Where two
+    narrow characters leave no such place, the blank is of the other kind: a central character is taken away.  Not in
+    the paper.  Digits are about 20 px wide and outputs 4 px apart: most outputs see neither the middle of a digit nor
+    that of a gap; and no digit that counts as one is so far off the middle."""
     fresh: bool = True
     """Whether every pass draws anew, or the first drawing stays for all.  The size of the set is not in the paper."""
 
@@ -92,15 +94,15 @@ class Layout(NamedTuple):
     copy: NDArray[np.int64]
     """Which member of III.B's pool each would be if digits are distorted, 0 for the original, shape (n, 3)."""
     gap: NDArray[np.int64]
-    """Columns between the boxes to the left and to the right of the center; equal if there is but one; shape (n, 2)."""
+    """Columns between the boxes to the left and to the right of the center, the first if they meet; shape (n, 2)."""
     between: NDArray[np.bool_]
-    """Whether the center is the gap between two characters, shape (n,)."""
+    """Whether the center is the gap between two characters, where `Strings.clear` lets it be; shape (n,)."""
     shift: NDArray[np.int64]
     """Pixels by which the row is moved to the right, shape (n,)."""
     drop: NDArray[np.int64]
     """Pixels by which each character is moved down, shape (n, 3)."""
-    off: NDArray[np.float64]
-    """How far a gap in the center lies to the right, of the farthest that it may, -1 to 1, shape (n,)."""
+    place: NDArray[np.float64]
+    """Which of the places that `Strings.clear` allows a gap has, from left to right, 0 to below 1; shape (n,)."""
 
 
 DRAWS = 4
@@ -137,15 +139,15 @@ def layout(seed: int, patterns: ArrayLike, copies: ArrayLike, strings: Strings, 
     blank = u[0] < strings.blanks
     between = blank & (u[1] < strings.between) & strings.neighbors
     gap = whole(slice(2, 4), *strings.gap)
-    gap[between, 1] = gap[between, 0]
     sides = whole(slice(4, 6), 0, images - 1)
     sides[(u[6:8] < strings.missing).T | (not strings.neighbors)] = -1
     shift = whole(slice(8, 9), -strings.shift_x, strings.shift_x)[:, 0]
-    # Half of the patterns have the odd column of their gap on one side of the center and half on the other.
-    shift += between * (gap[:, 0] % 2) * (u[12] < 0.5)
-    off = np.zeros(pattern.size)
-    if strings.clear is not None:
-        off[between] = 2 * u[1, between] / strings.between - 1  # there u[1] is uniform below `between`
+    place = np.zeros(pattern.size)
+    if strings.clear is None:
+        # Half of the patterns have the odd column of their gap on one side of the center and half on the other.
+        shift += between * (gap[:, 0] % 2) * (u[12] < 0.5)
+    else:
+        place[between] = u[1, between] / strings.between  # there u[1] is uniform below `between`
     return Layout(
         blank,
         np.column_stack((pattern, sides)),
@@ -154,7 +156,7 @@ def layout(seed: int, patterns: ArrayLike, copies: ArrayLike, strings: Strings, 
         between,
         shift,
         whole(slice(9, 12), -strings.shift_y, strings.shift_y),
-        off,
+        place,
     )
 
 
@@ -213,7 +215,7 @@ def compose(
     boxes = np.empty((*image.shape, 2), np.int64)
     find_columns(images, image, boxes)
     top = (FIELD - images.shape[1]) // 2 + drawn.drop
-    left = _corners(boxes, drawn, (FIELD - images.shape[2]) // 2, strings.clear or 0)
+    left = _corners(boxes, drawn, (FIELD - images.shape[2]) // 2, strings.clear)
     shown = np.where(np.column_stack((drawn.blank, np.zeros((len(image), 2), bool))), -1, image)
     pattern, copy = numbered(patterns, copies)
     key = np.array(philox_key(seed, "strings"), np.uint64)
@@ -228,33 +230,44 @@ def _distorted(
 ) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
     """The characters of a layout, distorted, as images (m, 32, 32) in 256 levels; and which each is, shape (n, 3)."""
     there = drawn.image >= 0
-    field = distort(images, drawn.image[there], drawn.copy[there], seed, magnitudes)[:, 0]
-    ink = np.rint((field - np.float32(WHITE)) * np.float32(255 / (BLACK - WHITE))).astype(np.uint8)
+    ink = distorted_ink(images, drawn.image[there], drawn.copy[there], seed, magnitudes)
     image = np.full(there.shape, -1, np.int64)
     image[there] = np.arange(len(ink))
     return ink, image
+
+
+def distorted_ink(
+    images: NDArray[np.uint8], patterns: ArrayLike, copies: ArrayLike, seed: int, magnitudes: Magnitudes
+) -> NDArray[np.uint8]:
+    """Members of III.B's pool as `lenet98.data.distortions.distort` has them, in 256 levels, shape (n, 32, 32)."""
+    field = distort(images, patterns, copies, seed, magnitudes)[:, 0]
+    return np.rint((field - np.float32(WHITE)) * np.float32(255 / (BLACK - WHITE))).astype(np.uint8)
 
 
 TYPICAL = 20
 """Columns of a character that is missing: MNIST's digits were fitted into boxes of 20x20."""
 
 
-def _corners(boxes: NDArray[np.int64], drawn: Layout, margin: int, clear: int) -> NDArray[np.int64]:
+def _corners(boxes: NDArray[np.int64], drawn: Layout, margin: int, clear: int | None) -> NDArray[np.int64]:
     """Column of the field at which each image begins, shape (n, 3); its box may then begin further to the right.
 
     `boxes` has the first column of each box and the one after its last, shape (n, 3, 2), within the image.
     """
-    wide = np.where(drawn.image[:, 1:] < 0, TYPICAL, boxes[:, 1:, 1] - boxes[:, 1:, 0])
-    # Where a gap is moved to the right, the middle of the character on its left comes nearer; and the other way round.
-    way = (np.where(drawn.off > 0, wide[:, 0], wide[:, 1]) + drawn.gap[:, 0]) / 2
-    shift = drawn.shift + np.rint(drawn.off * np.maximum(way - clear, 0)).astype(np.int64)
-    central = margin + shift
+    central = margin + drawn.shift
     ends = central[:, None] + boxes[:, 0]  # of the central box
-    middle = FIELD // 2 + shift - (drawn.gap[:, 0] + 1) // 2  # where a gap in the middle of the field begins
-    ends = np.where(drawn.between[:, None], np.column_stack((middle, middle)), ends)
-    gap = np.where(drawn.between[:, None], np.column_stack((0 * middle, drawn.gap[:, 0])), drawn.gap)
-    left = ends[:, 0] - gap[:, 0] - boxes[:, 1, 1]
-    right = ends[:, 1] + gap[:, 1] - boxes[:, 2, 0]
+    between, gap = drawn.between, drawn.gap[:, 0]
+    begins = FIELD // 2 + drawn.shift - (gap + 1) // 2  # a gap in the middle of the field
+    if clear is not None:
+        # The box on the left ends where the gap begins; both middles are half a width from the gap's ends.
+        wide = np.where(drawn.image[:, 1:] < 0, TYPICAL, boxes[:, 1:, 1] - boxes[:, 1:, 0])
+        least = FIELD // 2 + clear - gap - wide[:, 1] // 2
+        places = FIELD // 2 - clear + wide[:, 0] // 2 - least + 1
+        begins = least + np.floor(drawn.place * places).astype(np.int64)
+        between = between & (places > 0)
+    ends = np.where(between[:, None], np.column_stack((begins, begins + gap)), ends)
+    apart = np.where(between[:, None], 0, drawn.gap)
+    left = ends[:, 0] - apart[:, 0] - boxes[:, 1, 1]
+    right = ends[:, 1] + apart[:, 1] - boxes[:, 2, 0]
     return np.column_stack((central, left, right))
 
 

@@ -21,8 +21,10 @@ from torch.nn import functional as F
 
 from lenet98 import loop
 from lenet98.data import rows
+from lenet98.data.distortions import Magnitudes, Pool
 from lenet98.data.mnist import MNIST
 from lenet98.data.splits import split
+from lenet98.data.strings import distorted_ink
 from lenet98.devices import drawing_from
 from lenet98.loop import Pass, Progress, State
 from lenet98.modern.minibatch import arrays_of, cosine, restore, set_rate
@@ -53,6 +55,8 @@ class Config:
     """Columns between two boxes, as VII.B has them."""
     inverted: float = 0.1
     """Probability with which each pixel is inverted, as VII.B has it."""
+    distortions: Magnitudes | None = None
+    """Each digit of a string is any of the ten members of III.B's pool, so distorted; none is if None."""
     train_size: int = 60_000
     """The first so many training digits are learned."""
     held_out: int = 0
@@ -195,7 +199,12 @@ def _batches(
         chosen = chosen[: len(chosen) // length * length].reshape(-1, length)
         gap = rng.integers(*config.gap, (len(chosen), length - 1), endpoint=True)
         noise = int(rng.integers(2**63))
-        yield chosen, rows.compose(images, chosen, gap, inverted=config.inverted, seed=noise)
+        shown, of = images, chosen
+        if config.distortions:
+            copies = rng.integers(0, Pool().copies, chosen.size)
+            shown = distorted_ink(images, chosen.ravel(), copies, seed, config.distortions)
+            of = np.arange(chosen.size).reshape(chosen.shape)
+        yield chosen, rows.compose(shown, of, gap, inverted=config.inverted, seed=noise)
 
 
 def _loss(shares: Tensor, outputs: NDArray[np.integer], right: NDArray[np.uint8]) -> Tensor:

@@ -8,7 +8,15 @@ from scipy import stats
 
 from experiments.harness import registry, statistics, tables
 from experiments.harness.identity import Identity
-from experiments.harness.statistics import compare, compare_all, over_patterns, paired, seeds_needed, unlike
+from experiments.harness.statistics import (
+    compare,
+    compare_all,
+    compare_wrong,
+    over_patterns,
+    paired,
+    seeds_needed,
+    unlike,
+)
 from experiments.harness.store import Runs, read_folder
 from lenet98 import evaluation
 from tests.fakes import publish
@@ -310,6 +318,15 @@ def test_else_the_difference_is_welchs_over_all_seeds(tmp_path):
     assert (found.mean, found.method) == (pytest.approx(100 * (one.mean() - other.mean())), "Welch")
     assert found.over_seeds == pytest.approx(tuple(test.confidence_interval(0.95)))
     assert found.p_over_seeds == pytest.approx(test.pvalue)
+
+
+@pytest.mark.parametrize("runs", [1, 4])
+def test_what_is_known_to_be_wrong_is_compared_as_predictions_are(tmp_path, runs):
+    rng = np.random.default_rng(17)
+    one, other = draw(rng, runs), draw(rng, runs)
+    found = compare_wrong(one, other)
+    assert found.p is not None
+    assert found == compare(some(tmp_path, "one", one), some(tmp_path, "other", other, family="other"))
 
 
 @pytest.mark.parametrize(

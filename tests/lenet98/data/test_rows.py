@@ -4,7 +4,9 @@ import numpy as np
 import pytest
 
 from lenet98.data.fields import BLACK, LEVELS, WHITE
-from lenet98.data.rows import Rows, compose, draw, fields
+from lenet98.data.rows import STEP, Rows, compose, draw, fields
+from lenet98.displacement import step
+from lenet98.networks import LENET5
 
 
 def by_hand(images, gaps, end=15):
@@ -59,10 +61,30 @@ def test_a_seed_names_a_set(mnist):
     assert first.image.shape == (400, 3)
     assert first.gap.shape == (400, 2)
     assert 9000 < first.image.max() < 10_000
-    assert (draw(Rows(3, (2, 2), 400), 0, 10_000).gap == 2).all()
     found, strings = fields(rows, 0, mnist.test_images, mnist.test_labels)
     np.testing.assert_array_equal(strings, mnist.test_labels[first.image])
     np.testing.assert_array_equal(found.ink, compose(mnist.test_images, *first).ink)
+
+
+def test_no_digit_repeats_before_all_were_there():
+    found = draw(Rows(5, strings=2000), 0, 10_000).image
+    assert sorted(found.ravel()) == list(range(10_000))
+    more = draw(Rows(5, strings=4100), 0, 10_000).image
+    np.testing.assert_array_equal(more[:2000], found)
+    assert sorted(more[2000:4000].ravel()) == list(range(10_000))
+    assert not np.array_equal(more[2000:4000], found)
+
+
+def test_all_gaps_of_one_length_show_the_same_digits():
+    first, far = draw(Rows(3, (-1, 4), 400), 0, 10_000), draw(Rows(3, (2, 2), 300), 0, 10_000)
+    np.testing.assert_array_equal(first.image[:300], far.image)
+    assert (far.gap == 2).all()
+    np.testing.assert_array_equal(first.gap, draw(Rows(3, (-1, 4), 400, inverted=0.1), 0, 10_000).gap)
+    assert (draw(Rows(4, (-1, 4), 300), 0, 10_000).image.ravel() != first.image.ravel()).mean() > 0.99
+
+
+def test_outputs_are_as_far_apart_as_lenet5s():
+    assert step(LENET5) == STEP
 
 
 def test_one_digit_is_a_row(mnist):

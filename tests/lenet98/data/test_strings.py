@@ -147,26 +147,45 @@ def test_the_center_of_other_blanks_is_between_two_characters(digits):
     assert within((np.array(middles)[~even] == 15.5).sum(), (~even).sum(), 0.5)
 
 
-def test_gaps_may_lie_off_the_middle(digits):
-    """Anywhere `clear` pixels from the middles of both characters; one that is missing counts as 20 columns wide."""
-    strings = replace(CLEAN, blanks=1.0, between=1.0, gap=(2, 4), clear=5, missing=0.2)
-    found, nearest, shares = drawn(strings), [], []
-    for field, images, gap, off in zip(made(digits, strings), found.image, found.gap[:, 0], found.off, strict=True):
-        if (images[1:] < 0).all():
-            continue
-        left, right = (columns(digits[i])[1] - columns(digits[i])[0] if i >= 0 else 20 for i in images[1:])
-        ways = ((right + gap) / 2, (left + gap) / 2)  # from the middle of the gap to that of each character
-        moved = round(off * max(ways[int(off > 0)] - 5, 0))
-        start = 16 - (gap + 1) // 2 + moved
-        assert (field[:, start : start + gap] == LEVELS[0]).all() or gap % 2
-        nearest.append(min(ways[1] - moved, ways[0] + moved) - min(5, *ways))
-        shares.append(off)
-    assert -0.51 <= min(nearest) < 0.51  # whole pixels
-    assert -1 <= min(shares) < -0.9
-    assert 0.9 < max(shares) <= 1
-    assert abs(np.mean(shares)) < 0.05
-    assert (drawn(replace(strings, clear=None)).off == 0).all()
-    assert (drawn(replace(strings, blanks=0.0)).off == 0).all()
+def begins_at(field, digits, left, right, gap, places):
+    """Those of the places at which the gap begins, if the field has two characters and nothing else."""
+    (start, _), (_, stop) = columns(digits[right]), columns(digits[left])
+    rows = ((m, [alone(digits, left, m - stop), alone(digits, right, m + gap - start)]) for m in places)
+    return [m for m, parts in rows if np.array_equal(field, LEVELS[np.max(parts, axis=0)])]
+
+
+@pytest.mark.parametrize("clear", [3, 5, 7])
+def test_gaps_lie_anywhere_that_is_clear_of_the_middles_of_both_characters(digits, clear):
+    """By whole columns, whatever `shift_x` is; else a central character is taken away."""
+    strings = Strings(shift_x=2, blanks=1.0, between=1.0, clear=clear, gap=(-1, 4), inverted=0.0)
+    found, shares, taken = drawn(strings), [], 0
+    other = made(digits, replace(strings, between=0.0))
+    for n, (field, images, gap) in enumerate(zip(made(digits, strings), found.image, found.gap[:, 0], strict=True)):
+        _, left, right = images
+        wide_left, wide_right = (end - start for start, end in map(columns, digits[images[1:]]))
+        # The middles of both boxes, if the gap begins at m, are so far left and right of the middle of the field.
+        allowed = [m for m in range(50) if min(16 - (m - wide_left / 2), m + gap + wide_right / 2 - 16) >= clear]
+        if allowed:
+            (begins,) = begins_at(field, digits, left, right, gap, allowed)
+            shares.append((begins - allowed[0] + 0.5) / len(allowed))
+        else:
+            np.testing.assert_array_equal(field, other[n])
+            taken += 1
+    assert 0 < taken < 0.15 * N
+    assert 0.47 < np.mean(shares) < 0.53
+    assert np.std(shares) == pytest.approx(np.sqrt(1 / 12), rel=0.1)  # uniform
+
+
+def test_a_pattern_that_is_clear_is_a_function_of_its_name(digits):
+    strings = Strings(shift_x=2, blanks=0.5, between=0.9, clear=5, missing=0.2)
+    whole = made(digits, strings)
+    order = np.random.default_rng(0).permutation(N)
+    np.testing.assert_array_equal(compose(digits, PATTERNS[order], COPIES[order], 4, strings)[:, 0], whole[order])
+    for seed, pattern, copy in ((5, 17, 2), (4, 18, 2), (4, 17, 3)):
+        assert not np.array_equal(compose(digits, [pattern], [copy], seed, strings)[0, 0], whole[17])
+    np.testing.assert_array_equal(drawn(strings).blank, drawn(replace(strings, clear=None)).blank)
+    kept = ~drawn(strings).between  # all other patterns are what they are without
+    np.testing.assert_array_equal(whole[kept], made(digits, replace(strings, clear=None))[kept])
 
 
 @pytest.mark.parametrize("share", [0.0, 0.3, 1.0])

@@ -8,6 +8,8 @@ import pytest
 import torch
 
 from lenet98.data import rows
+from lenet98.data.distortions import FIG7
+from lenet98.data.strings import distorted_ink
 from lenet98.modern import ctc
 from lenet98.modern.minibatch import flat
 from tests.resumption import interrupted
@@ -60,6 +62,20 @@ def test_a_pass_shows_every_digit_once_but_for_the_last(mnist):
     assert used.max() < 300
     other = np.concatenate([chosen.ravel() for chosen, _ in ctc._batches(FEW, 0, 2, mnist.train_images)])
     assert not np.array_equal(used[:20], other[:20])
+
+
+def test_digits_may_be_distorted(mnist):
+    """Each by itself, as any of the ten members of the pool; the strings are the same."""
+    config, images = replace(FEW, inverted=0.0, gap=(2, 2)), mnist.train_images
+    chosen, fields = next(ctc._batches(replace(config, distortions=FIG7), 3, 1, images))
+    np.testing.assert_array_equal(chosen, next(ctc._batches(config, 3, 1, images))[0])
+    copies = []
+    for row, ink in zip(chosen, fields.ink, strict=True):
+        pool = distorted_ink(images, np.repeat(row[0], 10), np.arange(10), 3, FIG7)
+        boxes = [member[:, member.any(0)] for member in pool]
+        copies += [n for n, box in enumerate(boxes) if np.array_equal(ink[:, 15 : 15 + box.shape[1]], box)]
+    assert len(copies) == len(chosen)
+    assert len(set(copies)) > 2
 
 
 def test_it_learns_and_resumes(mnist, tmp_path):
