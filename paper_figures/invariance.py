@@ -42,8 +42,9 @@ def draw(found: Mapping[str, Mapping[str, Curve]]) -> Figure:
 
 
 def _panel(axes: Axes, factor: Factor, of: Mapping[str, Curve]) -> None:
-    if factor.claimed is not None:
-        axes.axvspan(*factor.claimed, color="0.92", zorder=0, label="claimed in III.E")
+    for number, claim in enumerate(factor.claimed):
+        shade, words = (("0.92", "claimed in III.E"), ("0.85", "largest / smallest = 2"))[number]
+        axes.axvspan(*claim, color=shade, zorder=number / 10, label=words)
     axes.axhline(ACCURATE, color=PAPER, linewidth=0.6, label=f"{ACCURATE:g}%")
     for network, curve in of.items():
         color, line, marker = LOOKS[network]
