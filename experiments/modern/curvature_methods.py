@@ -49,7 +49,7 @@ EXACT: Mapping[Method, Method] = {
     "hesscale": "hessian",
     "hutchinson-gauss-newton": "gauss-newton",
     "hutchinson-hessian": "hessian",
-    "squared-gradients": "fisher",
+    "squared-gradients": "gauss-newton",
     "fisher-sampled": "fisher",
     "layer-mean": "gauss-newton-of-eq8",
     "mean": "gauss-newton-of-eq8",
@@ -142,9 +142,9 @@ def measure(config: MeasuredConfig, seed: int, context: Context) -> Outcome:
     A measurement: `correlation` and `ratio`, shape (3, methods, layers), Spearman's with the method's own exact
     diagonal over the parameters of a layer and the median ratio to it; and of shape (3, methods) `all_ratio`, that of
     all parameters; `negative`, the share of h_kk below zero; `rates`, the root mean square of the logarithm of the
-    rates' ratio; `factor`, the one by which the rates are as great as Appendix C's.  NaN where nothing varies, or the
-    h_kk are 0.  What was measured is `methods`, `layers` and `stages`; `seconds` are of one estimate in float32 on
-    `patterns_timed` patterns, methods in turns.
+    rates' ratio; `factor`, the logarithm of the one by which the rates are as great as Appendix C's.  NaN where nothing
+    varies, or the h_kk are 0.  What was measured is `methods`, `layers` and `stages`; `seconds` are of one estimate in
+    float32 on `patterns_timed` patterns, methods in turns.
     """
     trained = training.train(config, seed, context.mnist, progress=context.progress, checkpoint=context.checkpoint)
     first = training.train(replace(config, etas=config.etas[:1]), seed, context.mnist, progress=context.progress)
@@ -197,7 +197,7 @@ def compared(diagonals: Mapping[Method, NDArray[np.float64]], spec: Spec, mu: fl
         "all_ratio": np.array([ratio(h, own) for h, own in pairs]),
         "negative": np.array([(h < 0).mean() for h, _ in pairs]),
         "rates": np.array([off(h, own) for h, own in pairs]),
-        "factor": np.array([matching(abs(h), diagonals[STANDARD], mu) for h, _ in pairs]),
+        "factor": np.log([matching(abs(h), diagonals[STANDARD], mu) for h, _ in pairs]),
     }
 
 
@@ -309,8 +309,9 @@ def methods_table(load: Loader) -> Table:
 def _measured_record(found: Measurement, method: Method) -> Json:
     record: Json = {"row": IDEAS[method], "method": method, "exact": IDEAS[EXACT[method]]}
     for number, stage in enumerate(map(_stage, found.stages)):
-        for column, value in (("r", "correlation"), ("ratio", "all_ratio"), ("off", "rates"), ("factor", "factor")):
+        for column, value in (("r", "correlation"), ("ratio", "all_ratio"), ("off", "rates")):
             record[f"{column}, {stage}"] = _number(float(found.at(value, number, method).mean()))
+        record[f"factor, {stage}"] = _number(float(np.exp(found.at("factor", number, method))))
     return record | {"cost": found.cost[method]}
 
 

@@ -289,5 +289,5 @@ def test_every_method_trains_with_its_own_rates(mnist, method):
     assert geometric * 0.999 <= entry.rate_max <= 5e-4 / config.mu * 1.001
     if method == "mean":
         assert entry.rate_min == pytest.approx(geometric) == entry.rate_max
-    if method != "bbprop":
+    if method not in ("bbprop", "bbprop-of-loss"):  # of eq. 8 and 9 alike while all is rubbish
         assert (entry.rate_min, entry.rate_max) != (float(eps.min()), float(eps.max()))
