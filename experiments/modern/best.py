@@ -36,6 +36,7 @@ from lenet98.data.distortions import FIG7
 from lenet98.data.splits import split
 from lenet98.modern import minibatch
 from lenet98.modern.elastic import Elastic
+from lenet98.modern.minibatch import Optimizer
 from lenet98.modern.networks import Scoring, SpecNet, field
 from lenet98.networks import LENET5
 from lenet98.online.engine import Engine
@@ -126,7 +127,10 @@ ALONE: Mapping[str, Way] = {
     "alpha17": Way("elastic distortions of twice the strength", replace(FIRST, elastic=Elastic(2 * STRENGTH))),
     "rate0.001": Way("a third of the rate", replace(FIRST, optimizer=replace(FIRST.optimizer, rate=0.001))),
     "rate0.01": Way("three times the rate", replace(FIRST, optimizer=replace(FIRST.optimizer, rate=0.01))),
-    "decay0.1": Way("ten times the weight decay", replace(FIRST, optimizer=replace(ADAMW.optimizer, weight_decay=0.1))),
+    "decay0.1": Way(
+        "ten times the weight decay",
+        replace(FIRST, optimizer=Optimizer("adamw", RATES[LENET5.name, "adamw"], weight_decay=0.1)),
+    ),
     "batch256": Way("batches of 256", replace(FIRST, batch=256)),
 }
 """Stage one, by the end of the experiment's name: the first, and one change to it each."""
