@@ -10,7 +10,8 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import NullLocator
 
 from experiments.harness.loader import Loader
-from experiments.paper.invariance import ACCURATE, FACTORS, TITLES, Curve, Factor, curves
+from experiments.paper.invariance import ACCURATE, DIGIT, FACTORS, TITLES, Curve, Factor, curves
+from lenet98.data.distortions import FIELD
 from paper_figures._style import PAPER, TEST, TRAIN, style
 
 LOOKS = dict(
@@ -54,7 +55,7 @@ def _panel(axes: Axes, factor: Factor, of: Mapping[str, Curve]) -> None:
     axes.set(xlabel=factor.title[0].upper() + factor.title[1:], yscale="log", ylim=(0.5, 100))
     axes.set_yticks([1, 10, 100], ["1", "10", "100"])
     if factor.title == "scale":
-        axes.set_xscale("log")
+        axes.set(xscale="log", xlabel=f"Scale (at 2: {2 * DIGIT} px in a field of {FIELD})")
         axes.set_xticks([0.5, 1, 2], ["1/2", "1", "2"])
         axes.xaxis.set_minor_locator(NullLocator())
     elif factor.title.startswith("rotation"):
