@@ -153,9 +153,13 @@ def outcome_in_batches(trained: minibatch.Trained, device: Device = "cpu") -> Ou
         # Of the linear outputs, the logarithm of the ratio of the two best probabilities: these round to 1 and 0.
         scores=best_two[:, 1] - best_two[:, 0],
         weights=minibatch.flat(trained.model),
-        # The harness records the processor, which says little of a run on another device.
-        extra={} if device == "cpu" else {"device": torch.cuda.get_device_name()},
+        extra=computed_on(device),
     )
+
+
+def computed_on(device: Device) -> dict[str, str]:
+    """What a record says of another device than the processor, which the harness records."""
+    return {} if device == "cpu" else {"device": torch.cuda.get_device_name()}
 
 
 @family("mini-batches, SDLM")

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
 from zipfile import BadZipFile
@@ -127,10 +127,15 @@ def _as_json(config: Config) -> dict[str, Any]:
 def config_from(text: str) -> Config:
     """The configuration that a file holds, of this version or of one that named the spec and `evaluate_on`.
 
+    What it says beyond a `Config`, as those of experiments do, is left out.  One that was not trained as the paper has
+    it says what network it is, by `spec` and `reading`, and no more; the other fields are then the defaults.
+
     Raises ValueError, TypeError or KeyError for a text that holds none.
     """
     given = json.loads(text)
-    given["spec"], given["etas"] = from_json(given["spec"]), tuple(given["etas"])
+    given["spec"] = from_json(given["spec"])
+    if "etas" in given:
+        given["etas"] = tuple(given["etas"])
     given["reading"] = Reading(**{RENAMED.get(name, name): value for name, value in given["reading"].items()})
     if given.get("distortions"):
         given["distortions"] = Magnitudes(**given["distortions"])
@@ -138,7 +143,8 @@ def config_from(text: str) -> Config:
         given["strings"] = Strings(**given["strings"])
     if given.pop("evaluate_on", "test") == "held out":
         given["held_out"] = 60_000 - given["train_size"]
-    return FormConfig(**given) if "form" in given else Config(**given)
+    kind = FormConfig if "form" in given else Config
+    return kind(**{field.name: given[field.name] for field in fields(kind) if field.name in given})
 
 
 def _checked(weights: NDArray[np.float32], config: Config) -> NDArray[np.float32]:

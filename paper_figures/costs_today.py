@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from experiments.harness import tables
 from experiments.harness.loader import Loader
 from experiments.harness.store import Runs
-from experiments.modern.ladder import LADDER, seconds, size
+from experiments.modern.ladder import LADDER, size
 from experiments.modern.popular import NETWORKS
 from experiments.paper import comparison
 from experiments.paper import numbers as paper
@@ -132,7 +132,7 @@ def points(load: Loader) -> dict[str, Point]:
 
 def _point(group: Group, name: str, runs: Runs) -> Point | None:
     """None if no run finished, or they are too unlike for a mean."""
-    row, time = tables.test_row(runs, group.titles[name], None), seconds(runs)
+    row, time = tables.test_row(runs, group.titles[name], None), tables.seconds(runs)
     if row.mean is None or row.drawn is None or time is None:
         return None
     if group is GROUPS[0]:

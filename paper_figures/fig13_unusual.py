@@ -18,7 +18,9 @@ from scipy import ndimage
 
 from experiments.harness.loader import Loader
 from experiments.harness.registry import load_mnist
-from lenet98.data.fields import pad_and_scale
+from lenet98.data.changes import moved
+from lenet98.data.distortions import transform
+from lenet98.data.fields import BLACK, WHITE, pad_and_scale
 from lenet98.data.mnist import MNIST
 from lenet98.displacement import penalties
 from lenet98.trunk1998 import pictures
@@ -76,14 +78,15 @@ def unusual(images: dict[int, NDArray[np.uint8]]) -> list[tuple[int, NDArray[np.
     rows, columns = np.indices(four.shape)
     lines = 255.0 * ((rows + columns) % 8 == 0)
     inverted = np.where(random.random(four.shape) < 0.1, 255 - four, four)
-    slanted = _moved(three, [[1, 0], [0.7, 1]])
+    shear = np.array([[[1, -0.7, 0], [0, 1, 0]]])
+    slanted = _ink(transform(images[3][None], [0], shear))
     outline = ndimage.grey_dilation(four, (3, 3)) - np.where(four > 128, four, 0)
     broken = np.where(np.isin(rows, (11, 12, 19, 20)), 0, three)
     sprayed = np.where(random.random(four.shape) < 0.6, three, 0) + 255.0 * (random.random(four.shape) < 0.1)
     made = [
-        (4, _moved(four, np.eye(2) / 1.5)),
-        (4, _moved(four, np.eye(2) / 0.6)),
-        (4, ndimage.rotate(four, -35, reshape=False, order=1)),
+        (4, _ink(moved(images[4][None], scale=1.5))),
+        (4, _ink(moved(images[4][None], scale=0.6))),
+        (4, _ink(moved(images[4][None], degrees=35))),
         (4, inverted),
         (3, np.maximum(slanted, lines)),
         (8, np.maximum(eight, lines)),
@@ -94,11 +97,9 @@ def unusual(images: dict[int, NDArray[np.uint8]]) -> list[tuple[int, NDArray[np.
     return [(digit, np.clip(np.rint(image), 0, 255).astype(np.uint8)) for digit, image in made]
 
 
-def _moved(image: NDArray[np.float64], matrix: Sequence[Sequence[float]] | NDArray[np.float64]) -> NDArray[np.float64]:
-    """An affine map about the center, from places of the result to those of the image."""
-    center = (np.array(image.shape) - 1) / 2
-    moved: NDArray[np.float64] = ndimage.affine_transform(image, matrix, center - np.array(matrix) @ center, order=1)
-    return moved
+def _ink(fields: NDArray[np.float32]) -> NDArray[np.float64]:
+    """The one field in `fields`, shape (1, 1, 32, 32), as ink, 0 to 255."""
+    return 255 * (fields[0, 0].astype(np.float64) - WHITE) / (BLACK - WHITE)
 
 
 # --- drawing ----------------------------------------------------------------------------------------------------------

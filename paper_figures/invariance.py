@@ -10,7 +10,8 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import NullLocator
 
 from experiments.harness.loader import Loader
-from experiments.paper.invariance import ACCURATE, FACTORS, TITLES, Curve, Factor, curves
+from experiments.paper.invariance import ACCURATE, DIGIT, FACTORS, TITLES, Curve, Factor, curves
+from lenet98.data.distortions import FIELD
 from paper_figures._style import PAPER, TEST, TRAIN, style
 
 LOOKS = dict(
@@ -42,8 +43,9 @@ def draw(found: Mapping[str, Mapping[str, Curve]]) -> Figure:
 
 
 def _panel(axes: Axes, factor: Factor, of: Mapping[str, Curve]) -> None:
-    if factor.claimed is not None:
-        axes.axvspan(*factor.claimed, color="0.92", zorder=0, label="claimed in III.E")
+    for number, claim in enumerate(factor.claimed):
+        shade, words = (("0.92", "claimed in III.E"), ("0.85", "largest / smallest = 2"))[number]
+        axes.axvspan(*claim, color=shade, zorder=number / 10, label=words)
     axes.axhline(ACCURATE, color=PAPER, linewidth=0.6, label=f"{ACCURATE:g}%")
     for network, curve in of.items():
         color, line, marker = LOOKS[network]
@@ -53,7 +55,7 @@ def _panel(axes: Axes, factor: Factor, of: Mapping[str, Curve]) -> None:
     axes.set(xlabel=factor.title[0].upper() + factor.title[1:], yscale="log", ylim=(0.5, 100))
     axes.set_yticks([1, 10, 100], ["1", "10", "100"])
     if factor.title == "scale":
-        axes.set_xscale("log")
+        axes.set(xscale="log", xlabel=f"Scale (at 2: {2 * DIGIT} px in a field of {FIELD})")
         axes.set_xticks([0.5, 1, 2], ["1/2", "1", "2"])
         axes.xaxis.set_minor_locator(NullLocator())
     elif factor.title.startswith("rotation"):

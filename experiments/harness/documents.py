@@ -88,7 +88,7 @@ QUESTIONS = {
     "reverse": Question("Is it the network or its training?", ("reverse",), "modern"),
     "best-1998": Question("How good can the network of 1998 get?", ("best-1998", "best-1998-held-out"), "modern"),
     "curvature": Question(
-        "What is the curvature worth?", ("curvature-methods", "curvature-layers", "curvature-factors"), "modern"
+        "What is the curvature worth?", ("curvature-trained", "curvature-methods", "curvature-layers"), "modern"
     ),
     "rates": Question("How were today's rates chosen?", ("held-rates",), "modern"),
     "popular": Question("How good are networks called LeNet-5 today?", ("popular",), "modern"),

@@ -49,15 +49,7 @@ FEWER = 500
 FEW = 50
 """Training patterns of a run so short that rounding cannot have grown: other processors compute it alike."""
 
-UNSTEADY = frozenset(
-    {
-        "modern/alone/adamw-batch-norm",
-        "modern/curvature/fisher",
-        "modern/curvature/fisher-sampled",
-        "modern/held-out/curvature-fisher-factor100",
-        "modern/held-out/curvature-fisher-factor30",
-    }
-)
+UNSTEADY = frozenset({"modern/alone/adamw-batch-norm", "modern/curvature/fisher-sampled"})
 """Cases in which rounding grows within those few patterns: two processors gave other numbers.  They have no sketch."""
 
 LIBRARIES = ("numpy", "scipy", "torch", "numba", "scikit-learn", "scikit-learn-intelex")

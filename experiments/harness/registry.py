@@ -104,6 +104,8 @@ class Outcome:
     scores: NDArray[np.floating[Any]] | None = None
     """Rejection score of every test pattern: the smaller, the sooner rejected."""
     weights: NDArray[Any] | None = None
+    network: Mapping[str, Any] | None = None
+    """`spec` and `reading` of the network that has the weights, where the configuration does not name them."""
     extra: Mapping[str, Any] = field(default_factory=dict)
     """Further numbers for the record, of JSON types."""
     arrays: Mapping[str, NDArray[Any]] = field(default_factory=dict)

@@ -235,7 +235,7 @@ def _arrays(job: Job, outcome: Outcome) -> dict[str, np.ndarray[Any, Any]]:
         raise ValueError(f"{job.label}: an array of its own is called {', '.join(sorted(taken))}; call it otherwise")
     arrays = {
         "predictions": None if outcome.predictions is None else np.asarray(outcome.predictions, np.uint8),
-        "config": np.array(canonical_json(job.identity.config)),
+        "config": np.array(canonical_json(outcome.network or job.identity.config)),
         "scores": outcome.scores,
         "weights": outcome.weights,
         **outcome.arrays,

@@ -240,7 +240,7 @@ FREE: Mapping[str, frozenset[str]] = {
         "reading.output_curvature", "reading.coefficient_curvature", "reading.curvature_patterns",
         "reading.final_weights",
     }),
-    "curvature methods": frozenset({"curvature_method", "factor", "probes"}),
+    "curvature methods": frozenset({"curvature_method", "matched", "probes"}),
     "mini-batches": frozenset({
         "optimizer.method", "optimizer.rate", "optimizer.momentum", "optimizer.weight_decay", "optimizer.epsilon",
         "optimizer.rho", "schedule", "factors", "network.dropout",

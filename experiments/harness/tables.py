@@ -15,6 +15,7 @@ import json
 from collections.abc import Callable, Container, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from statistics import median
 from typing import Literal
 
 from tabulate import tabulate
@@ -167,6 +168,11 @@ def training_error(runs: Runs) -> float | None:
     """Training error on the fly in the last pass, percent, mean over runs that did not diverge; None without any."""
     errors, patterns = counts(runs.finished, "train")
     return summarize("", None, errors, patterns).mean if errors else None
+
+
+def seconds(runs: Runs) -> float | None:
+    """Median time of the runs that did not diverge, None without any: what else the machine did slows some of them."""
+    return median(float(result.record["seconds"]) for result in runs.finished) if runs.finished else None
 
 
 # --- tables -----------------------------------------------------------------------------------------------------------

@@ -1,14 +1,16 @@
 """What the curvature is worth: Appendix C's h_kk beside exact and other diagonals, and SDLM trained with each.
 
-None of it is in the paper.  How far the diagonals of `lenet98.modern.curvatures` are from the exact one is measured on
-LeNet-5 as it starts, after its first pass and after its last.  Then LeNet-5 is trained with each, mu as printed.
-Methods differ in scale, so each also has a factor on its h_kk, chosen on training patterns held out.
+None of it is in the paper.  How far the diagonals of `lenet98.modern.curvatures` are from the exact ones that they
+stand for is measured on LeNet-5 as it starts, after its first pass and after its last.  Then LeNet-5 is trained with
+each, mu as printed.  Methods differ in scale, too, and no one factor undoes that: the cap of the rates, eta / mu, stays
+where it is.  So each also trains with the factor before every pass by which its rates have the geometric mean of
+Appendix C's.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from statistics import median
@@ -22,7 +24,7 @@ from experiments.harness import statistics, tables
 from experiments.harness.identity import Json
 from experiments.harness.loader import Loader
 from experiments.harness.registry import Context, Experiment, Outcome, register
-from experiments.harness.statistics import NO_COMPARISON, Comparison
+from experiments.harness.statistics import NO_COMPARISON
 from experiments.harness.store import Runs
 from experiments.harness.tables import Table
 from experiments.modern.ladder import register_training
@@ -30,15 +32,29 @@ from experiments.numerics import family
 from lenet98 import training
 from lenet98.loop import Progress
 from lenet98.modern import curvatures
-from lenet98.modern.curvatures import METHODS, PROBES, Method, estimate
+from lenet98.modern.curvatures import METHODS, PROBES, Method, estimate, matching
 from lenet98.randomness import generator
 from lenet98.readings import initial_parameters
 from lenet98.specs import Spec
 
 STANDARD: Method = "bbprop"
 """The paper's."""
-EXACT: Method = "gauss-newton"
-"""What it approximates."""
+EXACT: Mapping[Method, Method] = {
+    "gauss-newton": "hessian",
+    "gauss-newton-of-eq8": "hessian",
+    "fisher": "hessian",
+    "hessian": "hessian",
+    "bbprop": "gauss-newton-of-eq8",  # by `DEFAULT`, which has eq. 8's second derivatives at the output
+    "bbprop-of-loss": "gauss-newton",
+    "hesscale": "hessian",
+    "hutchinson-gauss-newton": "gauss-newton",
+    "hutchinson-hessian": "hessian",
+    "squared-gradients": "gauss-newton",
+    "fisher-sampled": "fisher",
+    "layer-mean": "gauss-newton-of-eq8",
+    "mean": "gauss-newton-of-eq8",
+}
+"""The exact diagonal that each stands for."""
 
 IDEAS: Mapping[Method, str] = {
     "gauss-newton": "Gauss-Newton, exact",
@@ -57,73 +73,50 @@ IDEAS: Mapping[Method, str] = {
 }
 """Words for the methods, in the order of the tables."""
 
-CONTROLS: tuple[Method, ...] = ("layer-mean", "mean")
-"""Methods that tell parameters of a layer not apart: no rank correlation."""
-
-MINUTES: Mapping[Method, float] = {
+TRAINED: Mapping[Method, float] = {
+    "bbprop": 1.5,
+    "gauss-newton-of-eq8": 3.5,
     "gauss-newton": 4,
-    "gauss-newton-of-eq8": 4,
-    "hessian": 20,
-    "hutchinson-gauss-newton": 4,
-    "hutchinson-hessian": 4,
+    "bbprop-of-loss": 1.5,
+    "hesscale": 1.6,
+    "hutchinson-gauss-newton": 3,
+    "squared-gradients": 1.6,
+    "fisher-sampled": 1.6,
+    "layer-mean": 1.5,
+    "mean": 1.5,
 }
-"""Of one run on one core, where it is more than `OTHERWISE`."""
-OTHERWISE = 2.0
+"""Minutes of one run on one core, by the methods that train a network."""
 
 # --- SDLM with each ---------------------------------------------------------------------------------------------------
 
-FACTORS = (0.1, 0.3, 1.0, 3.0, 10.0)
-"""On h_kk: tried on held-out patterns by every method."""
-GREATER = (30.0, 100.0)
-"""Tried too by the methods whose h_kk are far below the exact ones in a trained network."""
-SMALL: tuple[Method, ...] = ("fisher", "squared-gradients", "fisher-sampled")
-
-CHOSEN: Mapping[Method, float] = dict.fromkeys(METHODS, 1.0)
-"""The factor in use besides 1: of those tried, the one with the fewest errors on the held-out patterns."""
-
 SEEDS = tuple(range(5))
-HELD_OUT = 6_000
 
 
-def trained_by(method: Method, factor: float = 1.0) -> curvatures.Config:
-    """LeNet-5 by the procedure of III.B, h_kk by another method."""
-    return curvatures.Config(curvature_method=method, factor=factor)
-
-
-def by_printed(method: Method) -> str:
+def printed(method: Method) -> str:
     """The experiment with h_kk as they are."""
     return f"modern/curvature/{method}"
 
 
-def by_chosen(method: Method) -> str:
-    """The experiment with the chosen factor on h_kk; it is `by_printed` if that is 1."""
-    factor = CHOSEN[method]
-    return by_printed(method) + ("" if factor == 1 else f"-factor{factor:g}")
+def matched(method: Method) -> str:
+    """The experiment with rates as great as Appendix C's; of Appendix C it is `printed`."""
+    return printed(method) + ("" if method == STANDARD else "-matched")
 
 
-def tried(method: Method) -> dict[str, float]:
-    """The factors that are compared on held-out patterns, by experiment."""
-    factors = FACTORS + (GREATER if method in SMALL else ())
-    return {f"modern/held-out/curvature-{method}-factor{factor:g}": factor for factor in factors}
+RUNS: Mapping[str, curvatures.Config] = {
+    name: curvatures.Config(curvature_method=method, matched=name != printed(method))
+    for method in TRAINED
+    for name in (printed(method), matched(method))
+}
+"""What is trained, by experiment."""
 
-
-for method in (STANDARD, *(each for each in METHODS if each != STANDARD)):
-    minutes = MINUTES.get(method, OTHERWISE)
-    words = f"LeNet-5, SDLM by {IDEAS[method]}"
-    register_training(by_printed(method), words, trained_by(method), minutes, SEEDS)
-    if CHOSEN[method] != 1:
-        config = trained_by(method, CHOSEN[method])
-        register_training(by_chosen(method), f"{words}, factor {CHOSEN[method]:g}", config, minutes, SEEDS)
-    for name, factor in tried(method).items():
-        config = replace(trained_by(method, factor), train_size=60_000 - HELD_OUT, held_out=HELD_OUT)
-        register_training(name, f"{words}, factor {factor:g}, held out", config, minutes, (0,))
+for name, config in RUNS.items():
+    words = f"LeNet-5, SDLM by {IDEAS[config.curvature_method]}" + (", matched" if config.matched else "")
+    register_training(name, words, config, TRAINED[config.curvature_method], SEEDS)
 
 
 # --- how far each is from the exact diagonal --------------------------------------------------------------------------
 
 MEASURED = "modern/curvature/measured"
-MORE = 10
-"""Hutchinson's estimates are measured with so many times the probes, too."""
 TIMED = 100
 """Patterns whose curvature is timed."""
 ROUNDS = 3
@@ -135,18 +128,7 @@ class MeasuredConfig(training.Config):
     """The network that is measured, and how: on `curvature_patterns` of those that it learns."""
 
     probes: int = PROBES
-    """Of Hutchinson's estimates, and `MORE` times as many."""
-
-
-def estimates(probes: int) -> dict[str, tuple[Method, int]]:
-    """What is measured: method and probes by name."""
-    found: dict[str, tuple[Method, int]] = {}
-    for method in METHODS:
-        if method.startswith("hutchinson"):
-            found |= {f"{method}-probes{number}": (method, number) for number in (probes, MORE * probes)}
-        elif method not in CONTROLS:
-            found[method] = method, probes
-    return found
+    """Of Hutchinson's estimates."""
 
 
 @family("curvature methods")
@@ -157,12 +139,12 @@ def measure(config: MeasuredConfig, seed: int, context: Context) -> Outcome:
 
     Returns
     -------
-    A measurement: `correlation` and `ratio`, shape (3, estimates, layers), Spearman's with the exact Gauss-Newton
-    diagonal over the parameters of a layer and the median ratio to it; `all_ratio`, (3, estimates), that of all
-    parameters; `negative`, (3, estimates), the share of h_kk below zero; `rates`, (3, estimates), the root mean square
-    of the logarithm of the rates' ratio.  NaN where nothing varies, or the exact h_kk are 0.  What was measured is
-    `estimates`, `layers` and `stages`; `seconds` are of one estimate in float32 on `patterns_timed` patterns, methods
-    in turns.
+    A measurement: `correlation` and `ratio`, shape (3, methods, layers), Spearman's with the method's own exact
+    diagonal over the parameters of a layer and the median ratio to it; and of shape (3, methods) `all_ratio`, that of
+    all parameters; `negative`, the share of h_kk below zero; `rates`, the root mean square of the logarithm of the
+    rates' ratio; `factor`, the logarithm of the one by which the rates are as great as Appendix C's.  NaN where nothing
+    varies, or the h_kk are 0.  What was measured is `methods`, `layers` and `stages`; `seconds` are of one estimate in
+    float32 on `patterns_timed` patterns, methods in turns.
     """
     trained = training.train(config, seed, context.mnist, progress=context.progress, checkpoint=context.checkpoint)
     first = training.train(replace(config, etas=config.etas[:1]), seed, context.mnist, progress=context.progress)
@@ -170,29 +152,27 @@ def measure(config: MeasuredConfig, seed: int, context: Context) -> Outcome:
     sample = training.curvature_sample(config, seed, 1)
     images = training.network_input(config, seed, sample, context.mnist.train_images)
     labels = training.targets(config, seed, sample, context.mnist.train_labels)
-    chosen = estimates(config.probes)
 
-    def by(name: str, parameters: NDArray[Any], few: int) -> NDArray[Any]:
-        method, probes = chosen[name]
+    def by(method: Method, parameters: NDArray[Any], few: int) -> NDArray[Any]:
         rng = generator(seed, "hessian", 1, 1)
-        return estimate(method, config.spec, config.reading, parameters, images[:few], labels[:few], rng, probes)
+        return estimate(method, config.spec, config.reading, parameters, images[:few], labels[:few], rng, config.probes)
 
     found: list[dict[str, NDArray[np.float64]]] = []
     stages = (start, first.parameters, trained.parameters)
     for parameters in stages:
-        diagonals: dict[str, NDArray[np.float64]] = {}
-        for name in chosen:
-            context.progress(Progress(len(found) + 1, len(stages), len(diagonals), len(chosen), None))
-            diagonals[name] = by(name, parameters.astype(np.float64), len(images))
+        diagonals: dict[Method, NDArray[np.float64]] = {}
+        for method in METHODS:
+            context.progress(Progress(len(found) + 1, len(stages), len(diagonals), len(METHODS), None))
+            diagonals[method] = by(method, parameters.astype(np.float64), len(images))
         found.append(compared(diagonals, config.spec, config.mu))
     report = partial(Progress, len(stages), len(stages), errors=None)
     taken = seconds(
-        {name: partial(by, name, trained.parameters, TIMED) for name in chosen},
+        {method: partial(by, method, trained.parameters, TIMED) for method in METHODS},
         lambda done, total: context.progress(report(done=done, total=total)),
     )
     return Outcome(
         extra={
-            "estimates": list(chosen),
+            "methods": list(METHODS),
             "layers": [layer.name for layer in config.spec.trainable],
             "stages": [0, min(1, len(first.history)), len(trained.history)],
             "patterns_timed": min(TIMED, len(images)),
@@ -203,21 +183,21 @@ def measure(config: MeasuredConfig, seed: int, context: Context) -> Outcome:
     )
 
 
-def compared(diagonals: Mapping[str, NDArray[np.float64]], spec: Spec, mu: float) -> dict[str, NDArray[np.float64]]:
-    """The numbers of `measure` at one stage, without its first axis, from h_kk by estimate."""
-    exact = diagonals[EXACT]
+def compared(diagonals: Mapping[Method, NDArray[np.float64]], spec: Spec, mu: float) -> dict[str, NDArray[np.float64]]:
+    """The numbers of `measure` at one stage, without its first axis, from h_kk by method."""
     parts = [slice(layer.weight_slice.start, layer.bias_slice.stop) for layer in spec.trainable]
-    every = list(diagonals.values())
+    pairs = [(h, diagonals[EXACT[method]]) for method, h in diagonals.items()]
 
-    def rates(h: NDArray[np.float64]) -> NDArray[np.float64]:
-        return mu + abs(h)
+    def off(h: NDArray[np.float64], own: NDArray[np.float64]) -> float:
+        return float(np.sqrt(np.mean(np.log((mu + abs(h)) / (mu + abs(own))) ** 2)))
 
     return {
-        "correlation": np.array([[correlation(h[part], exact[part]) for part in parts] for h in every]),
-        "ratio": np.array([[ratio(h[part], exact[part]) for part in parts] for h in every]),
-        "all_ratio": np.array([ratio(h, exact) for h in every]),
-        "negative": np.array([(h < 0).mean() for h in every]),
-        "rates": np.array([np.sqrt(np.mean(np.log(rates(h) / rates(exact)) ** 2)) for h in every]),
+        "correlation": np.array([[correlation(h[part], own[part]) for part in parts] for h, own in pairs]),
+        "ratio": np.array([[ratio(h[part], own[part]) for part in parts] for h, own in pairs]),
+        "all_ratio": np.array([ratio(h, own) for h, own in pairs]),
+        "negative": np.array([(h < 0).mean() for h, _ in pairs]),
+        "rates": np.array([off(h, own) for h, own in pairs]),
+        "factor": np.log([matching(abs(h), diagonals[STANDARD], mu) for h, _ in pairs]),
     }
 
 
@@ -230,7 +210,7 @@ def correlation(h: NDArray[np.float64], exact: NDArray[np.float64]) -> float:
 
 def ratio(h: NDArray[np.float64], exact: NDArray[np.float64]) -> float:
     """The median of h / exact where exact is not 0; NaN if it is everywhere."""
-    there = exact > 0
+    there = exact != 0
     return float(np.median(h[there] / exact[there])) if there.any() else float("nan")
 
 
@@ -249,24 +229,22 @@ def seconds(
 
 
 register(
-    Experiment(MEASURED, "LeNet-5, curvature methods measured", MeasuredConfig(), measure, minutes=20, seeds=(0, 1, 2))
+    Experiment(MEASURED, "LeNet-5, curvature methods measured", MeasuredConfig(), measure, minutes=15, seeds=(0, 1))
 )
 
 
 # --- tables -----------------------------------------------------------------------------------------------------------
 
 SAYS = (
-    "Exact is the diagonal of J'HJ, J the Jacobian of F6's states in the parameters and H the second derivatives of "
-    "the loss in them, in float64 on the 500 patterns from which the first pass has its rates. *r* is Spearman's "
+    "Exact is the diagonal that a method stands for: J'HJ, J the Jacobian of F6's states in the parameters and H the "
+    "second derivatives in them of the loss or of eq. 8, the Fisher matrix, or the whole Hessian, which J'HJ itself "
+    "stands for; in float64 on the 500 patterns from which the first pass has its rates. *r* is Spearman's "
     "correlation with it over a layer's parameters; *ratio* is the median of h_kk over the exact one. *Off* is the "
-    "root mean square of ln((mu + |h_kk|) / (mu + exact)): how far the rates are from those of exact curvature. "
-    "Means over seeds. Cost is the time of an estimate over that of Appendix C, float32, one thread, methods in turns "
-    "in one process, median."
+    "root mean square of ln((mu + |h_kk|) / (mu + |exact|)): how far the rates are from those of exact curvature. "
+    "*Factor* is the one on |h_kk| by which the rates have the geometric mean of Appendix C's. Means over seeds. Cost "
+    "is the time of an estimate over that of Appendix C, float32, one thread, methods in turns in one process, median. "
+    f"Hutchinson's estimates have {PROBES} probes."
 )
-
-
-LESS = "less Appendix C"
-"""Head of the column of what a method's error is above that of Appendix C."""
 
 
 @dataclass(frozen=True)
@@ -277,14 +255,14 @@ class Measurement:
     """Runs."""
     stages: tuple[int, ...]
     layers: tuple[str, ...]
-    estimates: tuple[str, ...]
+    methods: tuple[Method, ...]
     values: Mapping[str, NDArray[np.float64]]
     cost: Mapping[str, float]
     """Time over that of Appendix C."""
 
-    def at(self, name: str, stage: int, estimate: str) -> NDArray[np.float64]:
+    def at(self, name: str, stage: int, method: Method) -> NDArray[np.float64]:
         """A value of that name."""
-        found: NDArray[np.float64] = self.values[name][stage, self.estimates.index(estimate)]
+        found: NDArray[np.float64] = self.values[name][stage, self.methods.index(method)]
         return found
 
 
@@ -295,69 +273,73 @@ def measured(runs: Runs) -> Measurement | None:
         return None
     first = results[0].extra
     arrays = [result.arrays() for result in results]
-    names = ("correlation", "ratio", "all_ratio", "negative", "rates")
+    names = ("correlation", "ratio", "all_ratio", "negative", "rates", "factor")
     taken = [result.extra["seconds"] for result in results]
     return Measurement(
-        len(results), tuple(first["stages"]), tuple(first["layers"]), tuple(first["estimates"]),
+        len(results), tuple(first["stages"]), tuple(first["layers"]), tuple(first["methods"]),
         {name: np.mean([each[name] for each in arrays], axis=0) for name in names},
-        {name: median(each[name] / each[STANDARD] for each in taken) for name in first["estimates"]},
+        {name: median(each[name] / each[STANDARD] for each in taken) for name in first["methods"]},
     )  # fmt: skip
-
-
-def _measured_in(used: Mapping[str, Runs]) -> Measurement | None:
-    return measured(used[MEASURED]) if MEASURED in used else None
-
-
-def named_in(measurement: Measurement, method: Method) -> str | None:
-    """The estimate by a method, by Hutchinson's with the fewer probes; None for a control."""
-    found = [name for name in measurement.estimates if name == method or name.startswith(f"{method}-probes")]
-    return found[0] if found else None
 
 
 @tables.table("curvature-methods")
 def methods_table(load: Loader) -> Table:
-    """Each method: how far from the exact diagonal, at what cost, and the test error of SDLM with it."""
-    names = [MEASURED, *(name for method in IDEAS for name in dict.fromkeys((by_printed(method), by_chosen(method))))]
-    used = load.there(names)
-    found = _measured_in(used)
-    trainings = {name: runs for name, runs in used.items() if name != MEASURED}
-    changes = statistics.compare_with(used, dict.fromkeys(trainings, by_printed(STANDARD)))
-    records = [
-        {
-            **_measured_record(found, method),
-            **_trained_record("", trainings.get(by_printed(method)), changes.get(by_printed(method))),
-            "factor": CHOSEN[method],
-            **_trained_record("chosen_", trainings.get(by_chosen(method)), changes.get(by_chosen(method))),
-        }
-        for method in IDEAS
-    ]
-    stages = found.stages if found else ()
-    header = [
-        "h_kk", *(f"{what}, {_stage(stage)}" for stage in stages for what in ("r", "ratio", "off")), "cost",
-        "error, %", "sd", "n", *tables.INTERVALS, *tables.change_header(LESS),
-        "factor", "error with it, %", *tables.change_header(LESS),
-    ]  # fmt: skip
+    """Each method: how far from the exact diagonal that it stands for, and at what cost."""
+    runs = load.one(MEASURED)
+    found = measured(runs)
+    records = [_measured_record(found, method) for method in found.methods] if found else []
+    columns = ("r", "ratio", "off", "factor")
+    stages = list(map(_stage, found.stages)) if found else []
     body = [
         [
-            IDEAS[method],
-            *(_shown(value) for stage in stages for value in record["measured"].get(str(stage), (None,) * 3)),
+            record["row"],
+            record["exact"],
+            *(_shown(record[f"{column}, {stage}"]) for stage in stages for column in columns),
             _shown(record["cost"]),
-            *_trained_cells(trainings.get(by_printed(method)), changes.get(by_printed(method))),
-            *_chosen_cells(method, trainings, changes),
         ]
-        for method, record in zip(IDEAS, records, strict=True)
+        for record in records
     ]
-    remarks = [
-        f"{SAYS} Here r is the mean over the layers, ratio over all parameters, and Hutchinson's estimates have "
-        f"{PROBES} probes.",
-        "Test errors are of LeNet-5 after the last pass of SDLM, rates eta / (mu + factor |h_kk|), mu as printed; a "
-        "factor of 1 is h_kk as it is. Other factors are chosen on held-out patterns (curvature-factors). "
-        f"{tables.COVER} {tables.CHANGES}",
-    ]
-    lacking = tables.lacking(names, used)
-    notes = tables.notes("curvature-methods", list(used.values()), *remarks, *lacking)
-    caption = "What the curvature is worth: Appendix C's beside exact and other diagonals."
+    header = ["h_kk", "exact", *(f"{column}, {stage}" for stage in stages for column in columns), "cost"]
+    remark = f"{SAYS} Here r is the mean over the layers, and ratio is over all parameters."
+    caption = "Appendix C's and other diagonals of the curvature, beside the exact ones."
+    notes = tables.notes("curvature-methods", [runs], remark)
     return Table("curvature-methods", caption, header, body, records, notes)
+
+
+def _measured_record(found: Measurement, method: Method) -> Json:
+    record: Json = {"row": IDEAS[method], "method": method, "exact": IDEAS[EXACT[method]]}
+    for number, stage in enumerate(map(_stage, found.stages)):
+        for column, value in (("r", "correlation"), ("ratio", "all_ratio"), ("off", "rates")):
+            record[f"{column}, {stage}"] = _number(float(found.at(value, number, method).mean()))
+        record[f"factor, {stage}"] = _number(float(np.exp(found.at("factor", number, method))))
+    return record | {"cost": found.cost[method]}
+
+
+@tables.table("curvature-trained")
+def trained_table(load: Loader) -> Table:
+    """The test error of SDLM with each method, its rates as they are and as great as Appendix C's."""
+    used = load.there(RUNS)
+    changes = statistics.compare_with(used, dict.fromkeys(RUNS, printed(STANDARD)))
+    body, records = [], []
+    for name, runs in used.items():
+        method, scale = RUNS[name].curvature_method, "matched" if RUNS[name].matched else "as printed"
+        row, change = tables.test_row(runs, IDEAS[method], None), changes.get(name)
+        body.append([row.row, scale, *tables.cells(row)[1:-1], *tables.change_cells(change)])
+        records.append(
+            row.as_json()
+            | {"method": method, "scale": scale, "experiment": name}
+            | (change.as_json() if change else NO_COMPARISON)
+        )
+    header = ["h_kk", "scale", "error, %", "sd", "n", *tables.INTERVALS, *tables.change_header("less Appendix C")]
+    remark = (
+        "Test errors are of LeNet-5 after the last pass of SDLM, rates eta / (mu + |h_kk|), mu as printed. Matched: "
+        "before every pass |h_kk| is multiplied by the one factor by which the rates have the geometric mean of those "
+        "of Appendix C on the same patterns, so that methods differ only in which parameters have more. Where all h_kk "
+        f"are 0, all rates are that mean. {tables.COVER} {tables.CHANGES}"
+    )
+    notes = tables.notes("curvature-trained", list(used.values()), remark, *tables.lacking(RUNS, used))
+    caption = "What the curvature is worth: SDLM with Appendix C's and other diagonals."
+    return Table("curvature-trained", caption, header, body, records, notes)
 
 
 def _stage(passes: int) -> str:
@@ -379,50 +361,19 @@ def _shown(value: float | None) -> str:
     return text.replace("-", "−")
 
 
-def _measured_record(found: Measurement | None, method: Method) -> Json:
-    record: Json = {"row": IDEAS[method], "method": method, "measured": {}, "cost": None}
-    name = named_in(found, method) if found else None
-    if found is None or name is None:
-        return record
-    for number, stage in enumerate(found.stages):
-        record["measured"][str(stage)] = [
-            _number(found.at("correlation", number, name).mean()),
-            _number(float(found.at("all_ratio", number, name))),
-            _number(float(found.at("rates", number, name))),
-        ]
-    return record | {"cost": found.cost[name]}
-
-
-def _trained_record(prefix: str, runs: Runs | None, change: Comparison | None) -> Json:
-    row = tables.test_row(runs, "", None).as_json() if runs else {}
-    compared_to = change.as_json() if change else NO_COMPARISON
-    kept = {name: row.get(name) for name in ("mean", "sd", "n", "interval", "errors", "by_seed", "diverged")}
-    return {f"{prefix}{name}": value for name, value in (kept | compared_to).items()}
-
-
-def _trained_cells(runs: Runs | None, change: Comparison | None) -> list[str]:
-    cells = tables.cells(tables.test_row(runs, "", None))[1:-1] if runs else [""] * 5
-    return [*cells, *tables.change_cells(change)]
-
-
-def _chosen_cells(method: Method, trainings: Mapping[str, Runs], changes: Mapping[str, Comparison]) -> list[str]:
-    name, factor = by_chosen(method), f"{CHOSEN[method]:g}"
-    change = tables.change_cells(changes.get(name))
-    if CHOSEN[method] == 1:
-        return [factor, "", *[""] * len(change)]
-    return [factor, _trained_cells(trainings.get(name), None)[0], *change]
-
-
 @tables.table("curvature-layers")
 def layers_table(load: Loader) -> Table:
-    """Rank correlation with the exact Gauss-Newton diagonal and ratio to it, layer by layer."""
+    """Rank correlation with the method's own exact diagonal and ratio to it, layer by layer."""
     runs = load.one(MEASURED)
     found = measured(runs)
-    records = [_layers_record(found, number, name) for number in range(3) for name in found.estimates] if found else []
+    records = (
+        [_layers_record(found, number, method) for number in range(3) for method in found.methods] if found else []
+    )
     layers = found.layers if found else ()
     body = [
         [
             record["row"],
+            record["exact"],
             record["stage"],
             *(f"{_shown(record[f'correlation {layer}'])} ({_shown(record[f'ratio {layer}'])})" for layer in layers),
             _shown(record["off"]),
@@ -431,81 +382,26 @@ def layers_table(load: Loader) -> Table:
         ]
         for record in records
     ]
-    header = ["h_kk", "network", *(f"{layer}: r (ratio)" for layer in layers), "off", "negative, %", "cost"]
-    caption = "Diagonals of the curvature of LeNet-5 by layer, beside the exact Gauss-Newton diagonal."
+    header = ["h_kk", "exact", "network", *(f"{layer}: r (ratio)" for layer in layers), "off", "negative, %", "cost"]
+    caption = "Diagonals of the curvature of LeNet-5 by layer, beside the exact ones."
     return Table(
         "curvature-layers", caption, header, body, records, tables.notes("curvature-layers", [runs], SAYS)
     )  # fmt: skip
 
 
-def _layers_record(found: Measurement, number: int, name: str) -> Json:
-    method, _, probes = name.partition("-probes")
-    words = next(words for each, words in IDEAS.items() if each == method)
+def _layers_record(found: Measurement, number: int, method: Method) -> Json:
     record: Json = {
-        "row": words + (f", {probes} probes" if probes else ""),
-        "estimate": name,
+        "row": IDEAS[method],
+        "method": method,
+        "exact": IDEAS[EXACT[method]],
         "stage": _stage(found.stages[number]),
     }
     for place, layer in enumerate(found.layers):
         for value in ("correlation", "ratio"):
-            record[f"{value} {layer}"] = _number(found.at(value, number, name)[place])
+            record[f"{value} {layer}"] = _number(found.at(value, number, method)[place])
     return record | {
-        "off": _number(float(found.at("rates", number, name))),
-        "negative": float(found.at("negative", number, name)),
-        "cost": found.cost[name],
+        "off": _number(float(found.at("rates", number, method))),
+        "negative": float(found.at("negative", number, method)),
+        "cost": found.cost[method],
         "n": found.n,
     }
-
-
-@tables.table("curvature-factors")
-def factors_table(load: Loader) -> Table:
-    """The factor on each method's h_kk, on training patterns that were not learned."""
-    names = [name for method in IDEAS for name in tried(method)]
-    used = load.there(names)
-    rows = {name: tables.test_row(runs, "", None) for name, runs in used.items()}
-    in_use = {
-        name: next(other for other, factor in tried(method).items() if factor == CHOSEN[method])
-        for method in IDEAS
-        for name in tried(method)
-    }
-    changes = statistics.compare_with(used, in_use)
-    records: list[Json] = [
-        rows[name].as_json()
-        | {"row": IDEAS[method], "factor": factor, "in_use": factor == CHOSEN[method], "experiment": name}
-        | (changes[name].as_json() if name in changes else NO_COMPARISON)
-        for method in IDEAS
-        for name, factor in tried(method).items()
-        if name in used
-    ]
-    body = [
-        [
-            record["row"],
-            f"{record['factor']:g}" + (" (chosen)" if record["in_use"] else ""),
-            *tables.cells(rows[record["experiment"]])[1:-1],
-            *tables.change_cells(changes.get(record["experiment"])),
-        ]
-        for record in records
-    ]
-    remark = (
-        f"Learned are the first {60_000 - HELD_OUT:,} training patterns by all passes, errors are of the last "
-        f"{HELD_OUT:,}. The test set has no part in it. {tables.COVER} {tables.CHANGES}"
-    )
-    verdicts = [words for method in IDEAS if (words := _verdict(method, records))]
-    notes = tables.notes("curvature-factors", list(used.values()), remark, *verdicts, *tables.lacking(names, used))
-    caption = "Factors on h_kk: error on held-out training patterns."
-    header = [
-        "h_kk", "factor", "held-out error, %", "sd", "n", *tables.INTERVALS, *tables.change_header("less that in use"),
-    ]  # fmt: skip
-    return Table("curvature-factors", caption, header, body, records, notes)
-
-
-def _verdict(method: Method, records: Sequence[Json]) -> str:
-    """What the held-out patterns say of the factor in use; nothing before all factors have results."""
-    own = [record for record in records if record["row"] == IDEAS[method] and record["mean"] is not None]
-    used = [record for record in own if record["in_use"]]
-    if len(own) < len(tried(method)) or not used:
-        return ""
-    best = min(own, key=lambda record: float(record["mean"]))
-    if best["mean"] == used[0]["mean"]:
-        return f"{IDEAS[method]}: {used[0]['factor']:g}, in use, has the fewest errors."
-    return f"{IDEAS[method]}: {best['factor']:g} has fewer errors than {used[0]['factor']:g}, which is in use."

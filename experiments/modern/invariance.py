@@ -25,7 +25,8 @@ def train_and_change(config: minibatch.Config, seed: int, context: Context) -> O
     """One training run on MNIST, and the errors on changed test digits."""
     data = context.mnist
     trained = minibatch.train(config, seed, data, progress=context.progress, checkpoint=context.checkpoint)
-    return with_errors(outcome_in_batches(trained), partial(answers, trained.model, config.network.size), data)
+    found = outcome_in_batches(trained, config.device)
+    return with_errors(found, partial(answers, trained.model, config.network.size), data)
 
 
 @torch.no_grad()

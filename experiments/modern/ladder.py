@@ -12,7 +12,6 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import pairwise
 from pathlib import PurePosixPath
-from statistics import median
 from typing import Any
 
 from experiments.harness import registry, statistics, tables
@@ -268,12 +267,7 @@ class Line:
     @property
     def seconds(self) -> float | None:
         """Median time of a run."""
-        return seconds(self.runs)
-
-
-def seconds(runs: Runs) -> float | None:
-    """Median time of the runs that did not diverge, None without any: what else the machine did slows some of them."""
-    return median(float(result.record["seconds"]) for result in runs.finished) if runs.finished else None
+        return tables.seconds(self.runs)
 
 
 def lines(load: Loader, variants: Sequence[Variant]) -> list[Line]:

@@ -9,7 +9,6 @@ from experiments.harness.registry import Experiment, register
 from experiments.harness.statistics import NO_COMPARISON, Comparison
 from experiments.harness.store import Runs
 from experiments.harness.tables import Row, Table
-from experiments.modern.ladder import seconds
 from experiments.paper import numbers as paper
 from experiments.trainers import TRAINERS
 from lenet98.evaluation import wilson
@@ -94,7 +93,7 @@ def _record(name: str, runs: Runs, row: Row, found: Comparison | None) -> Json:
         **row.as_json(),
         "experiment": name,
         **{point: int(stated[point].replace(",", "")) for point in ("parameters", "connections", "passes")},
-        "seconds": seconds(runs),
+        "seconds": tables.seconds(runs),
         **(found.as_json() if found else NO_COMPARISON),
         "overlap": overlap(row, row.paper),
         "differences": differences(network),

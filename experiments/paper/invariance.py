@@ -25,6 +25,7 @@ from experiments.numerics import family
 from experiments.paper.distortions import DISTORTED
 from experiments.trainers import outcome
 from lenet98.data.changes import Fields, Images, inverted, moved, specked, widened
+from lenet98.data.distortions import FIELD
 from lenet98.data.mnist import MNIST
 from lenet98.data.strings import NOISE
 from lenet98.online.engine import Engine
@@ -41,8 +42,8 @@ class Factor:
     """Images of ink and a value of `values`."""
     unchanged: float
     """The value at which a digit is as it is."""
-    claimed: tuple[float, float] | None = None
-    """The range of Section III.E, where it names one."""
+    claimed: tuple[tuple[float, float], ...] = ()
+    """The range of Section III.E, where it names one; each that its words may mean, the widest first."""
 
 
 def _both_ways(*values: float) -> tuple[float, ...]:
@@ -58,14 +59,15 @@ FACTORS: Mapping[str, Factor] = {
         tuple(2 ** (k / 4) for k in range(-6, 7)),
         lambda images, value: moved(images, scale=value),
         1.0,
-        (0.5, 2.0),
+        # A factor of two from the size learned, or from the smallest to the largest.
+        ((0.5, 2.0), (2**-0.5, 2**0.5)),
     ),
     "down": Factor(
         "vertical shift, px",
         _both_ways(2, 4, 6, 8, 10, 12, 14),
         lambda images, value: moved(images, down=value),
         0.0,
-        (-DIGIT / 2, DIGIT / 2),
+        ((-DIGIT / 2, DIGIT / 2),),
     ),
     "right": Factor(
         "horizontal shift, px",
@@ -78,10 +80,10 @@ FACTORS: Mapping[str, Factor] = {
         _both_ways(10, 20, 30, 40, 50, 60),
         lambda images, value: moved(images, degrees=value),
         0.0,
-        (-30.0, 30.0),
+        ((-30.0, 30.0),),
     ),
     "wider": Factor("strokes wider by, px", (-2.0, -1.0, 0.0, 1.0, 2.0, 3.0, 4.0, 5.0), widened, 0.0),
-    "inverted": Factor("pixels inverted, share", (0.0, 0.02, 0.05, 0.1, 0.15, 0.2, 0.3), inverted, 0.0, (0.0, 0.1)),
+    "inverted": Factor("pixels inverted, share", (0.0, 0.02, 0.05, 0.1, 0.15, 0.2, 0.3), inverted, 0.0, ((0.0, 0.1),)),
     "specks": Factor("black specks", (0, 2, 4, 8, 16, 32), lambda images, value: specked(images, int(value)), 0),
 }
 """By name.  The claim on noise is that a network learned it with a tenth of the pixels inverted."""
@@ -103,7 +105,7 @@ def with_errors(found: Outcome, answer: Answer, data: MNIST) -> Outcome:
     return (
         found
         if found.diverged
-        else replace(found, extra={"errors": errors(answer, data.test_images, data.test_labels)})
+        else replace(found, extra={**found.extra, "errors": errors(answer, data.test_images, data.test_labels)})
     )
 
 
@@ -181,8 +183,10 @@ def curves(runs: Runs) -> dict[str, Curve]:
 REMARK = (
     "Each cell: errors in percent on the 10,000 test digits, changed by one factor, mean and standard deviation over "
     "seeds. The range: values around the unchanged digit, of those tried, up to which the mean error is at most "
-    f'{ACCURATE:g}%; the paper says "accurate" and gives no number. MNIST\'s digits are {DIGIT} px high and stand in '
-    "a field of 32, so a shift by half their height moves part of them out of the field."
+    f'{ACCURATE:g}%; the paper says "accurate" and gives no number. "Scale variations up to about a factor of two" may '
+    "mean from half to twice the size, or that the largest is twice the smallest: 0.71 to 1.41. MNIST's digits are "
+    f"{DIGIT} px high and stand in a field of {FIELD}: at a scale of 2 they are {2 * DIGIT} px high, and after a shift "
+    "by half their height, too, part of them is out of the field."
 )
 
 
@@ -209,14 +213,14 @@ def _records(used: Mapping[str, Mapping[str, Curve]]) -> Iterator[Json]:
     yield {"row": "as they are", "paper": "", "networks": at("scale", 1.0)}
     for name, factor in FACTORS.items():
         for end in _ends(factor):
-            yield {"row": f"{factor.title}: {end:g}", "paper": "accurate", "networks": at(name, end)}
-        claim = "" if factor.claimed is None else f"{factor.claimed[0]:g} to {factor.claimed[1]:g}"
+            yield {"row": f"{factor.title}: {end:.3g}", "paper": "accurate", "networks": at(name, end)}
+        claim = " or ".join(f"{low:.3g} to {high:.3g}" for low, high in factor.claimed)
         ranges = {network: found[name].accurate for network, found in used.items()}
         yield {"row": f"{factor.title}: range", "paper": claim, "networks": ranges}
 
 
 def _ends(factor: Factor) -> Sequence[float]:
-    return () if factor.claimed is None else [end for end in factor.claimed if end != factor.unchanged]
+    return sorted({end for claim in factor.claimed for end in claim} - {factor.unchanged})
 
 
 def _summary(percent: NDArray[np.float64]) -> Json:

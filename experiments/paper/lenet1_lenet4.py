@@ -26,6 +26,7 @@ from experiments.numerics import family
 from experiments.paper import numbers as paper
 from experiments.trainers import FormConfig, longer, train_network, train_on_form, training
 from lenet98 import accounting, networks
+from lenet98.data.mnist import CLASSES
 from lenet98.data.splits import split
 from lenet98.loop import Progress
 from lenet98.modules import network
@@ -37,7 +38,6 @@ from lenet98.training import CHUNK, Config, inputs, train
 # --- what is run ------------------------------------------------------------------------------------------------------
 
 
-CLASSES = 10
 BLOCK = 250
 """Patterns classified between two reports of progress."""
 

@@ -18,8 +18,8 @@ from experiments.numerics import family
 from experiments.paper import numbers as paper
 from lenet98 import checkpoint
 from lenet98.classifiers import reduced_set, svm
-from lenet98.classifiers.checks import CLASSES
 from lenet98.classifiers.svm import Machine, OneAgainstRest, Polynomial
+from lenet98.data.mnist import CLASSES
 from lenet98.data.preprocessing import in_form
 from lenet98.data.splits import split
 from lenet98.loop import Progress

@@ -7,9 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from lenet98.data.mnist import CLASSES
 from lenet98.data.preprocessing import check_images
-
-CLASSES = 10
 
 
 def vectors(images: NDArray[np.uint8], like: tuple[int, int] | None = None) -> NDArray[np.float32]:

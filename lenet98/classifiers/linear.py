@@ -13,8 +13,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.linear_model import Ridge
 
-from lenet98.classifiers.checks import CLASSES, classes_of, vectors
+from lenet98.classifiers.checks import classes_of, vectors
 from lenet98.classifiers.decisions import Decisions, Report, greatest, silent
+from lenet98.data.mnist import CLASSES
 
 
 @dataclass(frozen=True)

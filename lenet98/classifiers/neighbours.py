@@ -8,9 +8,10 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from lenet98.classifiers.checks import CLASSES, classes_of, vectors
+from lenet98.classifiers.checks import classes_of, vectors
 from lenet98.classifiers.decisions import Decisions
 from lenet98.classifiers.distances import squared_distances, squared_norms
+from lenet98.data.mnist import CLASSES
 
 BLOCK = 250
 """Patterns classified at a time: with 60,000 prototypes their distances take 60 MB."""

@@ -8,10 +8,11 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.cluster import KMeans
 
-from lenet98.classifiers.checks import CLASSES, classes_of, vectors
+from lenet98.classifiers.checks import classes_of, vectors
 from lenet98.classifiers.decisions import Decisions, Report, greatest, silent
 from lenet98.classifiers.distances import squared_distances
 from lenet98.classifiers.linear import Layer, place_code
+from lenet98.data.mnist import CLASSES
 from lenet98.randomness import generator
 
 

@@ -17,8 +17,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lenet98.classifiers.checks import CLASSES, classes_of, vectors
+from lenet98.classifiers.checks import classes_of, vectors
 from lenet98.classifiers.decisions import Decisions, greatest
+from lenet98.data.mnist import CLASSES
 
 Array = NDArray[np.float64]
 

@@ -9,7 +9,7 @@ and gives what a network sees of them: float32, shape (n, 1, 32, 32), -0.1 white
 from __future__ import annotations
 
 from dataclasses import replace
-from math import cos, hypot, radians, sin
+from math import ceil, cos, hypot, radians, sin
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,14 +30,22 @@ SPECK = 2
 def moved(images: Images, *, scale: float = 1.0, degrees: float = 0.0, right: float = 0.0, down: float = 0.0) -> Fields:
     """The digits scaled and turned clockwise about the center of the field, then shifted by pixels.
 
+    Where they shrink, a pixel is the mean of so many points in it that no ink lies between them.
+
     Raises ValueError for a scale that is not positive.
     """
     if not scale > 0:
         raise ValueError(f"scale is {scale}; it must be positive")
     c, s = scale * cos(radians(degrees)), scale * sin(radians(degrees))
     every = np.arange(len(images))
-    # y points down, so that this turns clockwise.
-    return transform(images, every, np.broadcast_to([[c, -s, right], [s, c, down]], (len(images), 2, 3)))
+    finer = 1 if scale >= 1 else ceil(2 / scale)
+    offsets = (np.arange(finer) + 0.5) / finer - 0.5
+    total = np.zeros((len(images), 1, FIELD, FIELD), np.float32)
+    for x in right + offsets:
+        for y in down + offsets:
+            # y points down, so that this turns clockwise.
+            total += transform(images, every, np.broadcast_to([[c, -s, x], [s, c, y]], (len(images), 2, 3)))
+    return total / np.float32(finer**2)
 
 
 def widened(images: Images, pixels: float) -> Fields:

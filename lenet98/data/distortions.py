@@ -2,7 +2,7 @@
 
 They are planar affine transformations: horizontal and vertical translation, scaling, squeezing (horizontal compression
 with vertical elongation, or the reverse) and horizontal shearing.  The text gives no magnitudes; the defaults are those
-of the hundred images of Fig. 7, recovered by registration (`experiments.registration`).
+of the hundred images of Fig. 7, recovered by registration (`experiments.paper.fig7_registration`).
 
 A distorted pattern is named by (seed, pattern, copy) and made when it is needed, the same whatever else is made with
 it; copy 0 is the original.  `Pool` is the paper's training set of 60,000 originals and 540,000 distorted patterns, and

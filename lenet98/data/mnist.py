@@ -30,6 +30,8 @@ from lenet98.files import atomic
 
 Images = NDArray[np.uint8]
 
+CLASSES = 10
+
 ENVIRONMENT = "LENET98_DATA"
 """Environment variable that names the folder of the files."""
 

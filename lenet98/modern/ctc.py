@@ -22,7 +22,7 @@ from torch.nn import functional as F
 from lenet98 import loop
 from lenet98.data import rows
 from lenet98.data.distortions import Magnitudes, Pool
-from lenet98.data.mnist import MNIST
+from lenet98.data.mnist import CLASSES, MNIST
 from lenet98.data.splits import split
 from lenet98.data.strings import distorted_ink
 from lenet98.devices import drawing_from
@@ -31,7 +31,6 @@ from lenet98.modern.minibatch import arrays_of, cosine, restore, set_rate
 from lenet98.randomness import generator
 from lenet98.threads import one_thread
 
-CLASSES = 10
 BLANK = CLASSES
 """The output that says that no digit is here."""
 

@@ -42,11 +42,12 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from scipy.optimize import brentq
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from lenet98 import losses, training
-from lenet98.curvature import back, curvature_scale, diagonal_of, output_curvature, posterior, slope, through
+from lenet98.curvature import back, curvature_scale, diagonal, diagonal_of, output_curvature, posterior, slope, through
 from lenet98.data.mnist import MNIST
 from lenet98.loop import Progress, Trained
 from lenet98.modules import SQUASHING, Convolution, Full, Net, Subsampling, unflatten
@@ -545,24 +546,65 @@ METHODS: Mapping[Method, Callable[[Given], Tensor]] = {
 
 @dataclass(frozen=True)
 class Config(training.Config):
-    """A training run with rates eta / (mu + factor |h_kk|), h_kk by a method.
+    """A training run with rates eta / (mu + |h_kk|), h_kk by a method.
 
     Raises ValueError, naming the field, for a value that no run can have.
     """
 
     curvature_method: Method = "bbprop"
-    factor: float = 1.0
-    """On h_kk, since methods differ in scale."""
+    matched: bool = False
+    """Whether |h_kk| has a factor before every pass by which the rates are as great as Appendix C's (`matched`)."""
     probes: int = PROBES
     """Of the Hutchinson estimates."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
         check(self.curvature_method, self.spec, self.reading, self.probes)
-        if not 0 < self.factor < float("inf"):
-            raise ValueError(f"Config.factor is {self.factor!r}; it must be positive and finite")
         if self.strings and self.strings.blanks:
             raise ValueError("Config.strings has blanks, for which only Appendix C has a curvature; set blanks to 0")
+
+
+def matched(h: NDArray[Any], standard: NDArray[Any], mu: float) -> NDArray[np.float32]:
+    """h with the factor by which the rates eta / (mu + h) have the geometric mean of eta / (mu + standard).
+
+    Rates by two methods then differ only in which parameters have more.
+
+    Parameters
+    ----------
+    h, standard
+        Shape (parameters,), not negative.  If all h are 0, no factor does it, and all parameters have one rate.
+    mu
+        Of eq. 21, positive.
+
+    Returns
+    -------
+    Shape (parameters,); h as it is if it or `standard` is not finite, as before a run diverges.
+    """
+    if not h.any():
+        h = np.ones_like(h)
+    factor = matching(h, standard, mu)
+    return (factor * h.astype(np.float64) if np.isfinite(factor) else h).astype(np.float32)
+
+
+def matching(h: NDArray[Any], standard: NDArray[Any], mu: float) -> float:
+    """The factor of `matched`; not finite if there is none: all h are 0, or a value is not finite."""
+    h, standard = np.asarray(h, np.float64), np.asarray(standard, np.float64)
+    if not (h.any() and np.isfinite(h).all() and np.isfinite(standard).all()):
+        return float("nan")
+    with np.errstate(divide="ignore"):
+        wanted, logarithms = np.log(mu + standard).mean(), np.log(h)
+
+    def excess(logarithm: float) -> float:
+        """Of the mean of ln(mu + factor h) over that of `standard`; it grows with the logarithm of the factor."""
+        return float(np.logaddexp(np.log(mu), logarithm + logarithms).mean() - wanted)
+
+    low, high = -1.0, 1.0
+    while excess(low) > 0:
+        low *= 2
+    while excess(high) < 0:
+        high *= 2
+    with np.errstate(over="ignore"):
+        return float(np.exp(brentq(excess, low, high)))
 
 
 def train(
@@ -579,9 +621,8 @@ def train(
         number: int, parameters: NDArray[np.float32], images: NDArray[np.float32], labels: NDArray[np.uint8]
     ) -> NDArray[np.float32]:
         rng = generator(seed, "hessian", number, 1)  # another than that which draws the patterns
-        h = estimate(
-            config.curvature_method, config.spec, config.reading, parameters, images, labels, rng, config.probes
-        )
-        return np.float32(config.factor) * np.abs(h)
+        spec, reading = config.spec, config.reading
+        h = np.abs(estimate(config.curvature_method, spec, reading, parameters, images, labels, rng, config.probes))
+        return matched(h, diagonal(spec, reading, parameters, images), config.mu) if config.matched else h
 
     return training.train(config, seed, data, curvature=curvature, progress=progress, checkpoint=checkpoint)

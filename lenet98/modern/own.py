@@ -15,10 +15,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from lenet98.data.mnist import CLASSES
 from lenet98.devices import drawing_from
 from lenet98.randomness import generator
-
-CLASSES = 10
 
 
 @dataclass(frozen=True)

@@ -1,12 +1,19 @@
 """What the trainers hand the harness, on outputs written by hand."""
 
+from dataclasses import fields
+
 import numpy as np
+import pytest
 
 from experiments import trainers
+from experiments.harness import registry
+from experiments.harness.identity import canonical_json
 from experiments.harness.registry import Context
+from lenet98 import weights
 from lenet98.evaluation import rejection_score
 from lenet98.loop import SDLMPass, Trained
 from lenet98.modern import minibatch
+from lenet98.training import Config
 
 # Three patterns; the distances of three classes.
 DISTANCES = np.array([[3, 1, 6], [0.5, 9, 2], [7, 7, 4]], np.float32)
@@ -47,3 +54,17 @@ def test_of_linear_outputs_the_greatest_is_the_answer(monkeypatch, mnist, tmp_pa
     probabilities = np.sort(np.exp(outputs) / np.exp(outputs).sum(axis=1, keepdims=True), axis=1)
     np.testing.assert_allclose(outcome.scores, np.log(probabilities[:, -1] / probabilities[:, -2]), atol=1e-5)
     assert outcome.weights.tobytes() == minibatch.flat(given["run"].model).tobytes()
+
+
+KINDS = {(e.family, type(e.config)): e for e in registry.load().values() if isinstance(e.config, Config)}
+
+
+@pytest.mark.parametrize("of", KINDS.values(), ids=lambda of: of.name)
+def test_weights_of_every_family_are_loaded(tmp_path, of):
+    """Whatever else the configuration says that the results hold beside them."""
+    zeros = np.zeros(of.config.spec.parameters, np.float32)
+    np.savez(tmp_path / "run.npz", weights=zeros, config=np.array(canonical_json(of.identity().config)))
+    parameters, config = weights.load(tmp_path / "run.npz")
+    assert parameters.tobytes() == zeros.tobytes()
+    for field in fields(Config):
+        assert getattr(config, field.name) == getattr(of.config, field.name)

@@ -99,3 +99,9 @@ def test_a_network_that_is_none_is_refused(tmp_path, spec):
     np.savez(tmp_path / "odd.npz", weights=some(LENET5), config=np.array(json.dumps(given)))
     with pytest.raises(ValueError, match=r"odd\.npz: not the weights of a network of this version"):
         weights.load(tmp_path / "odd.npz")
+
+
+def test_a_configuration_that_says_what_network_it_is_and_no_more_is_loaded(tmp_path):
+    given = {"spec": LENET5.as_json(), "reading": asdict(LITERAL)}
+    np.savez(tmp_path / "net.npz", weights=some(LENET5), config=np.array(json.dumps(given)))
+    assert weights.load(tmp_path / "net.npz")[1] == Config(reading=LITERAL)

@@ -13,7 +13,7 @@ from lenet98.trunk1998.numbers import recovered
 from paper_figures import fig02_lenet5 as fig02
 from paper_figures import fig05_learning_curve as fig05
 from paper_figures import fig08_errors as fig08
-from paper_figures import search
+from paper_figures import invariance, search
 from paper_figures.__main__ import main
 from paper_figures._style import save as save_figure
 from tests.experiments.harness.test_tables import save
@@ -133,6 +133,16 @@ def test_all_draws_what_has_results_and_says_what_has_not(load, tmp_path, capsys
         "seeds",
     ]
     assert "run training-size/patterns15000" in lines[1]
+
+
+def test_changed_digits_have_both_readings_of_a_factor_of_two():
+    found = {name: invariance.Curve(f, np.full((2, len(f.values)), 3.0)) for name, f in invariance.FACTORS.items()}
+    drawn = invariance.draw({"invariance/default": found})
+    scale = drawn.axes[0]
+    assert [round(patch.get_x(), 3) for patch in scale.patches] == [0.5, 0.707]
+    assert "40 px in a field of 32" in scale.get_xlabel()
+    labels = [text.get_text() for text in drawn.legends[0].get_texts()]
+    assert labels[:2] == ["claimed in III.E", "largest / smallest = 2"]
 
 
 def test_fig08_of_results_that_are_not_there_yet(tmp_path):

@@ -44,6 +44,15 @@ def test_twice_the_size_is_four_times_the_ink():
         moved(square, scale=0)
 
 
+@pytest.mark.parametrize("scale", [0.35, 0.42, 0.5, 0.71, 0.9])
+def test_no_ink_is_skipped_where_a_digit_shrinks(digits, scale):
+    """Nor is any counted twice, wherever it lies: single pixels, and whole digits."""
+    dots = np.zeros((36, 28, 28), np.uint8)
+    dots[np.arange(36), 11 + np.arange(36) // 6, 11 + np.arange(36) % 6] = 255
+    assert ink(moved(dots, scale=scale)) == pytest.approx(scale**2, rel=0.03)
+    assert ink(moved(digits, scale=scale)) == pytest.approx(ink(pad_and_scale(digits)) * scale**2, rel=0.01)
+
+
 def test_strokes_widen_by_half_on_each_side():
     line = np.zeros((1, 28, 28), np.uint8)
     line[:, :, 12:15] = 255

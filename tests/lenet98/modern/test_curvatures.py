@@ -11,7 +11,7 @@ from lenet98 import training
 from lenet98.curvature import curvature_scale, diagonal
 from lenet98.losses import loss
 from lenet98.modern import curvatures
-from lenet98.modern.curvatures import METHODS, Config, at_output, estimate, states_of
+from lenet98.modern.curvatures import METHODS, Config, at_output, estimate, matched, matching, states_of
 from lenet98.modules import Net
 from lenet98.networks import LENET5
 from lenet98.readings import DEFAULT, Reading
@@ -224,11 +224,41 @@ def test_a_blank_is_refused():
 
 @pytest.mark.parametrize(
     ("fields", "words"),
-    [({"factor": 0.0}, "factor is 0.0"), ({"curvature_method": "x"}, "method is 'x'"), ({"probes": 0}, "probes is 0")],
+    [({"curvature_method": "x"}, "method is 'x'"), ({"probes": 0}, "probes is 0")],
 )
 def test_configurations_that_no_run_can_have(fields, words):
     with pytest.raises(ValueError, match=words):
         Config(**fields)
+
+
+# --- the matched scale
+
+
+def mean_logarithm(h, mu=0.02):
+    return np.log(mu + np.asarray(h, float)).mean()
+
+
+@pytest.mark.parametrize("scale", [1e-30, 1e-3, 1.0, 1e6])
+def test_matched_rates_have_the_geometric_mean_of_the_standard(scale):
+    random = np.random.default_rng(0)
+    standard, h = random.exponential(size=(2, 1000)).astype(np.float32) ** 3
+    h[:300] = 0
+    found = matched(np.float32(scale) * h, standard, 0.02)
+    assert mean_logarithm(found) == pytest.approx(mean_logarithm(standard), abs=1e-6)
+    np.testing.assert_allclose(found / found[-1], h / h[-1], rtol=1e-5)  # which parameters have more stays
+    assert found.dtype == np.float32
+
+
+def test_what_no_factor_matches():
+    standard = np.array([0.1, 3.0, 0.0], np.float32)
+    nothing = np.zeros(3, np.float32)
+    assert np.isnan(matching(nothing, standard, 0.02))
+    even = matched(nothing, standard, 0.02)
+    assert mean_logarithm(even) == pytest.approx(mean_logarithm(standard), abs=1e-6)
+    assert len(set(even.tolist())) == 1
+    assert matched(standard, nothing, 0.02).max() < 1e-6
+    lost = np.array([1, np.nan, 2], np.float32)
+    assert np.array_equal(matched(lost, standard, 0.02), lost, equal_nan=True)
 
 
 # --- training
@@ -237,8 +267,10 @@ def test_configurations_that_no_run_can_have(fields, words):
 SHORT = {"etas": (5e-4, 2e-4), "train_size": 60, "curvature_patterns": 10}
 
 
-def test_bbprop_trains_as_the_paper_does(mnist):
-    ours = curvatures.train(Config(**SHORT), 1, mnist)
+@pytest.mark.parametrize("matched", [False, True])
+def test_bbprop_trains_as_the_paper_does(mnist, matched):
+    """Its rates match themselves."""
+    ours = curvatures.train(Config(**SHORT, matched=matched), 1, mnist)
     theirs = training.train(training.Config(**SHORT), 1, mnist)
     assert np.array_equal(ours.parameters, theirs.parameters)
     assert [entry.curvature for entry in ours.history] == [entry.curvature for entry in theirs.history]
@@ -246,10 +278,16 @@ def test_bbprop_trains_as_the_paper_does(mnist):
 
 @pytest.mark.parametrize("method", METHODS)
 def test_every_method_trains_with_its_own_rates(mnist, method):
-    config = Config(**SHORT | {"etas": (5e-4,)}, curvature_method=method, factor=3.0, probes=2)
+    """Those of one for all parameters are, matched, Appendix C's geometric mean."""
+    config = Config(**SHORT | {"etas": (5e-4,)}, curvature_method=method, matched=True, probes=2)
     entry = curvatures.train(config, 1, mnist).history[0]
     _, eps = training.effective_rates(
         config, 1, 1, training.initial_parameters(LENET5, DEFAULT, training.generator(1, "init")), mnist
     )
-    assert 0 < entry.rate_min <= entry.rate_max <= 5e-4 / config.mu * 1.001
-    assert (entry.rate_min, entry.rate_max) != (float(eps.min()), float(eps.max()))
+    geometric = np.exp(np.log(eps.astype(float)).mean())
+    assert 0 < entry.rate_min <= geometric * 1.001
+    assert geometric * 0.999 <= entry.rate_max <= 5e-4 / config.mu * 1.001
+    if method == "mean":
+        assert entry.rate_min == pytest.approx(geometric) == entry.rate_max
+    if method not in ("bbprop", "bbprop-of-loss"):  # of eq. 8 and 9 alike while all is rubbish
+        assert (entry.rate_min, entry.rate_max) != (float(eps.min()), float(eps.max()))
