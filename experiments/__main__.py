@@ -15,7 +15,7 @@ from collections.abc import Callable
 from itertools import groupby
 from pathlib import Path
 from textwrap import fill
-from typing import Any, NoReturn, get_args
+from typing import Any, get_args
 
 from experiments.harness import documents, golden, plan, registry, rows, runner, shards, store, tables, together, verify
 from experiments.harness.files import load as load_file
@@ -24,10 +24,13 @@ from experiments.harness.loader import Loader, NoResults, sources
 from experiments.modern import ladder
 from experiments.paper import comparison, published
 from experiments.paper import numbers as paper
-from lenet98.cli import mute
+from lenet98.command import Parser, mute, open_outputs
 from lenet98.data import mnist
 from lenet98.devices import Device, devices
 from lenet98.files import atomic
+
+SPEAKER = "experiments"
+"""In whose name mistakes are told."""
 
 NAMES = "an experiment, a glob such as 'readings/*', or a group: fig9 or modern"
 
@@ -35,16 +38,9 @@ WIDTH = 100
 """Columns of a list of experiments."""
 
 
-class _Parser(argparse.ArgumentParser):
-    """Errors in one line."""
-
-    def error(self, message: str) -> NoReturn:
-        self.exit(2, f"experiments: {message}\n")
-
-
 def main(arguments: list[str] | None = None) -> int:
     """The command line; returns the exit status."""
-    _open_streams()
+    open_outputs()
     chosen = _parser().parse_args(arguments)
     if getattr(chosen, "data_dir", None):
         os.environ[mnist.ENVIRONMENT] = str(chosen.data_dir)  # for all that looks at digits, here and in workers
@@ -68,19 +64,12 @@ def main(arguments: list[str] | None = None) -> int:
         return 128 + signal.SIGINT
 
 
-def _open_streams() -> None:
-    """Let output that was closed (`>&-`) go nowhere."""
-    for name in ("stdout", "stderr"):
-        if getattr(sys, name) is None:
-            setattr(sys, name, open(os.devnull, "w"))  # noqa: SIM115 - for as long as the process lives
-
-
 def _parser() -> argparse.ArgumentParser:
-    parser = _Parser(prog="python -m experiments", description="Experiments, their results and tables.")
-    commands = parser.add_subparsers(required=True, metavar="COMMAND", parser_class=_Parser)
+    parser = Parser(speaker=SPEAKER, prog="python -m experiments", description="Experiments, their results and tables.")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
     def command(name: str, function: Callable[[argparse.Namespace], int], help: str) -> argparse.ArgumentParser:
-        sub = commands.add_parser(name, help=help, description=help)
+        sub = commands.add_parser(name, help=help, description=help, speaker=SPEAKER)
         sub.set_defaults(command=function)
         sub.add_argument("--results", type=Path, default=Path("results"), help="folder of results")
         sub.add_argument("--reference", type=Path, default=Path("reference"), help="folder of published results")
