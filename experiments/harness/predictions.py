@@ -22,16 +22,20 @@ def read(path: Path) -> NDArray[np.uint8]:
     Raises ValueError, naming the file, for one that cannot be read or holds something else.
     """
     try:
-        found = np.load(path, allow_pickle=False) if path.suffix == ".npy" else np.loadtxt(path, np.int64, ndmin=1)
+        found = np.load(path, allow_pickle=False) if path.suffix == ".npy" else _of_text(path.read_text("utf-8"))
     except OSError as error:
         raise ValueError(f"{path}: cannot be read ({error.strerror or error})") from error
-    except (ValueError, EOFError) as error:
+    except (ValueError, OverflowError, EOFError) as error:
         raise ValueError(f"{path}: holds no digits; {WANTED}") from error
     if not isinstance(found, np.ndarray) or found.ndim != 1 or found.dtype.kind not in "iu":
         raise ValueError(f"{path}: holds no row of whole numbers; {WANTED}")
     if found.size and not 0 <= found.min() <= found.max() <= 9:
         raise ValueError(f"{path}: holds numbers from {found.min()} to {found.max()}; {WANTED}")
     return found.astype(np.uint8)
+
+
+def _of_text(text: str) -> NDArray[np.int64]:
+    return np.array([int(word) for word in text.split()], np.int64)
 
 
 def compared(path: Path, against: str, load: Loader) -> list[str]:
@@ -51,7 +55,9 @@ def compared(path: Path, against: str, load: Loader) -> list[str]:
         raise ValueError("the digits are not here, or of another version; `lenet98 data` fetches them")
     judges = tables.patterns(runs)
     if len(given) != len(labels):
-        raise ValueError(f"{path}: holds {len(given):,} predictions; {runs.experiment} is judged on {judges}")
+        raise ValueError(
+            f"{path}: holds {len(given):,} predictions; {runs.experiment} has {len(labels):,} patterns, {judges}"
+        )
     theirs = middle.arrays()["predictions"]
     wrong, missed = given != labels, theirs != labels
     p = tables.probability(evaluation.mcnemar(given, theirs, labels))

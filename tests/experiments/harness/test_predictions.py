@@ -75,8 +75,8 @@ def test_published_results_by_name(monkeypatch, tmp_path, mnist):
     assert experiments.results("16x16_lenet1").experiment == "fig9/16x16_lenet1"
     with pytest.raises(ValueError, match="no experiment called 'lenet6'"):
         experiments.results("lenet6")
+    monkeypatch.setattr(experiments, "__file__", str(tmp_path / "experiments" / "__init__.py"))
     with pytest.raises(NoResults, match="no results of fig9/lenet4 yet"):
-        monkeypatch.setattr(experiments, "__file__", str(tmp_path / "experiments" / "__init__.py"))
         experiments.results("fig9/lenet4", "results")
 
 
@@ -123,10 +123,11 @@ def test_predictions_of_held_out_patterns(tmp_path, load, mnist):
     ("content", "said"),
     [
         (None, "cannot be read (No such file or directory)"),
-        ("1 2\n3 4\n", "holds no row of whole numbers; give a .npy file"),
+        ("", "holds 0 predictions; fig9/lenet5 has 10,000 patterns, the test set"),
         ("seven\n", "holds no digits; give a .npy file of whole numbers 0 to 9, or a text file"),
         ("3\n10\n", "holds numbers from 3 to 10; "),
-        ("3\n4\n", "holds 2 predictions; fig9/lenet5 is judged on the test set"),
+        ("3\n4\n", "holds 2 predictions; fig9/lenet5 has 10,000 patterns, the test set"),
+        (np.zeros((3, 3), int), "holds no row of whole numbers; "),
         (np.zeros(3), "holds no row of whole numbers; "),
         (np.array([None]), "holds no digits; "),
     ],
