@@ -101,8 +101,8 @@ def test_errors_on_held_out_patterns_are_no_test_errors(load, capsys):
     places = ["--reference", str(load.reference)]
     assert main(["table", HELD_OUT, "--against", "fig9/lenet5", *places]) == 2
     assert capsys.readouterr().err == (
-        f"experiments: {HELD_OUT} is judged on the last 10,000 training patterns, held out, fig9/lenet5 on the test set; "
-        "only errors on the same patterns can be compared\n"
+        f"experiments: {HELD_OUT} is judged on the last 10,000 training patterns, held out, fig9/lenet5 on the test "
+        "set; only errors on the same patterns can be compared\n"
     )
     assert main(["table", "fig9", "--against", "lenet5", *places]) == 2
     assert "--against goes with experiments, and fig9 is a table" in capsys.readouterr().err
