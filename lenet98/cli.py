@@ -136,7 +136,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     sub.add_argument("--loss", choices=("eq8", "eq9"), help="overrides the reading's")
     sub.add_argument("--seed", type=_count, default=0, help="random seed (default: %(default)s)")
-    sub.add_argument("--passes", type=_positive, help="only the first so many (default: all of the published runs)")
+    sub.add_argument("--passes", type=_positive, help="only the first so many (default: all)")
     sub.add_argument("--train-size", type=_positive, default=60_000, help="the first so many patterns (default: all)")
     data_dir(sub)
     sub.add_argument("--out", type=_file, help="file of the weights (default: SPEC-seed-SEED.npz)")
