@@ -24,7 +24,14 @@ NAVIGATION = {
     "README": {
         "Start": ["docs/faq", "docs/glossary", "docs/results/README"],
         "Tutorial": ["docs/your-own-variant"],
-        "How to": ["docs/clusters", "docs/replicas", "docs/figures", "docs/model-card", "benchmarks/README"],
+        "How to": [
+            "docs/clusters",
+            "docs/replicas",
+            "docs/figures",
+            "docs/model-card",
+            "reference/README",
+            "benchmarks/README",
+        ],
         "The paper, read and tried": [
             "docs/readings",
             "docs/deviations",
@@ -47,7 +54,7 @@ html_show_copyright = False
 
 extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinx.ext.apidoc"]
 root_doc = "README"
-include_patterns = ["README.md", "CHANGELOG.md", "benchmarks/README.md", "docs/**"]
+include_patterns = ["README.md", "CHANGELOG.md", "benchmarks/README.md", "reference/README.md", "docs/**"]
 html_theme = "furo"
 html_math_renderer = "mathml"
 myst_heading_anchors = 4

@@ -15,36 +15,46 @@ from collections.abc import Callable
 from itertools import groupby
 from pathlib import Path
 from textwrap import fill
-from typing import Any, NoReturn, get_args
+from typing import Any, get_args
 
-from experiments.harness import documents, golden, plan, registry, rows, runner, shards, store, tables, together, verify
+from experiments.harness import (
+    documents,
+    golden,
+    plan,
+    predictions,
+    registry,
+    rows,
+    runner,
+    shards,
+    store,
+    tables,
+    together,
+    verify,
+)
 from experiments.harness.files import load as load_file
 from experiments.harness.identity import Identity, Json, counts_as, of_record
 from experiments.harness.loader import Loader, NoResults, sources
 from experiments.modern import ladder
 from experiments.paper import comparison, published
 from experiments.paper import numbers as paper
-from lenet98.cli import mute
+from lenet98.command import Parser, mute, open_outputs
 from lenet98.data import mnist
 from lenet98.devices import Device, devices
 from lenet98.files import atomic
 
+SPEAKER = "experiments"
+"""In whose name mistakes are told."""
+
 NAMES = "an experiment, a glob such as 'readings/*', or a group: fig9 or modern"
+EACH = f"experiments, each {NAMES}"
 
 WIDTH = 100
 """Columns of a list of experiments."""
 
 
-class _Parser(argparse.ArgumentParser):
-    """Errors in one line."""
-
-    def error(self, message: str) -> NoReturn:
-        self.exit(2, f"experiments: {message}\n")
-
-
 def main(arguments: list[str] | None = None) -> int:
     """The command line; returns the exit status."""
-    _open_streams()
+    open_outputs()
     chosen = _parser().parse_args(arguments)
     if getattr(chosen, "data_dir", None):
         os.environ[mnist.ENVIRONMENT] = str(chosen.data_dir)  # for all that looks at digits, here and in workers
@@ -68,19 +78,12 @@ def main(arguments: list[str] | None = None) -> int:
         return 128 + signal.SIGINT
 
 
-def _open_streams() -> None:
-    """Let output that was closed (`>&-`) go nowhere."""
-    for name in ("stdout", "stderr"):
-        if getattr(sys, name) is None:
-            setattr(sys, name, open(os.devnull, "w"))  # noqa: SIM115 - for as long as the process lives
-
-
 def _parser() -> argparse.ArgumentParser:
-    parser = _Parser(prog="python -m experiments", description="Experiments, their results and tables.")
-    commands = parser.add_subparsers(required=True, metavar="COMMAND", parser_class=_Parser)
+    parser = Parser(speaker=SPEAKER, prog="python -m experiments", description="Experiments, their results and tables.")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
     def command(name: str, function: Callable[[argparse.Namespace], int], help: str) -> argparse.ArgumentParser:
-        sub = commands.add_parser(name, help=help, description=help)
+        sub = commands.add_parser(name, help=help, description=help, speaker=SPEAKER)
         sub.set_defaults(command=function)
         sub.add_argument("--results", type=Path, default=Path("results"), help="folder of results")
         sub.add_argument("--reference", type=Path, default=Path("reference"), help="folder of published results")
@@ -121,7 +124,8 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument("names", nargs="*", metavar="NAME", help=NAMES)
     command("show", _show, "print an experiment's configuration and where its results are").add_argument("name")
     sub = command("table", _table, "print a table, or the rows of any experiments")
-    sub.add_argument("names", nargs="+", metavar="NAME", help=f"a table; or experiments: each {NAMES}")
+    sub.add_argument("names", nargs="+", metavar="NAME", help=f"a table, of those that `list` names; or {EACH}")
+    sub.add_argument("--against", metavar="NAME", help="experiment that the others are compared with: change, p, seeds")
     sub.add_argument("--format", choices=tables.FORMATS, default="md")
     sub.add_argument("--source", choices=("reference", "results", "both"), default="reference")
     sub.add_argument("--output", type=Path, help="file to write instead")
@@ -136,6 +140,10 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument("--check", action="store_true", help="write nothing; exit 1 if one of them is stale")
     sub = command("weights", _weights, "write the trained networks that come with the package, from published results")
     sub.add_argument("--check", action="store_true", help="write nothing; exit 1 if one of them is stale")
+    sub = command("compare", _compare, "compare predictions made elsewhere with the runs of an experiment")
+    sub.add_argument("file", type=Path, metavar="FILE", help=".npy of classes, or text with one digit a line")
+    sub.add_argument("--against", default=paper.LENET5, metavar="NAME", help="experiment (default: %(default)s)")
+    sub.add_argument("--source", choices=("reference", "results"), default="reference")
     command("verify", _verify, "check every published record against its experiment and its predictions")
     sub = command("golden", _golden, "compare small runs with the golden files")
     sub.add_argument("names", nargs="*", metavar="CASE", help="cases; all unless named")
@@ -247,11 +255,13 @@ def _reproduced(chosen: argparse.Namespace) -> list[tuple[list[str], str]]:
     return shown
 
 
-def _made(names: list[str], load: Loader) -> tables.Table:
-    """The table of that name, or that of the experiments of those names."""
+def _made(names: list[str], load: Loader, against: str | None = None) -> tables.Table:
+    """The table of that name, or that of the experiments of those names, compared with the one that is named."""
     registry.load()  # modules of experiments may bring tables
     is_table = len(names) == 1 and names[0] in tables.TABLES
-    return rows.with_spread(tables.TABLES[names[0]](load) if is_table else rows.table(names, load), load)
+    if is_table and against:
+        raise ValueError(f"--against goes with experiments, and {names[0]} is a table; name its experiments instead")
+    return rows.with_spread(tables.TABLES[names[0]](load) if is_table else rows.table(names, load, against), load)
 
 
 def _refresh(chosen: argparse.Namespace) -> str:
@@ -270,16 +280,20 @@ def _refresh(chosen: argparse.Namespace) -> str:
 
 def _list(chosen: argparse.Namespace) -> int:
     found = {experiment.name: experiment for name in chosen.names or ["**"] for experiment in registry.members(name)}
-    width = max(len(_parts(name)[-1]) for name in found)
-    line = f"  {{:{width}}}  {{:5}}  {{:>7}}  {{:>8}}  {{}}".format
-    print(line("", "seeds", "minutes", "paper, %", "row"))
-    for folder, names in groupby(sorted(found, key=_parts), lambda name: _parts(name)[0]):
-        print(f"{folder}/")
+    for folder, group in groupby(sorted(found, key=_parts), lambda name: _parts(name)[0]):
+        names = list(group)
+        width = max(len(folder), *(len(_parts(name)[-1]) + 2 for name in names))
+        line = f"{{:{width}}}  {{:5}}  {{:>7}}  {{:>8}}  {{}}".format
+        print(line(f"{folder}/", "seeds", "minutes", "paper, %", "row"))
         for name in names:
             e = found[name]
             theirs = "" if e.paper_error is None else e.paper_error
-            text = line(_parts(name)[-1], plan.format_seeds(e.seeds), f"{e.minutes:g}", theirs, e.title)
-            print(text if len(text) <= WIDTH else f"{text[: WIDTH - 1]}…")
+            shown = [f"  {_parts(name)[-1]}", plan.format_seeds(e.seeds), f"{e.minutes:g}", theirs]
+            text = line(*shown, e.title)
+            if len(text) > WIDTH:
+                title = fill(e.title, WIDTH, initial_indent=8 * " ", subsequent_indent=8 * " ", break_on_hyphens=False)
+                text = f"{line(*shown, '').rstrip()}\n{title}"
+            print(text)
     if not chosen.names:
         print(fill(f"tables: {', '.join(tables.TABLES)}", WIDTH, initial_indent="\n", break_on_hyphens=False))
     return 0
@@ -330,11 +344,16 @@ def _table(chosen: argparse.Namespace) -> int:
         raise ValueError("published results are of runs one by one; --replicas needs --source results")
     if chosen.device != "cpu" and chosen.source != "results":
         raise ValueError(f"published results are of the cpu; --device {chosen.device} needs --source results")
-    text = _made(chosen.names, _loader(chosen, chosen.source)).render(chosen.format)
+    text = _made(chosen.names, _loader(chosen, chosen.source), chosen.against).render(chosen.format)
     if chosen.output:
         store.write_text(chosen.output, text)
     else:
         print(text, end="")
+    return 0
+
+
+def _compare(chosen: argparse.Namespace) -> int:
+    print("\n".join(predictions.compared(chosen.file, chosen.against, _loader(chosen, chosen.source))))
     return 0
 
 

@@ -15,12 +15,13 @@ from experiments.harness.registry import Context, Experiment, Outcome
 from experiments.numerics import family
 from lenet98.data.distortions import Sample
 from lenet98.devices import Device
+from lenet98.evaluation import rejection_score
 from lenet98.loop import Trained
 from lenet98.modern import curvatures, lenet_from_scratch, lush, minibatch
 from lenet98.randomness import generator
-from lenet98.readings import DEFAULT, FORMER, Reading
+from lenet98.readings import FORMER, Reading
+from lenet98.recipes import MEAN_SQUARED_ERROR
 from lenet98.replicas.training import train_replicas
-from lenet98.sdlm import ETAS
 from lenet98.specs import Spec
 from lenet98.training import Config, FormConfig, train
 
@@ -39,11 +40,10 @@ def outcome(trained: Trained) -> Outcome:
     )
 
 
-def answers(distances: NDArray[np.float32]) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
+def answers(distances: NDArray[np.float32]) -> tuple[NDArray[np.uint8], NDArray[np.floating[Any]]]:
     """The class of the least distance y_i, and how much farther the next is, from shape (n, classes)."""
-    nearest_two = np.sort(distances, axis=1)[:, :2]
-    # Fig. 10: a pattern is rejected when its two best outputs differ too little.
-    return distances.argmin(axis=1).astype(np.uint8), nearest_two[:, 1] - nearest_two[:, 0]
+    # Not by `evaluation.predict`, which refuses those of a network that has diverged.
+    return distances.argmin(axis=1).astype(np.uint8), rejection_score(distances)
 
 
 @family("online")
@@ -196,18 +196,10 @@ TRAINERS: dict[type, Callable[[Any, int, Context], Outcome]] = {
 # --- the networks with ten place-coded outputs: how the paper is read for them (III.C.5 to III.C.8) -------------------
 
 
-MEAN_SQUARED_ERROR = replace(DEFAULT, loss="eq8")
-"""Eq. 8 on the place codes: the mean squared error of the ten outputs.  All else is read as for LeNet-5."""
-
 FORMER_MEAN_SQUARED_ERROR = replace(FORMER, loss="eq8")
-"""The same while FORMER was the default."""
+"""`MEAN_SQUARED_ERROR` while FORMER was the default."""
 
 C = TypeVar("C", bound=Config)
-
-
-def longer(times: int) -> tuple[float, ...]:
-    """The schedule of III.B with each eta for as many times more passes."""
-    return tuple(eta for eta in ETAS for _ in range(times))
 
 
 def training(kind: type[C], spec: Spec, *, reading: Reading = MEAN_SQUARED_ERROR, **more: Any) -> C:

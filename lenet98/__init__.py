@@ -37,6 +37,7 @@ Readings of the paper
 Training
     Config      all that decides a run besides its seed
     train       a run as Section III.B describes it, by the compiled online engine
+    recipe      the `Config` by which a network's published runs were trained
     Trained     what `train` gives back: parameters, history, distances of the test set
     loss        eq. 8, eq. 9 or the cross-entropy, of the outputs of a `Net`
     SDLM        stochastic diagonal Levenberg-Marquardt (App. C) as a `torch.optim.Optimizer`, for a `Net` or a
@@ -76,6 +77,7 @@ if TYPE_CHECKING:  # for editors and type checkers; `__getattr__` does the same 
     from lenet98.networks import LENET1, LENET4, LENET5, mlp
     from lenet98.published import LeNet1Weights, LeNet4Weights, LeNet5Weights, lenet1, lenet4, lenet5
     from lenet98.readings import DEFAULT, FORMER, FORMER_DISTORTED, LITERAL, Reading
+    from lenet98.recipes import recipe
     from lenet98.sdlm import ETAS, SDLM
     from lenet98.specs import Spec
     from lenet98.training import Config, train
@@ -116,6 +118,7 @@ __all__ = [
     "mlp",
     "pad_and_scale",
     "predict",
+    "recipe",
     "recovered",
     "rejection_at",
     "train",
@@ -134,6 +137,7 @@ _MODULES = {
     "networks": ("LENET1", "LENET4", "LENET5", "mlp"),
     "published": ("LeNet1Weights", "LeNet4Weights", "LeNet5Weights", "lenet1", "lenet4", "lenet5"),
     "readings": ("DEFAULT", "FORMER", "FORMER_DISTORTED", "LITERAL", "Reading"),
+    "recipes": ("recipe",),
     "sdlm": ("ETAS", "SDLM"),
     "specs": ("Spec",),
     "training": ("Config", "train"),

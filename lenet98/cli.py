@@ -11,7 +11,9 @@ from contextlib import contextmanager, suppress
 from importlib import metadata
 from pathlib import Path
 from types import FrameType
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any
+
+from lenet98.command import Parser, check_place, mute, open_outputs, rate
 
 if TYPE_CHECKING:
     import numpy as np
@@ -21,7 +23,6 @@ if TYPE_CHECKING:
     from lenet98.demo.page import Network
     from lenet98.loop import Progress, Trained
     from lenet98.readings import Reading
-    from lenet98.specs import Spec
     from lenet98.training import Config
 
 
@@ -47,7 +48,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Returns its exit status: 0, 1 for a run that diverged, 2 for bad arguments or files, 130 if stopped by Ctrl-C, or
     143 by SIGTERM.
     """
-    _open_outputs()
+    open_outputs()
     with _stoppable():
         try:
             chosen = _parser().parse_args(arguments)
@@ -65,18 +66,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
             print("lenet98: stopped", file=sys.stderr)
             return _status(stopped)
     return 0
-
-
-def mute() -> None:
-    """Print no more: the reader of our output, `head` say, has seen enough."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-
-
-def _open_outputs() -> None:
-    """Print to nowhere what was started with a closed output, `>&-`."""
-    for name in ("stdout", "stderr"):
-        if getattr(sys, name) is None:
-            setattr(sys, name, open(os.devnull, "w"))  # noqa: SIM115, it stays open as long as the command runs
 
 
 def _status(stopped: KeyboardInterrupt) -> int:
@@ -113,15 +102,8 @@ def _stop(number: int, frame: FrameType | None) -> None:
     raise Stopped(number)
 
 
-class _Parser(argparse.ArgumentParser):
-    """Says what is wrong in one line."""
-
-    def error(self, message: str) -> NoReturn:
-        self.exit(2, f"{self.prog}: {message}; see {self.prog} --help\n")
-
-
 def _parser() -> argparse.ArgumentParser:
-    parser = _Parser("lenet98", description="LeNet-5 as published in 1998, with documented readings.")
+    parser = Parser("lenet98", description="LeNet-5 as published in 1998, with documented readings.")
     parser.add_argument("--version", action="version", version=f"lenet98 {metadata.version('lenet98')}")
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
 
@@ -150,11 +132,11 @@ def _parser() -> argparse.ArgumentParser:
         "--reading",
         choices=("published", "default", "literal", "former"),
         default="published",
-        help="of the points that the paper leaves open (default: that of the network's published run)",
+        help="how to fill in what the paper leaves open (default: as in the network's published runs)",
     )
-    sub.add_argument("--loss", choices=("eq8", "eq9"), help="instead of the reading's own")
-    sub.add_argument("--seed", type=_count, default=0, help="of the run (default: %(default)s)")
-    sub.add_argument("--passes", type=_positive, help="only the first so many of the paper's 20")
+    sub.add_argument("--loss", choices=("eq8", "eq9"), help="overrides the reading's")
+    sub.add_argument("--seed", type=_count, default=0, help="random seed (default: %(default)s)")
+    sub.add_argument("--passes", type=_positive, help="only the first so many (default: all)")
     sub.add_argument("--train-size", type=_positive, default=60_000, help="the first so many patterns (default: all)")
     data_dir(sub)
     sub.add_argument("--out", type=_file, help="file of the weights (default: SPEC-seed-SEED.npz)")
@@ -290,19 +272,14 @@ def train(chosen: argparse.Namespace) -> None:
     weights.save(out, trained.parameters, config)
     checkpoint.unlink(missing_ok=True)
     last = trained.history[-1]
-    print(f"test error {_rate(last.test_errors, last.test_patterns)}\nweights in {out}; see lenet98 evaluate {out}")
+    print(f"test error {rate(last.test_errors, last.test_patterns)}\nweights in {out}; see lenet98 evaluate {out}")
 
 
 def _check_writable(out: Path) -> None:
     """ValueError unless the weights, and the checkpoint beside them, can be written when they are there."""
-    if out.is_dir():
-        raise ValueError(f"{out}: is a folder; give --out a file in it")
+    check_place(out, "--out")
     if out.exists():
         raise ValueError(f"{out}: is there already; delete it or give another --out")
-    if out.parent.exists() and not out.parent.is_dir():
-        raise ValueError(f"{out.parent}: is a file, not a folder; give another --out")
-    if not out.parent.is_dir():
-        raise ValueError(f"{out.parent}: no such folder; make it or give another --out")
     trial = out.with_name(f".{out.name}.checkpoint.{os.getpid()}")
     try:
         trial.touch()
@@ -312,32 +289,40 @@ def _check_writable(out: Path) -> None:
 
 
 def _told(config: Config) -> str:
-    """By which reading the network is trained, and whether its published run is."""
+    """How the network is trained, and whether its published runs are."""
+    from lenet98.recipes import RECIPES
+    from lenet98.training import form
+
+    published = RECIPES[config.spec.name]
+    loss = "cross-entropy" if config.spec.output.kind == "softmax" else config.reading.loss
+    how = f"{len(config.etas)} passes of {config.train_size:,} images of the form {form(config)}"
+    same = "as" if config == published.config else "not as"
+    return (
+        f"{config.spec.name}, reading: {_in_words(config.reading)}, loss: {loss}; {how}; "
+        f"{same} in its published runs, {published.experiment}"
+    )
+
+
+def _in_words(reading: Reading) -> str:
+    """Which reading it is, whatever its loss."""
     from dataclasses import replace
 
-    from lenet98.modern import ladder
+    from lenet98.modern.ladder import HE
     from lenet98.readings import DEFAULT, FORMER, LITERAL
 
-    published = _published(config.spec)
     names = {
-        DEFAULT: "default (docs/readings.md)",
-        FORMER: "former (the default before; docs/readings.md)",
-        LITERAL: "literal (Appendix A to the letter)",
-        ladder.HE: "default but for He's initial weights, which rectified units need (lenet98.modern.ladder.HE)",
+        "default (docs/readings.md)": DEFAULT,
+        "former (the default before; docs/readings.md)": FORMER,
+        "literal (Appendix A to the letter)": LITERAL,
     }
-    name = next(names[known] for known in names if replace(known, loss=config.reading.loss) == config.reading)
-    same = "as" if config.reading == published else "not as"
-    loss = "cross-entropy" if config.spec.output.kind == "softmax" else config.reading.loss
-    return f"{config.spec.name}, reading: {name}, loss: {loss}; {same} in its published run"
-
-
-def _published(spec: Spec) -> Reading:
-    """By which reading the published results of a network are."""
-    from lenet98.modern import ladder
-    from lenet98.networks import LENET5
-    from lenet98.readings import DEFAULT
-
-    return DEFAULT if spec == LENET5 else ladder.reading(spec)
+    start = ("init_gain", "init_power", "fan_in_counts_bias", "bias_init")
+    names |= {
+        f"{name}, but for He's initial weights, which rectified units need (lenet98.modern.ladder.HE)": replace(
+            known, **{field: getattr(HE, field) for field in start}
+        )
+        for name, known in names.items()
+    }
+    return next(name for name, known in names.items() if replace(known, loss=reading.loss) == reading)
 
 
 def _config(chosen: argparse.Namespace) -> Config:
@@ -345,21 +330,21 @@ def _config(chosen: argparse.Namespace) -> Config:
 
     from lenet98.catalog import named
     from lenet98.readings import DEFAULT, FORMER, LITERAL
-    from lenet98.sdlm import CURVATURE_PATTERNS, ETAS
-    from lenet98.training import Config
+    from lenet98.recipes import recipe
+    from lenet98.sdlm import CURVATURE_PATTERNS
 
-    published = _published(named(chosen.spec))
-    reading = {"published": published, "default": DEFAULT, "literal": LITERAL, "former": FORMER}[chosen.reading]
-    if chosen.passes is not None and chosen.passes > len(ETAS):
+    published = recipe(named(chosen.spec))
+    reading = {"published": published.reading, "default": DEFAULT, "literal": LITERAL, "former": FORMER}[chosen.reading]
+    if chosen.passes is not None and chosen.passes > len(published.etas):
         raise ValueError(
-            f"--passes is {chosen.passes}; the paper gives eta for {len(ETAS)} passes, so at most that many"
+            f"--passes is {chosen.passes}; {chosen.spec} has an eta for {len(published.etas)}, so at most that many"
         )
     if not CURVATURE_PATTERNS <= chosen.train_size <= 60_000:
         raise ValueError(f"--train-size is {chosen.train_size}; give {CURVATURE_PATTERNS} to 60000")
-    return Config(
-        spec=named(chosen.spec),
+    return replace(
+        published,
         reading=replace(reading, loss=chosen.loss) if chosen.loss else reading,
-        etas=ETAS[: chosen.passes],
+        etas=published.etas[: chosen.passes],
         train_size=chosen.train_size,
     )
 
@@ -418,7 +403,7 @@ def evaluate(chosen: argparse.Namespace) -> None:
     distances, labels = _distances(parameters, config, loaded.test_images), loaded.test_labels
     predictions = evaluation.predict(distances)
     wrong = evaluation.errors(predictions, labels)
-    print(f"{path}: {config.spec.name}\ntest error {_rate(wrong, len(labels))}")
+    print(f"{path}: {config.spec.name}\ntest error {rate(wrong, len(labels))}")
     rejected = evaluation.rejection_at(distances, labels)
     least = np.append(np.sort(evaluation.rejection_score(distances)), np.inf)[round(rejected * len(labels))]
     print(f"rejected for 0.5% error on the rest: {rejected:.2%}, those of a score below {least:.2f}\n")
@@ -509,13 +494,6 @@ def _distances(parameters: NDArray[np.float32], config: Config, images: NDArray[
     return distances(Engine(config.spec, config.reading), parameters, FORMS[form(config)](images))
 
 
-def _rate(errors: int, patterns: int) -> str:
-    from lenet98.evaluation import wilson
-
-    low, high = wilson(errors, patterns)
-    return f"{errors / patterns:.2%}: {errors:,} of {patterns:,} (95% interval {low:.2%} to {high:.2%}, Wilson)"
-
-
 # --- demo -------------------------------------------------------------------------------------------------------------
 
 
@@ -526,7 +504,7 @@ def demo(chosen: argparse.Namespace) -> None:
     from lenet98.demo.server import address, server
 
     if chosen.output:
-        _check_folder(chosen.output)
+        check_place(chosen.output, "--output")
     running = None if chosen.output or chosen.check else server(chosen.port)
     shown, voters = page.published()
     shown += [page.own(published.find(which)) for which in chosen.weights]
@@ -546,14 +524,6 @@ def demo(chosen: argparse.Namespace) -> None:
         print(f"LeNet-5 at work: {address(running)}\nCtrl-C ends it", flush=True)
         with running:
             running.serve_forever()
-
-
-def _check_folder(out: Path) -> None:
-    """ValueError unless a file can be written there; one that is there will be replaced."""
-    if out.is_dir():
-        raise ValueError(f"{out}: is a folder; give --output a file in it")
-    if not out.parent.is_dir():
-        raise ValueError(f"{out.parent}: no such folder; make it or give another --output")
 
 
 def _compare(built: bytes, shown: Sequence[Network], images: NDArray[np.uint8]) -> None:

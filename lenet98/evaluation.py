@@ -18,6 +18,8 @@ CONFIDENCE = 0.95
 
 
 class Interval(NamedTuple):
+    """Its two ends, in the unit of what it is of: fractions here, percent in tables."""
+
     low: float
     high: float
 
@@ -124,14 +126,20 @@ def least_rejected(scores: NDArray[np.floating[Any]], wrong: NDArray[np.bool_], 
 
 
 def wilson(errors: int, n: int) -> Interval:
-    """Wilson's 95% interval of the error rate, `errors` among `n` patterns."""
+    """Wilson's 95% interval of the error rate, `errors` among `n` patterns, as fractions.
+
+    Raises ValueError for no patterns, and for fewer errors than none or more than patterns.
+    """
     if not 0 <= errors <= n or n == 0:
         raise ValueError(f"{errors} errors among {n} patterns are impossible")
     return Interval(*map(float, stats.binomtest(errors, n).proportion_ci(CONFIDENCE, method="wilson")))
 
 
 def mcnemar(predictions_a: ArrayLike, predictions_b: ArrayLike, labels: ArrayLike) -> float:
-    """Exact two-sided p-value of McNemar's test: whether two classifiers err equally often on the same patterns."""
+    """Exact two-sided p-value of McNemar's test: whether two classifiers err equally often on the same patterns.
+
+    All three are classes, shape (n,).  Raises ValueError unless they are of one length.
+    """
     wrong_a, wrong_b = _wrong(predictions_a, labels), _wrong(predictions_b, labels)
     only_a, only_b = int(np.count_nonzero(wrong_a & ~wrong_b)), int(np.count_nonzero(wrong_b & ~wrong_a))
     if only_a + only_b == 0:

@@ -63,7 +63,9 @@ class Trained:
     """A run that has ended."""
 
     parameters: NDArray[np.float32]
+    """After the last pass, shape (spec.parameters,), laid out as in `lenet98.specs`."""
     history: list[SDLMPass]
+    """One item for each completed pass."""
     distances: NDArray[np.float32]
     """y_i of every evaluated pattern after the last pass, shape (n, classes)."""
     diverged: bool

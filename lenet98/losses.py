@@ -54,7 +54,11 @@ def cross_entropy(distances: Tensor, labels: Tensor) -> Tensor:
 
 
 def loss(distances: Tensor, labels: Tensor, reading: Reading, output: Kind = "rbf") -> Tensor:
-    """The loss that `reading` chooses for RBF units, the cross-entropy for a softmax `output`, times its scale."""
+    """The loss that `reading` chooses for RBF units, the cross-entropy for a softmax `output`, times its scale.
+
+    `distances` are the outputs y_i, shape (patterns, classes), `labels` classes, int64 of shape (patterns,); with eq. 9
+    the number of classes stands for a pattern that shows none.  Returns the mean over the patterns, a scalar.
+    """
     if output == "softmax":
         value = cross_entropy(distances, labels)
     else:

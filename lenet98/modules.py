@@ -35,6 +35,7 @@ class Squash(nn.Module):
     """`squash` as a layer, for a `torch.nn.Sequential` of one's own."""
 
     def forward(self, a: Tensor) -> Tensor:
+        """x = A tanh(S a), of the shape of a."""
         return squash(a)
 
 
@@ -59,6 +60,7 @@ class Convolution(nn.Module):
         return pairs.view(self.out_maps, self.in_maps, *self.kernels.shape[1:])
 
     def forward(self, x: Tensor) -> Tensor:
+        """Sums (patterns, out maps, height - k + 1, width - k + 1) of states (patterns, in maps, height, width)."""
         return F.conv2d(x, self.dense(), self.bias)
 
 
@@ -86,6 +88,7 @@ class Subsampling(nn.Module):
         return F.avg_pool2d(self.read(x), self.factor, divisor_override=1 if self.sum else None)
 
     def forward(self, x: Tensor) -> Tensor:
+        """Sums (patterns, maps, height / 2, width / 2) of states (patterns, in maps, height, width)."""
         return self.coefficient[:, None, None] * self.pooled(x) + self.bias[:, None, None]
 
 
@@ -98,6 +101,7 @@ class Full(nn.Module):
         self.bias = nn.Parameter(torch.zeros(geometry.out_shape[0]))
 
     def forward(self, x: Tensor) -> Tensor:
+        """Sums (patterns, units, rows, columns) of states (patterns, maps, height, width): 1x1 of the nominal size."""
         return F.conv2d(x, self.weight, self.bias)
 
 
@@ -110,6 +114,7 @@ class Pooling(nn.Module):
         self.max = geometry.kind == "max"
 
     def forward(self, x: Tensor) -> Tensor:
+        """States (patterns, maps, height / 2, width / 2) of (patterns, maps, height, width)."""
         return F.max_pool2d(x, self.factor) if self.max else F.avg_pool2d(x, self.factor)
 
 
@@ -122,6 +127,7 @@ class RBF(nn.Module):
         self.prototypes: Tensor  # (classes, components)
 
     def forward(self, x: Tensor) -> Tensor:
+        """Distances (patterns, classes, rows, columns) of states (patterns, components, rows, columns)."""
         return (x[:, None] - self.prototypes[:, :, None, None]).square().sum(2)
 
 
@@ -129,6 +135,7 @@ class Softmax(Full):
     """Output y_i = -log p_i, p_i = e^a_i / sum_k e^a_k of linear units: like a distance, the least y is the answer."""
 
     def forward(self, x: Tensor) -> Tensor:
+        """-log p_i, shape (patterns, classes, rows, columns), of states as `Full` reads them."""
         return -torch.log_softmax(super().forward(x), 1)
 
 

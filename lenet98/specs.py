@@ -154,18 +154,22 @@ class Geometry:
 
     @property
     def biases(self) -> int:
+        """Trainable biases, one a map; none in an RBF output and where maps are only pooled."""
         return 0 if self.kind == "rbf" or self.pools else self.out_shape[0]
 
     @property
     def parameters(self) -> int:
+        """Trainable weights and biases."""
         return self.weights + self.biases
 
     @property
     def weight_slice(self) -> slice:
+        """Place of the weights in the flat parameter vector, (spec.parameters,)."""
         return slice(self.first_weight, self.first_weight + self.weights)
 
     @property
     def bias_slice(self) -> slice:
+        """Place of the biases in it, behind the weights."""
         return slice(self.first_weight + self.weights, self.first_weight + self.parameters)
 
     @property
@@ -175,10 +179,12 @@ class Geometry:
 
     @property
     def units(self) -> int:
+        """Units of all maps."""
         return prod(self.out_shape)
 
     @property
     def inputs(self) -> int:
+        """States that the layer is given, of all input maps."""
         return prod(self.in_shape)
 
     @property
@@ -267,6 +273,7 @@ class Spec:
 
     @property
     def classes(self) -> int:
+        """Outputs, one a class."""
         return self.output.out_shape[0]
 
 

@@ -8,21 +8,14 @@ import inspect
 import pkgutil
 import sys
 from pathlib import Path
-from typing import NoReturn
 
 from matplotlib.figure import Figure
 
 import paper_figures
 from experiments.harness.loader import Loader, NoResults, sources
+from lenet98.command import Parser
 from lenet98.trunk1998.pictures import PaperError, paper_pdf
 from paper_figures._style import save
-
-
-class _Parser(argparse.ArgumentParser):
-    """Errors in one line."""
-
-    def error(self, message: str) -> NoReturn:
-        self.exit(2, f"paper_figures: {message}\n")
 
 
 def modules() -> dict[str, str]:
@@ -41,7 +34,8 @@ def _drawn(module: str, load: Loader, pdf: Path | None, folder: Path) -> tuple[F
 
 def main(arguments: list[str] | None = None) -> int:
     """The command line; exit status 0 if all that is asked for is drawn, 2 if not."""
-    parser = _Parser(prog="python -m paper_figures", description="Draws figures of the paper from results.")
+    about = "Draws figures of the paper from results."
+    parser = Parser("python -m paper_figures", description=about, speaker="paper_figures")
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"one of {', '.join(modules())}")
     parser.add_argument("--all", action="store_true", help="every figure for which there are results")
     parser.add_argument("--source", choices=("reference", "results"), default="reference")
@@ -79,7 +73,7 @@ def main(arguments: list[str] | None = None) -> int:
     return 2 if none_drawn or (missing and not chosen.all) else 0
 
 
-def _report(parser: _Parser, chosen: argparse.Namespace, available: dict[str, str]) -> int:
+def _report(parser: Parser, chosen: argparse.Namespace, available: dict[str, str]) -> int:
     if chosen.names or chosen.all or chosen.pdf:
         parser.error("--report has every figure; leave names, --all and --pdf out")
     try:

@@ -31,7 +31,11 @@ from lenet98.training import distances
 from paper_figures.__main__ import main as paper_figures
 
 ROOT = Path(__file__).parents[1]
-DOCUMENTS = [ROOT / "README.md", ROOT / "CHANGELOG.md", ROOT / "benchmarks/README.md", *(ROOT / "docs").rglob("*.md")]
+FOLDERS = ("benchmarks", "reference")
+DOCUMENTS = [
+    ROOT / "README.md", ROOT / "CHANGELOG.md", *(ROOT / folder / "README.md" for folder in FOLDERS),
+    *(ROOT / "docs").rglob("*.md"),
+]  # fmt: skip
 TESTED_ELSEWHERE = [ROOT / "docs/your-own-variant.md"]
 """Pages whose blocks another test runs: tests/experiments/test_variant.py."""
 TO_RUN = [path for path in DOCUMENTS if path not in TESTED_ELSEWHERE]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, replace
 from os.path import relpath
 from pathlib import Path
@@ -116,12 +116,13 @@ def generated(load: Loader) -> Iterator[tuple[Path, str]]:
     for path, names in BLOCKS.items():
         yield path, _with_blocks(path.read_text(encoding="utf-8"), names, load)
     registry.load()  # modules of experiments bring tables and pages
+    unanswered = []
     for path, found in PAGES.items():
         try:
             yield path, found.made(load)
         except NoResults:
-            continue
-    yield FOLDER / "README.md", _index()
+            unanswered.append(path)
+    yield FOLDER / "README.md", _index(unanswered)
 
 
 def _with_blocks(text: str, names: tuple[str, ...], load: Loader) -> str:
@@ -164,6 +165,10 @@ def with_block(document: str, name: str, load: Loader) -> str:
 GENERATED = "Generated from `reference/` by `make tables`; do not edit."
 
 
+UNANSWERED = " (no results yet)"
+"""Behind a question of the index whose page has no table."""
+
+
 def _answer(question: Question) -> Callable[[Loader], str]:
     """What makes the page of tables that answers a question; NoResults if there are results for none of its tables."""
 
@@ -188,7 +193,10 @@ for _name, _question in QUESTIONS.items():
     page(_name, _question.words)(_answer(_question))
 
 
-def _index() -> str:
-    """The index of the pages."""
-    lines = [f"- [{found.question}]({Path(relpath(path, FOLDER)).as_posix()})" for path, found in PAGES.items()]
+def _index(unanswered: Collection[Path]) -> str:
+    """The index of the pages, with a remark at those that have no table."""
+    lines = [
+        f"- [{found.question}]({Path(relpath(path, FOLDER)).as_posix()}){UNANSWERED if path in unanswered else ''}"
+        for path, found in PAGES.items()
+    ]
     return "\n".join(["# Results", "", f"One page for each question. {GENERATED}", "", *lines]) + "\n"

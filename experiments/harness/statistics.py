@@ -409,9 +409,21 @@ def _missed(path: Path, _digest: str, data: str, held_out: int) -> NDArray[np.bo
     return None if labels is None else np.asarray(Result(path, {}).arrays()["predictions"] != labels)
 
 
-def _judges(result: Result) -> tuple[str, int]:
-    """Which patterns judge a run: its data, and how many of the training set are held out."""
-    return result.record["data"], int(result.record["config"].get("held_out") or 0)
+class Judges(NamedTuple):
+    """Which patterns judge a run."""
+
+    data: str
+    held_out: int
+    """How many training patterns; 0 where the test set does."""
+
+
+def judges(runs: Runs) -> Judges:
+    """Which patterns judge some runs, by the first of them."""
+    return _judges(runs.results[0])
+
+
+def _judges(result: Result) -> Judges:
+    return Judges(result.record["data"], int(result.record["config"].get("held_out") or 0))
 
 
 def _same_patterns(runs: Runs, other: Runs) -> bool:

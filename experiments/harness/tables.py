@@ -63,6 +63,12 @@ def machine(result: Result) -> str:
     return f"{result.record['machine']['cpu']}, {result.record['machine']['cores']} cores{beside}{at_once}"
 
 
+def patterns(runs: Runs) -> str:
+    """What judges some runs, in words."""
+    held_out = statistics.judges(runs).held_out
+    return f"the last {held_out:,} training patterns, held out" if held_out else "the test set"
+
+
 def _distinct(texts: Iterable[str]) -> str:
     return " and ".join(dict.fromkeys(texts))
 

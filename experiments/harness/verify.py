@@ -45,7 +45,7 @@ def verify(reference: Path) -> Verified:
     orphans: list[Path] = []
     experiments: set[str] = set()
     count = vouched = 0
-    for path in sorted(path for path in reference.rglob("*") if path.is_file()):
+    for path in sorted(path for path in reference.rglob("*") if path.is_file() and path != reference / "README.md"):
         name = path.parent.relative_to(reference).as_posix()
         if name not in known or path.suffix not in (".json", ".npz") or not path.with_suffix(".json").is_file():
             orphans.append(path)

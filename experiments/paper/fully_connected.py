@@ -17,9 +17,6 @@ from experiments.paper import numbers as paper
 from experiments.paper.distortions import DISTORTED
 from experiments.trainers import (
     FORMER_MEAN_SQUARED_ERROR,
-    MEAN_SQUARED_ERROR,
-    FormConfig,
-    longer,
     train_network,
     train_on_form,
     training,
@@ -27,9 +24,10 @@ from experiments.trainers import (
 from lenet98.data.distortions import FIELD, FIG7, distort
 from lenet98.data.fields import WHITE
 from lenet98.networks import mlp
+from lenet98.recipes import MEAN_SQUARED_ERROR, longer, recipe
 from lenet98.sdlm import ETAS
 from lenet98.specs import Spec
-from lenet98.training import Config
+from lenet98.training import Config, FormConfig
 
 
 class _Row(NamedTuple):
@@ -50,7 +48,7 @@ for row in _ROWS:
         Experiment(
             f"fig9/{row.name}",
             row.spec.name,
-            training(Config, row.spec),
+            recipe(row.spec),
             train_network,
             row.minutes,
             paper_error=paper.TEST_ERROR[row.name],
@@ -71,7 +69,7 @@ register(
     Experiment(
         "fig9/deslant_20x20_mlp_300",
         "[deslant] 20x20-300-10",
-        training(FormConfig, mlp(300, input_shape=(1, 20, 20)), form="deslanted"),
+        recipe(mlp(300, input_shape=(1, 20, 20))),
         train_on_form,
         minutes=1,
         paper_error=paper.TEST_ERROR["deslant_20x20_mlp_300"],
@@ -101,7 +99,7 @@ APPENDIX = replace(FORMER_MEAN_SQUARED_ERROR, init_gain=2.4, init_power=1.0)
 RANGES = {
     "mlp_300": training(FormConfig, mlp(300)),
     "mlp_300_100": training(FormConfig, mlp(300, 100)),
-    "deslant_20x20_mlp_300": training(FormConfig, mlp(300, input_shape=(1, 20, 20)), form="deslanted"),
+    "deslant_20x20_mlp_300": recipe(mlp(300, input_shape=(1, 20, 20))),
 }
 """Networks whose initial weights are read both ways, by the name of their row."""
 

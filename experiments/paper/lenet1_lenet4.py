@@ -24,13 +24,14 @@ from experiments.harness.store import Runs
 from experiments.harness.tables import Row, Table
 from experiments.numerics import family
 from experiments.paper import numbers as paper
-from experiments.trainers import FormConfig, longer, train_network, train_on_form, training
+from experiments.trainers import train_network, train_on_form, training
 from lenet98 import accounting, networks
 from lenet98.data.mnist import CLASSES
 from lenet98.data.splits import split
 from lenet98.loop import Progress
 from lenet98.modules import network
 from lenet98.prototypes import place_codes
+from lenet98.recipes import longer, recipe
 from lenet98.sdlm import ETAS
 from lenet98.specs import Geometry, Spec
 from lenet98.training import CHUNK, Config, inputs, train
@@ -356,9 +357,8 @@ def _classify(
 # --- the experiments --------------------------------------------------------------------------------------------------
 
 
-LENET1 = training(FormConfig, networks.LENET1, form="16x16", etas=longer(4))
-"""For 80 passes: of those tried, the number with the fewest errors on held-out patterns; III.B's 20 are LeNet-5's."""
-LENET4 = training(Config, networks.LENET4)
+LENET1 = recipe(networks.LENET1)
+LENET4 = recipe(networks.LENET4)
 NEIGHBOURS = training(NeighboursConfig, networks.LENET4)
 LOCAL = training(LocalConfig, networks.LENET4)
 

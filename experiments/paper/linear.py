@@ -17,12 +17,13 @@ from experiments.harness.registry import Experiment, register
 from experiments.harness.tables import Table
 from experiments.paper import numbers as paper
 from experiments.paper.fully_connected import ROOM
-from experiments.trainers import FormConfig, train_on_form, training
+from experiments.trainers import train_on_form
 from lenet98.networks import mlp
+from lenet98.recipes import recipe
 
 ROWS = {
-    "linear": training(FormConfig, mlp()),
-    "deslant_linear": training(FormConfig, mlp(input_shape=(1, 20, 20)), form="deslanted"),
+    "linear": recipe(mlp()),
+    "deslant_linear": recipe(mlp(input_shape=(1, 20, 20))),
 }
 """Sigmoid units that learn by gradient descent, by the name of the row."""
 

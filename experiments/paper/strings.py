@@ -28,7 +28,7 @@ from experiments.harness.store import Result, Runs
 from experiments.harness.tables import Row, Table
 from experiments.numerics import family
 from experiments.paper.distortions import DISTORTED
-from experiments.trainers import longer, outcome
+from experiments.trainers import outcome
 from lenet98.data import rows
 from lenet98.data.mnist import MNIST
 from lenet98.data.rows import Rows
@@ -40,6 +40,7 @@ from lenet98.modern import ctc
 from lenet98.modern.minibatch import flat
 from lenet98.modules import network
 from lenet98.readings import DEFAULT
+from lenet98.recipes import longer
 from lenet98.training import Config, train
 
 # --- what is chosen ---------------------------------------------------------------------------------------------------

@@ -11,7 +11,8 @@ from experiments.harness.registry import Experiment, register
 from experiments.harness.store import Runs
 from experiments.harness.tables import Row, Table
 from experiments.paper import numbers as paper
-from experiments.trainers import longer, train_network
+from experiments.trainers import train_network
+from lenet98.recipes import longer
 from lenet98.training import Config
 
 

@@ -37,6 +37,8 @@ class Layer:
             Shape (n, units).
         ridge
             Weight of the sum of squared weights beside the mean squared error of a pattern; biases are free.
+
+        Raises ValueError for a ridge that is negative or not finite.
         """
         if not 0 <= ridge < float("inf"):
             raise ValueError(f"ridge is {ridge!r}; it must be at least 0 and finite")
@@ -87,9 +89,11 @@ class Linear:
         return self.layer(vectors(images, self.size))
 
     def decide(self, images: NDArray[np.uint8]) -> Decisions:
+        """Classes and scores, each (n,), of images, bytes (n, height, width); ValueError for those of another size."""
         return greatest(self.outputs(images))
 
     def predict(self, images: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """Classes, shape (n,), of images, bytes (n, height, width); ValueError for those of another size."""
         return self.decide(images).classes
 
     @property
@@ -151,9 +155,11 @@ class PairwiseLinear:
         return (units if self.gain is None else np.tanh(self.gain * units)) @ SIGNS
 
     def decide(self, images: NDArray[np.uint8]) -> Decisions:
+        """Classes and scores, each (n,), of images, bytes (n, height, width); ValueError for those of another size."""
         return greatest(self.outputs(images))
 
     def predict(self, images: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """Classes, shape (n,), of images, bytes (n, height, width); ValueError for those of another size."""
         return self.decide(images).classes
 
     @property

@@ -70,6 +70,7 @@ class KNearest:
         return Found(classes, np.sqrt(np.minimum.reduceat(distances, self.starts, axis=1)))
 
     def decide(self, images: NDArray[np.uint8]) -> Decisions:
+        """Classes and scores, each (n,), of images, bytes (n, height, width); ValueError for those of another size."""
         found = self.neighbours(images)
         chosen = majority(found.classes)
         each = np.arange(len(chosen))
@@ -79,6 +80,7 @@ class KNearest:
         return Decisions(chosen.astype(np.uint8), scores)
 
     def predict(self, images: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """Classes, shape (n,), of images, bytes (n, height, width); ValueError for those of another size."""
         return self.decide(images).classes
 
     @property

@@ -87,9 +87,11 @@ class RBFNetwork:
         return self.layer(gaussians(vectors(images, self.size), self.centers, self.width))
 
     def decide(self, images: NDArray[np.uint8]) -> Decisions:
+        """Classes and scores, each (n,), of images, bytes (n, height, width); ValueError for those of another size."""
         return greatest(self.outputs(images))
 
     def predict(self, images: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """Classes, shape (n,), of images, bytes (n, height, width); ValueError for those of another size."""
         return self.decide(images).classes
 
     @property

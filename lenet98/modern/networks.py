@@ -80,8 +80,16 @@ KERAS = Initial("glorot", biases=0.0)
 """The defaults of Keras."""
 
 
+class LinearOutputs:
+    """A network whose outputs are linear, for a softmax."""
+
+    def loss(self, outputs: Tensor, labels: Tensor) -> Tensor:
+        """Mean over a batch of the cross-entropy of the outputs' softmax."""
+        return nn.functional.cross_entropy(outputs, labels)
+
+
 @dataclass(frozen=True)
-class ConvNet:
+class ConvNet(LinearOutputs):
     """Convolutions with pooling after each, full layers, linear outputs.
 
     Raises ValueError, naming the field, for a network that cannot be.
@@ -185,10 +193,6 @@ class ConvNet:
             if layer.kind != "output":
                 parts[f"{layer.name} squash"] = ACTIVATIONS[self.squashes(layer.kind)]()
         return nn.Sequential(parts)
-
-    def loss(self, outputs: Tensor, labels: Tensor) -> Tensor:
-        """Mean over a batch of the cross-entropy of the outputs' softmax."""
-        return nn.functional.cross_entropy(outputs, labels)
 
 
 PLAIN = ConvNet()

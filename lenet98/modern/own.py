@@ -13,15 +13,16 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from lenet98.data.mnist import CLASSES
 from lenet98.devices import drawing_from
+from lenet98.modern.networks import LinearOutputs
 from lenet98.randomness import generator
 
 
 @dataclass(frozen=True)
-class ModuleNet:
+class ModuleNet(LinearOutputs):
     """A module of PyTorch that a function makes, from images (n, 1, size, size) to linear outputs (n, 10).
 
     A run is found by what PyTorch prints of the module, and by the text of the file that the function stands in: an
@@ -95,10 +96,6 @@ class ModuleNet:
         if not isinstance(module, nn.Module):
             raise ValueError(f"{self._where()} gave {module!r}; it must give a torch.nn.Module")
         return module
-
-    def loss(self, outputs: Tensor, labels: Tensor) -> Tensor:
-        """Mean over a batch of the cross-entropy of the outputs' softmax."""
-        return nn.functional.cross_entropy(outputs, labels)
 
     def _where(self) -> str:
         return f"{self.make.__name__}() of {inspect.getsourcefile(self.make)}"

@@ -63,6 +63,8 @@ class Layer:
 class Convolution(Layer):
     """Sums over fields that share their weights, with a table or without.
 
+    a is (replicas, maps, patterns, height - k + 1, width - k + 1); methods are as `Layer` says.
+
     u is (replicas, maps, field), zero where the table is empty; z, the unfolded input, is
     (replicas, field, patterns * positions).
     """
@@ -91,7 +93,7 @@ class Convolution(Layer):
         return x.unflatten(0, (replicas, patterns)).transpose(1, 2)
 
     def table(self, w: Tensor) -> Tensor:
-        """u."""
+        """u, from w (replicas, weights)."""
         if self.cells is None:
             return w.unflatten(1, (-1, self.field))
         cells = w.new_zeros(len(w), self.geometry.out_shape[0] * self.geometry.in_shape[0], self.kernel)
@@ -109,6 +111,8 @@ class Convolution(Layer):
 
 class Full(Convolution):
     """Sums over the whole input: full layers, and a convolution whose field covers its input, as C5's.
+
+    a is (replicas, units, patterns, 1, 1).
 
     z, the input, is (replicas, patterns, field): a matrix times a row is several times as fast as times a column.
     """
@@ -128,6 +132,8 @@ class Full(Convolution):
 
 class Subsampling(Layer):
     """A coefficient for each map on the sums of its 2x2 fields, times the gain: 1/4 for the average of a field.
+
+    a is (replicas, maps, patterns, height / 2, width / 2).
 
     u is what one input of a field weighs, (replicas, maps, 1, 1, 1); z, what the coefficient multiplies, is as a.
     """
@@ -163,7 +169,10 @@ class Subsampling(Layer):
 
 
 class Average(Layer):
-    """The average of each 2x2 field, without parameters: u is 1/4."""
+    """The average of each 2x2 field, without parameters: u is 1/4.
+
+    a is (replicas, maps, patterns, height / 2, width / 2).
+    """
 
     def forward(self, w: Tensor, b: Tensor, x: Tensor) -> Forward:
         a = F.avg_pool2d(x.flatten(0, 1), 2).unflatten(0, x.shape[:2])
@@ -174,7 +183,10 @@ class Average(Layer):
 
 
 class Max(Layer):
-    """The maximum of each 2x2 field, without parameters: u, as x, is 1 at the first greatest input and 0 elsewhere."""
+    """The maximum of each 2x2 field, without parameters: u, as x, is 1 at the first greatest input and 0 elsewhere.
+
+    a is (replicas, maps, patterns, height / 2, width / 2).
+    """
 
     def forward(self, w: Tensor, b: Tensor, x: Tensor) -> Forward:
         a, first = F.max_pool2d(x.flatten(0, 1), 2, return_indices=True)

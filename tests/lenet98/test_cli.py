@@ -15,7 +15,7 @@ import torch
 from PIL import Image
 
 from lenet98 import cli, training, weights
-from lenet98.catalog import named
+from lenet98.catalog import SPECS, named
 from lenet98.data import mnist as mnist_module
 from lenet98.data.fields import pad_and_scale
 from lenet98.data.images import normalize_digit
@@ -23,11 +23,14 @@ from lenet98.data.preprocessing import crop, reduce
 from lenet98.evaluation import least_rejected, wilson
 from lenet98.loop import Trained
 from lenet98.modern import ladder
-from lenet98.networks import LENET5
+from lenet98.networks import LENET5, PAPER, mlp
 from lenet98.published import LeNet1Weights, LeNet5Weights, lenet1
 from lenet98.readings import DEFAULT, FORMER, LITERAL, initial_parameters
-from lenet98.training import Config
+from lenet98.recipes import RECIPES, recipe
+from lenet98.training import Config, FormConfig
 
+EQ8 = replace(DEFAULT, loss="eq8")
+"""By which the networks with place-coded outputs are published."""
 SHORT = ["--spec", "28x28-300-10", "--passes", "2", "--train-size", "1000"]
 
 
@@ -77,7 +80,7 @@ def test_describe_of_a_net_that_the_paper_counts_nowhere(lenet98):
 def test_trained_evaluated_and_predicted(lenet98, mnist, tmp_path):
     status, out, err = lenet98("train", *SHORT, "--seed", 3, "--out", "net.npz")
     assert status == 0, err
-    config = Config(spec="28x28-300-10", reading=FORMER, etas=training.ETAS[:2], train_size=1000)
+    config = Config(spec="28x28-300-10", reading=EQ8, etas=training.ETAS[:2], train_size=1000)
     expected = training.train(config, 3, mnist)
     parameters, found = weights.load("net.npz")
     assert found == config
@@ -167,29 +170,9 @@ def test_reading_and_loss(lenet98, monkeypatch, arguments, reading):
     assert configs == [Config(reading=reading)]
 
 
-@pytest.mark.parametrize(
-    ("arguments", "said"),
-    [
-        (["lenet5"], "lenet5, reading: default (docs/readings.md), loss: eq9; as in its published run"),
-        (["lenet5", "--loss", "eq8"], "default (docs/readings.md), loss: eq8; not as in its published run"),
-        (["lenet5", "--reading", "literal"], "literal (Appendix A to the letter), loss: eq8; not as in its"),
-        (["lenet5-relu"], "He's initial weights, which rectified units need (lenet98.modern.ladder.HE), loss: eq9; as"),
-        (["today"], "(lenet98.modern.ladder.HE), loss: cross-entropy; as in its published run"),
-        (["lenet5-relu", "--reading", "default"], "default (docs/readings.md), loss: eq9; not as in its published run"),
-    ],
-)
-def test_the_reading_is_said(lenet98, monkeypatch, arguments, said):
-    def enough(*_, **__):
-        raise ValueError("enough")
-
-    monkeypatch.setattr(training, "train", enough)
-    assert said in lenet98("train", "--spec", *arguments)[1]
-
-
-def test_every_network_is_trained_by_the_reading_of_its_published_run(lenet98, monkeypatch):
-    pytest.importorskip("experiments.modern.ladder")
-    from experiments.modern.ladder import VARIANTS
-
+@pytest.fixture
+def begun(lenet98, monkeypatch):
+    """Run `train` up to where training would begin; the configuration, and what is said."""
     configs = []
 
     def note(config, *_, **__):
@@ -197,11 +180,85 @@ def test_every_network_is_trained_by_the_reading_of_its_published_run(lenet98, m
         raise ValueError("enough")
 
     monkeypatch.setattr(training, "train", note)
-    published = {variant.config.spec.name: variant.config for variant in VARIANTS if isinstance(variant.config, Config)}
-    assert {spec.name for spec in ladder.NETWORKS} == set(published)
-    for name in published:
-        lenet98("train", "--spec", name)
-    assert [config.reading for config in configs] == [config.reading for config in published.values()]
+
+    def begin(*arguments):
+        said = lenet98("train", "--spec", *arguments)[1]
+        return configs.pop(), said
+
+    return begin
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (
+            "lenet5",
+            "lenet5, reading: default (docs/readings.md), loss: eq9; 20 passes of 60,000 images of the form 28x28; "
+            "as in its published runs, fig9/lenet5\n",
+        ),
+        (
+            "lenet5 --loss eq8",
+            "default (docs/readings.md), loss: eq8; 20 passes of 60,000 images of the form 28x28; not",
+        ),
+        ("lenet5 --reading literal", "literal (Appendix A to the letter), loss: eq8; 20 passes of 60,000 images"),
+        ("lenet5 --passes 3", "loss: eq9; 3 passes of 60,000 images of the form 28x28; not as in its published runs, "),
+        ("lenet5 --train-size 1000", "20 passes of 1,000 images of the form 28x28; not as in its published runs, "),
+        (
+            "lenet1",
+            "lenet1, reading: default (docs/readings.md), loss: eq8; 80 passes of 60,000 images of the form 16x16; "
+            "as in its published runs, fig9/16x16_lenet1\n",
+        ),
+        ("lenet4", "default (docs/readings.md), loss: eq8; 20 passes of 60,000 images of the form 28x28; as in "),
+        (
+            "lenet4 --reading default",
+            "loss: eq9; 20 passes of 60,000 images of the form 28x28; not as in its published",
+        ),
+        ("20x20-10", "loss: eq8; 20 passes of 60,000 images of the form deslanted; as in its published runs, fig9/des"),
+        ("lenet5-relu", "He's initial weights, which rectified units need (lenet98.modern.ladder.HE), loss: eq9; 20 "),
+        ("lenet5-relu", "; as in its published runs, modern/alone/relu\n"),
+        ("today", "(lenet98.modern.ladder.HE), loss: cross-entropy; 20 passes of 60,000 images of the form 28x28; as"),
+        ("lenet5-relu --reading default", "reading: default (docs/readings.md), loss: eq9; 20 passes of 60,000"),
+        ("lenet5-relu --reading default", "; not as in its published runs, modern/alone/relu\n"),
+    ],
+)
+def test_what_is_trained_is_said(begun, arguments, said):
+    assert said in begun(*arguments.split())[1]
+
+
+@pytest.mark.parametrize("base", [DEFAULT, FORMER, LITERAL])
+def test_what_he_s_initial_weights_are_put_in_is_said(monkeypatch, base):
+    """Whatever `ladder.HE` starts from."""
+    start = ("init_gain", "init_power", "fan_in_counts_bias", "bias_init")
+    he = replace(base, **{field: getattr(ladder.HE, field) for field in start})
+    monkeypatch.setattr(ladder, "HE", he)
+    name = cli._in_words(base)
+    assert cli._in_words(he) == f"{name}, but for He's initial weights, which rectified units need ({HE})"
+
+
+HE = "lenet98.modern.ladder.HE"
+
+
+@pytest.mark.parametrize("spec", SPECS)
+def test_every_network_is_trained_as_its_published_runs(begun, spec):
+    registry = pytest.importorskip("experiments.harness.registry")
+    config, said = begun(spec)
+    experiment = registry.named(RECIPES[spec].experiment)
+    assert (type(config), config) == (type(experiment.config), experiment.config)
+    assert config == recipe(spec) == recipe(named(spec))
+    assert said.endswith(f"; as in its published runs, {experiment.name}\n")
+
+
+def test_the_rows_of_the_paper_s_networks_are_the_recipes():
+    """Every row of Fig. 9 that is a network of the paper alone, without distortions, and no other."""
+    registry = pytest.importorskip("experiments.harness.registry")
+    rows = {
+        experiment.name
+        for experiment in registry.members("fig9")
+        if type(experiment.config) in (Config, FormConfig) and not experiment.config.distortions
+    }
+    assert rows == {RECIPES[spec.name].experiment for spec in PAPER}
+    with pytest.raises(ValueError, match="28x28-7-10 has no published runs; there are those of lenet5, "):
+        recipe(mlp(7))
 
 
 def test_a_folder_that_cannot_be_written_is_found_before_training(lenet98, monkeypatch, tmp_path):
@@ -233,7 +290,8 @@ def test_all_networks_are_listed(lenet98):
         (["train", "--seed", "-1"], "-1 is negative"),
         (["train", "--seed", "x"], "invalid whole number value: 'x'"),
         (["train", "--passes", "0"], "0 is not positive"),
-        (["train", "--passes", "21"], "--passes is 21; the paper gives eta for 20"),
+        (["train", "--passes", "21"], "--passes is 21; lenet5 has an eta for 20, so at most that many"),
+        (["train", "--spec", "lenet1", "--passes", "81"], "--passes is 81; lenet1 has an eta for 80"),
         (["train", "--train-size", "499"], "--train-size is 499; give 500 to 60000"),
         (["train", "--train-size", "60001"], "--train-size is 60001"),
         (["train", "--out", "nowhere/net.npz"], "nowhere: no such folder"),

@@ -9,14 +9,15 @@ from experiments.harness import documents, registry, tables
 from experiments.harness.loader import Loader
 from tests.fakes import publish
 
+ROOT = Path(documents.__file__).parents[2]
+
 
 @pytest.fixture
 def load(tmp_path, monkeypatch):
     """A checkout with this project's texts and no results."""
-    root = Path(documents.__file__).parents[2]
     for path in documents.BLOCKS:
         (tmp_path / path).parent.mkdir(exist_ok=True)
-        (tmp_path / path).write_text((root / path).read_text(encoding="utf-8"), encoding="utf-8")
+        (tmp_path / path).write_text((ROOT / path).read_text(encoding="utf-8"), encoding="utf-8")
     monkeypatch.chdir(tmp_path)
     return Loader(("reference",), tmp_path / "results", tmp_path / "reference")
 
@@ -49,6 +50,22 @@ def test_a_page_has_the_tables_that_have_results(load):
 def test_the_index_has_every_page(load):
     index = dict(documents.generated(load))[documents.FOLDER / "README.md"]
     assert re.findall(r"\]\(([\w-]+)\.md\)", index) == [*documents.QUESTIONS, "errors-of-1998"]
+
+
+def test_the_index_says_which_questions_have_no_results(load):
+    publish(load.reference, "fig9/lenet5", 0)
+    wanted = dict(documents.generated(load))
+    lines = wanted[documents.FOLDER / "README.md"].splitlines()
+    said = {line for line in lines if line.endswith(documents.UNANSWERED)}
+    assert "- [Does LeNet-5 reach the paper's error?](lenet5.md)" in lines
+    assert "- [Do more patterns help?](training-size.md) (no results yet)" in lines
+    assert len(said) == len([path for path in documents.PAGES if path not in wanted])
+    shipped = (ROOT / documents.FOLDER / "README.md").read_text(encoding="utf-8").splitlines()
+    pages = {
+        line: ROOT / documents.FOLDER / re.findall(r"\]\((.*?)\)", line)[0] for line in shipped if line[:3] == "- ["
+    }
+    for line, page in pages.items():
+        assert line.endswith(documents.UNANSWERED) == ("\n|" not in page.read_text(encoding="utf-8")), line
 
 
 def test_every_table_is_on_one_page():

@@ -89,6 +89,13 @@ def test_a_changed_configuration_is_named(copy):
     assert any("config train_size changed from 1000 to 60000" in problem for problem in verify(copy).problems)
 
 
+def test_the_page_of_the_folder_is_no_orphan(copy):
+    shutil.copy(REFERENCE / "README.md", copy)
+    assert verify(copy).orphans == ()
+    shutil.copy(REFERENCE / "README.md", copy / "fig9")
+    assert verify(copy).orphans == (copy / "fig9" / "README.md",)
+
+
 def test_files_of_nothing_are_orphans(copy):
     linear = copy / "fig9" / "pairwise_linear"
     shutil.copytree(linear, copy / "fig9" / "no_such")

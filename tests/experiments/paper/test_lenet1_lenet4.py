@@ -28,12 +28,13 @@ from experiments.paper.lenet1_lenet4 import (
     states_below,
     votes,
 )
-from experiments.trainers import MEAN_SQUARED_ERROR, training
+from experiments.trainers import training
 from lenet98.networks import LENET4, LENET5
 from lenet98.online.engine import Engine
 from lenet98.prototypes import place_codes
 from lenet98.randomness import generator
 from lenet98.readings import initial_parameters
+from lenet98.recipes import MEAN_SQUARED_ERROR
 from lenet98.specs import A, S
 from lenet98.threads import one_thread
 from lenet98.training import Config, inputs, train
