@@ -31,9 +31,10 @@ def percent(runs, part):
     return np.array([[100 * p[f"{part}_errors"] / p[f"{part}_patterns"] for p in run.passes] for run in runs])
 
 
-def test_twenty_seeds_end_near_the_paper(runs):
+def test_the_first_seeds_none_left_out_end_near_the_paper(runs):
     last = percent(runs, "test")[:, -1]
-    assert [run.seed for run in runs] == list(range(20))
+    assert len(runs) >= 20
+    assert [run.seed for run in runs] == list(range(len(runs)))
     assert last.mean() <= 1.15
     assert last.min() <= paper.TEST_ERROR["lenet5"] <= last.max()
 
