@@ -20,10 +20,10 @@ from paper_figures._style import PAPER, TRAIN, style
 
 GROUPS: Mapping[str, tuple[str, ...]] = {
     "Initial weights": ("all", "init", "fan_in_counts_bias", "bias_init"),
-    "Subsampling": ("subsampling", "coefficient_init", "coefficient_curvature", "subsampling, mu"),
-    "Loss": ("loss", "loss_scale"),
-    "Eq. 9's j": ("j", "output_curvature"),
-    "mu": ("mu",),
+    "Subsampling": ("subsampling", "coefficient_init", "coefficient_curvature"),
+    "Loss": ("loss", "loss_scale", "rbf_scale"),
+    "Second derivatives": ("curvature_scale", "output_curvature"),
+    "Eq. 9's j": ("j",),
     "Patterns and weights": ("order", "curvature_patterns", "final_weights"),
 }
 """Panels of training curves, each of the variations of some points."""
@@ -50,7 +50,7 @@ class Panels:
 def figure(load: Loader) -> Figure:
     """Draw the figure of all readings that have results."""
     variations = [(variation, of_the_study(runs)) for variation, runs in varied(load)]
-    return draw(Panels(of_the_study(load.one(paper.FORMER)), variations))
+    return draw(Panels(of_the_study(load.one(paper.LENET5)), variations))
 
 
 def draw(panels: Panels) -> Figure:
@@ -62,7 +62,7 @@ def draw(panels: Panels) -> Figure:
             chosen = [(v, runs) for v, runs in panels.variations if v.point in GROUPS[title]]
             _training(axes, title, panels.default, chosen)
         failing = [(v.title, runs) for v, runs in panels.variations if v.name in FAILING]
-        shown = [("FORMER", panels.default), *failing]
+        shown = [("DEFAULT", panels.default), *failing]
         for axes, (title, runs) in zip(rows[2], shown, strict=False):
             _curvature(axes, title, runs)
         for axes in rows[2, len(shown) :]:
@@ -73,7 +73,7 @@ def draw(panels: Panels) -> Figure:
         for axes in rows[2]:
             axes.set_xlabel("Pass")
         keys = [
-            Line2D([], [], color=GRAY, linewidth=2.5, label="FORMER"),
+            Line2D([], [], color=GRAY, linewidth=2.5, label="DEFAULT"),
             Line2D([], [], linestyle="", marker="o", markersize=3, color=PAPER, label="the paper, Fig. 5"),
         ]
         drawing.legend(handles=keys, loc="outside upper center", ncols=2)

@@ -1,4 +1,4 @@
-"""The readings study: each point that the paper leaves open, varied alone from `FORMER`, the default of that time.
+"""The readings study: each point that the paper leaves open, varied alone from `DEFAULT`.
 
 A reading is judged by what the paper prints of training, never by test error: the range of the effective rates in the
 first pass (III.B: about 7e-5 to 0.016) and Fig. 5's training curve.  docs/readings.md tells what came out.
@@ -26,7 +26,7 @@ from experiments.trainers import train_network
 from lenet98.data.fields import pad_and_scale
 from lenet98.modules import network
 from lenet98.randomness import generator
-from lenet98.readings import FORMER, LITERAL, Reading, initial_parameters
+from lenet98.readings import DEFAULT, LITERAL, Reading, initial_parameters
 from lenet98.specs import A, Spec
 from lenet98.training import Config, train
 
@@ -108,53 +108,41 @@ class Variation:
 
 
 def _read(name: str, point: str, title: str, **fields: Any) -> Variation:
-    return Variation(name, point, title, Config(reading=replace(FORMER, **fields)))
+    return Variation(name, point, title, Config(reading=replace(DEFAULT, **fields)))
 
-
-OTHER_LOSS = "eq8" if FORMER.loss == "eq9" else "eq9"
 
 VARIATIONS = (
     Variation("literal", "all", "Appendix A to the letter", Config(reading=LITERAL)),
     _read("init2.4-over-fan-in", "init", "weights within 2.4/F", init_gain=2.4, init_power=1.0),
     _read("init1-over-sqrt-fan-in", "init", "weights within 1/sqrt F", init_gain=1.0),
-    _read("init1.3-over-sqrt-fan-in", "init", "weights within 1.3/sqrt F", init_gain=1.3),
     _read("init2.4-over-sqrt-fan-in", "init", "weights within 2.4/sqrt F", init_gain=2.4),
-    _read("fan-in-without-bias", "fan_in_counts_bias", "fan-in without the bias", fan_in_counts_bias=False),
-    _read("bias-zero", "bias_init", "biases start at zero", bias_init="zero"),
+    _read("fan-in-with-bias", "fan_in_counts_bias", "fan-in with the bias", fan_in_counts_bias=True),
+    _read("bias-drawn", "bias_init", "biases drawn as weights", bias_init="drawn"),
+    _read("coefficient1", "coefficient_init", "coefficients 1 in S2 and S4", coefficient_init=1.0),
+    _read("coefficient2", "coefficient_init", "coefficients 2 in S2 and S4", coefficient_init=2.0),
     _read("coefficient-drawn", "coefficient_init", "coefficients drawn as weights", coefficient_init="drawn"),
-    _read("sum", "subsampling", "sum of the field, coefficient 1", subsampling="sum"),
     _read(
-        "sum-coefficient0.25", "subsampling", "sum of the field, coefficient 1/4",
-        subsampling="sum", coefficient_init=0.25,
+        "sum-same-start", "subsampling", "sum of the field, coefficients 1/2 and 1/4",
+        subsampling="sum", coefficient_init=(0.5, 0.25),
     ),
+    _read("sum", "subsampling", "sum of the field, coefficients 1", subsampling="sum", coefficient_init=1.0),
     _read(
         "coefficient-as-four-links", "coefficient_curvature", "coefficient counted as four links",
         coefficient_curvature="links",
     ),
     _read("loss1", "loss_scale", "loss without the 1/2", loss_scale=1.0),
-    _read("loss0.25", "loss_scale", "loss times 1/4", loss_scale=0.25),
-    _read(f"loss-{OTHER_LOSS}", "loss", f"eq. {OTHER_LOSS[-1]}", loss=OTHER_LOSS),
-    _read("j0.1", "j", "eq. 9, j = 0.1", loss="eq9", j=0.1),
-    _read("j3", "j", "eq. 9, j = 3", loss="eq9", j=3.0),
-    _read("j10", "j", "eq. 9, j = 10", loss="eq9", j=10.0),
-    _read(
-        "j10-curvature-eq8", "output_curvature", "eq. 9, j = 10, curvature of eq. 8",
-        loss="eq9", j=10.0, output_curvature="eq8",
-    ),
-    _read("j50", "j", "eq. 9, j = 50", loss="eq9", j=50.0),
+    _read("one-scale", "curvature_scale", "second derivatives halved as the loss", curvature_scale=None),
+    _read("curvature-of-loss", "output_curvature", "second derivatives of eq. 9", output_curvature="exact"),
+    _read("gaussian", "rbf_scale", "eq. 7 with the 1/2 of a Gaussian", rbf_scale=0.5),
+    _read("loss-eq8", "loss", "eq. 8", loss="eq8"),
+    _read("j0.1", "j", "j = 0.1", j=0.1),
+    _read("j3", "j", "j = 3", j=3.0),
+    _read("j10", "j", "j = 10", j=10.0),
     _read("order-reshuffled", "order", "new order every pass", order="reshuffled"),
     _read(
         "curvature-first500", "curvature_patterns", "curvature of the first 500 patterns", curvature_patterns="first",
     ),
     _read("weights-averaged", "final_weights", "weights averaged over the last pass", final_weights="average"),
-    Variation("mu0.01", "mu", "mu = 0.01", Config(reading=FORMER, mu=0.01)),
-    Variation("mu0.03", "mu", "mu = 0.03", Config(reading=FORMER, mu=0.03)),
-    Variation("mu0.05", "mu", "mu = 0.05", Config(reading=FORMER, mu=0.05)),
-    Variation("mu0.1", "mu", "mu = 0.1", Config(reading=FORMER, mu=0.1)),
-    Variation(
-        "sum-mu0.1", "subsampling, mu", "sum of the field, mu = 0.1",
-        Config(reading=replace(FORMER, subsampling="sum"), mu=0.1),
-    ),
 )  # fmt: skip
 
 for variation in VARIATIONS:
@@ -169,10 +157,10 @@ for variation in VARIATIONS:
         )
     )
 
-MECHANISM = ("literal", "sum", "sum-coefficient0.25", "sum-mu0.1")
+MECHANISM = ("literal", "sum", "sum-same-start")
 """Variations whose curvature and saturation tell why they fail, or do not."""
 
-SATURATION = {"readings/saturation/former": ("FORMER", Config(reading=FORMER))} | {
+SATURATION = {"readings/saturation/default": ("DEFAULT", Config())} | {
     f"readings/saturation/{variation.name}": (variation.title, variation.config)
     for variation in VARIATIONS
     if variation.name in MECHANISM
@@ -280,15 +268,15 @@ def varied(load: Loader) -> list[tuple[Variation, Runs]]:
 
 
 def judged(load: Loader) -> list[Judged]:
-    """FORMER, then the variations that have results, the nearest to the paper first; NoResults if none has.
+    """DEFAULT, then FORMER and the variations that have results, the nearest to the paper first.
 
-    All are judged by the same seeds, those of the study.
+    All are judged by the same seeds, those of the study.  NoResults if DEFAULT or all variations have no results.
     """
     there = varied(load)
-    default = _judge(paper.FORMER, "", "FORMER", load.one(paper.FORMER))
+    default = _judge(paper.LENET5, "", "DEFAULT", load.one(paper.LENET5))
     others = [_judge(v.experiment, v.point, v.title, runs) for v, runs in there]
-    if (recipe := load.there([paper.FORMER, paper.LENET5]).get(paper.LENET5)) is not None:
-        others.append(_judge(paper.LENET5, "all", "DEFAULT", recipe))
+    if (former := load.there([paper.LENET5, paper.FORMER]).get(paper.FORMER)) is not None:
+        others.append(_judge(paper.FORMER, "all", "FORMER", former))
     return [default, *sorted(others, key=lambda one: one.rank)]
 
 
@@ -350,26 +338,26 @@ def readings_table(load: Loader) -> Table:
 
 
 def _against_default(found: Sequence[Judged]) -> list[str]:
-    """What the distances say of FORMER: how near a run of its own would be, and which readings are nearer."""
+    """What the distances say of DEFAULT: how near a run of its own would be, and which readings are nearer."""
     default, *others = found
     remarks = []
     if len(default.runs.finished) > 1:
         spread = yardstick(default.runs.finished)
         remarks.append(
-            "Were the paper's run one of FORMER's, it would be about as far away as each of those is from the others "
+            "Were the paper's run one of DEFAULT's, it would be about as far away as each of those is from the others "
             f"by the same measure: {np.mean(spread):.2f} on average, {min(spread):.2f} to {max(spread):.2f}."
         )
     nearer = [one for one in others if one.rank < default.rank]
     if nearer:
         gains = "; ".join(f"{one.title}, by {_gain(one, default)}" for one in nearer)
-        remarks.append(f"Nearer than FORMER (standard error of the difference, paired by seed): {gains}.")
+        remarks.append(f"Nearer than DEFAULT (standard error of the difference, paired by seed): {gains}.")
     else:
-        remarks.append("No variation is nearer than FORMER.")
+        remarks.append("No variation is nearer than DEFAULT.")
     return remarks
 
 
 def _gain(one: Judged, default: Judged) -> str:
-    """By how much a reading is nearer to the paper than FORMER, over the seeds of both."""
+    """By how much a reading is nearer to the paper than DEFAULT, over the seeds of both."""
     theirs = {result.seed: result for result in default.runs.finished}
     pairs = [(result, theirs[result.seed]) for result in one.runs.finished if result.seed in theirs]
 
@@ -454,9 +442,9 @@ def _layers(runs: Runs) -> tuple[str, ...]:
 def curvature_table(load: Loader) -> Table:
     """Median h_kk of each layer, for the readings that fail by it and the default."""
     chosen = {v.experiment: v.title for v in VARIATIONS if v.name in MECHANISM}
-    titles = {paper.FORMER: "FORMER"} | chosen
+    titles = {paper.LENET5: "DEFAULT"} | chosen
     there = load.there(chosen)
-    used = [of_the_study(runs) for runs in (load.one(paper.FORMER), *there.values())]
+    used = [of_the_study(runs) for runs in (load.one(paper.LENET5), *there.values())]
     records = [record for runs in used for record in _curvature_records(titles[runs.experiment], runs)]
     layers = list(_layers(used[0]))
     body = [
