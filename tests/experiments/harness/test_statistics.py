@@ -444,6 +444,6 @@ def test_errors_on_other_patterns_are_not_compared_pattern_by_pattern(tmp_path):
 def test_distortions_are_worth_something_whatever_the_seeds_and_patterns(mnist):
     """By the published runs, which 1998's distortions make err less."""
     found = compare(published("fig9/dist_lenet5"), published("fig9/lenet5"))
-    assert found.mean == pytest.approx(-0.1205)
+    assert -0.2 < found.mean < -0.05  # 0.13 in 1998
     assert found.over_seeds[1] < found.interval[1] < 0
     assert found.p < 0.01
