@@ -108,4 +108,4 @@ def _curvature(axes: Axes, title: str, runs: Runs) -> None:
     axes.set(yscale="log", ylim=(FLATTEST, STEEPEST), xlim=(0, 20.5))
     axes.set_xticks(range(0, 21, 5))
     if axes.get_legend_handles_labels()[0]:
-        axes.legend(loc="lower right", ncols=3, handlelength=1, columnspacing=0.8, labelspacing=0.2)
+        axes.legend(loc="lower right", ncols=3, handlelength=0.8, columnspacing=0.6, labelspacing=0.2)

@@ -41,7 +41,7 @@ def test_a_page_has_the_tables_that_have_results(load):
     assert page.startswith("# Which reading meets the paper's training figures?\n")
     assert "](../readings.md)" in page
     assert "![" in page
-    assert "| coefficient counted as four links " in page
+    assert "| coefficient as four links " in page
     assert "1.23" in page
     assert "## Fig. 5" in wanted[Path("docs/results/lenet5.md")]
     assert Path("docs/results/failures.md") not in wanted  # "links" is none of them
