@@ -72,10 +72,7 @@ def _compared(made: Table, used: Sequence[Runs], base: Experiment, runs_of_base:
         made,
         header=[*made.header, *tables.change_header()],
         body=[[*cells, *tables.change_cells(change)] for cells, change in zip(made.body, found, strict=True)],
-        records=[
-            {**record, **(change.as_json() if change else statistics.NO_COMPARISON)}
-            for record, change in zip(made.records, found, strict=True)
-        ],
+        records=[{**record, **statistics.as_json(change)} for record, change in zip(made.records, found, strict=True)],
         notes=[*made.notes[:-1], remark, made.notes[-1]],
     )
 

@@ -153,8 +153,9 @@ class Comparison:
         }
 
 
-NO_COMPARISON: Json = dict.fromkeys(Comparison(0.0).as_json())
-"""The fields of `Comparison.as_json` for what is not compared."""
+def as_json(comparison: Comparison | None) -> Json:
+    """`Comparison.as_json`; its fields, all None, for what is not compared."""
+    return comparison.as_json() if comparison else dict.fromkeys(Comparison(0.0).as_json())
 
 
 Name = TypeVar("Name", bound=Hashable)

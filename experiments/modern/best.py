@@ -23,7 +23,6 @@ from experiments.harness import statistics, tables
 from experiments.harness.identity import Json
 from experiments.harness.loader import Loader, NoResults
 from experiments.harness.registry import Context, Experiment, Outcome, register
-from experiments.harness.statistics import NO_COMPARISON
 from experiments.harness.store import Runs
 from experiments.harness.tables import Table
 from experiments.modern.ladder import RATES, STRENGTH, by_adamw
@@ -219,7 +218,7 @@ def best(load: Loader) -> Table:
                 *tables.change_cells(changes.get(name)),
             ]
         )
-        records.append(row.as_json() | record | (changes[name].as_json() if name in changes else NO_COMPARISON))
+        records.append(row.as_json() | record | statistics.as_json(changes.get(name)))
     remark = (
         f"The same network, after the last pass. As today: {WAYS[CHOSEN].config.passes} passes by AdamW, what "
         "normalization adds folded into the weights. Parameters are counted in the weights that were kept. The vote is "
@@ -256,9 +255,7 @@ def held_out(load: Loader) -> Table:
             ]
         )
         records.append(
-            row.as_json()
-            | {"experiment": name, "training": learned, "in_use": in_use}
-            | (change.as_json() if change else NO_COMPARISON)
+            row.as_json() | {"experiment": name, "training": learned, "in_use": in_use} | statistics.as_json(change)
         )
     remark = (
         f"The first way is {FIRST.passes} passes by AdamW with normalization, affine and elastic distortions. Stage "

@@ -24,7 +24,6 @@ from experiments.harness import statistics, tables
 from experiments.harness.identity import Json
 from experiments.harness.loader import Loader
 from experiments.harness.registry import Context, Experiment, Outcome, register
-from experiments.harness.statistics import NO_COMPARISON
 from experiments.harness.store import Runs
 from experiments.harness.tables import Table
 from experiments.modern.ladder import register_training
@@ -326,9 +325,7 @@ def trained_table(load: Loader) -> Table:
         row, change = tables.test_row(runs, IDEAS[method], None), changes.get(name)
         body.append([row.row, scale, *tables.cells(row)[1:-1], *tables.change_cells(change)])
         records.append(
-            row.as_json()
-            | {"method": method, "scale": scale, "experiment": name}
-            | (change.as_json() if change else NO_COMPARISON)
+            row.as_json() | {"method": method, "scale": scale, "experiment": name} | statistics.as_json(change)
         )
     header = ["h_kk", "scale", "error, %", "sd", "n", *tables.INTERVALS, *tables.change_header("less Appendix C")]
     remark = (

@@ -9,7 +9,6 @@ from typing import TypeVar
 from experiments.harness import statistics, tables
 from experiments.harness.identity import Json
 from experiments.harness.loader import Loader
-from experiments.harness.statistics import NO_COMPARISON
 from experiments.harness.tables import Table
 from experiments.modern.ladder import (
     DROPOUT,
@@ -153,7 +152,7 @@ def held_rates(load: Loader) -> Table:
     records: list[Json] = [
         {"setting": choice.title, "value": value, "in_use": value == choice.used, "why": choice.why, "experiment": name}
         | replace(rows[name], row=choice.title).as_json()
-        | (changes[name].as_json() if name in changes else NO_COMPARISON)
+        | statistics.as_json(changes.get(name))
         for choice in CHOICES
         for name, (value, _) in choice.experiments.items()
         if name in used

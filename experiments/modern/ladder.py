@@ -18,7 +18,7 @@ from experiments.harness import registry, statistics, tables
 from experiments.harness.identity import Json
 from experiments.harness.loader import Loader
 from experiments.harness.registry import Experiment, register
-from experiments.harness.statistics import NO_COMPARISON, Comparison
+from experiments.harness.statistics import Comparison
 from experiments.harness.store import Runs
 from experiments.harness.tables import Row, Table
 from experiments.paper import numbers as paper
@@ -381,5 +381,5 @@ def _record(line: Line, variants: Sequence[Variant]) -> Json:
         "multiply_accumulates": cost.multiply_accumulates,
         "passes": cost.passes,
         "seconds": line.seconds,
-        **(line.change.as_json() if line.change else NO_COMPARISON),
+        **statistics.as_json(line.change),
     }

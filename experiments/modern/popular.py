@@ -6,7 +6,7 @@ from experiments.harness import statistics, tables
 from experiments.harness.identity import Json
 from experiments.harness.loader import Loader
 from experiments.harness.registry import Experiment, register
-from experiments.harness.statistics import NO_COMPARISON, Comparison
+from experiments.harness.statistics import Comparison
 from experiments.harness.store import Runs
 from experiments.harness.tables import Row, Table
 from experiments.paper import numbers as paper
@@ -94,7 +94,7 @@ def _record(name: str, runs: Runs, row: Row, found: Comparison | None) -> Json:
         "experiment": name,
         **{point: int(stated[point].replace(",", "")) for point in ("parameters", "connections", "passes")},
         "seconds": tables.seconds(runs),
-        **(found.as_json() if found else NO_COMPARISON),
+        **statistics.as_json(found),
         "overlap": overlap(row, row.paper),
         "differences": differences(network),
     }

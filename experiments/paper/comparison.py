@@ -18,7 +18,7 @@ from experiments.harness import provenance, registry, statistics, tables
 from experiments.harness.identity import Json
 from experiments.harness.loader import Loader, NoResults
 from experiments.harness.registry import Experiment
-from experiments.harness.statistics import NO_COMPARISON, SIGNIFICANT, Comparison, median
+from experiments.harness.statistics import SIGNIFICANT, Comparison, median
 from experiments.harness.store import SCORED, Result, Runs
 from experiments.harness.tables import Table
 from experiments.paper import numbers as paper
@@ -217,7 +217,7 @@ def _record(line: Line, test: Comparison | None) -> Json:
         **line.test.as_json(),
         "misses": misses(line.test),
         "median_seed": line.median.seed if line.median else None,
-        **(test.as_json() if test else NO_COMPARISON),
+        **statistics.as_json(test),
         **_made(line),
     }
 

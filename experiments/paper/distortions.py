@@ -6,7 +6,6 @@ from experiments.harness import registry, statistics, tables
 from experiments.harness.identity import Json
 from experiments.harness.loader import Loader
 from experiments.harness.registry import Experiment, register
-from experiments.harness.statistics import NO_COMPARISON
 from experiments.harness.tables import Table
 from experiments.paper import fig7_registration
 from experiments.paper import numbers as paper
@@ -143,7 +142,7 @@ def magnitudes_table(load: Loader) -> Table:
             **row.as_json(),
             "experiment": name,
             "train": learned,
-            **(found[name].as_json() if name in found else NO_COMPARISON),
+            **statistics.as_json(found.get(name)),
         }
         for name, row, learned in zip(used, rows, training, strict=True)
     ]
