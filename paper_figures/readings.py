@@ -1,4 +1,4 @@
-"""The readings study at a glance: training curves of every reading beside Fig. 5's, and h_kk of those that fail."""
+"""The readings study at a glance: training curves of every reading beside Fig. 5's, and h_kk of some."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ GROUPS: Mapping[str, tuple[str, ...]] = {
 }
 """Panels of training curves, each of the variations of some points."""
 
-FAILING = ("literal", "sum")
+BESIDE = ("literal", "sum")
 """Variations whose curvature is drawn beside the default's."""
 
 CURVES = ("#0b3d91", "#3a923a", "#7b3294", "#c51b7d", "#1a9bb5", "#8c6d31", "#d62728")
@@ -61,8 +61,8 @@ def draw(panels: Panels) -> Figure:
         for axes, title in zip(rows[:2].ravel(), GROUPS, strict=True):
             chosen = [(v, runs) for v, runs in panels.variations if v.point in GROUPS[title]]
             _training(axes, title, panels.default, chosen)
-        failing = [(v.title, runs) for v, runs in panels.variations if v.name in FAILING]
-        shown = [("DEFAULT", panels.default), *failing]
+        beside = [(v.title, runs) for v, runs in panels.variations if v.name in BESIDE]
+        shown = [("DEFAULT", panels.default), *beside]
         for axes, (title, runs) in zip(rows[2], shown, strict=False):
             _curvature(axes, title, runs)
         for axes in rows[2, len(shown) :]:

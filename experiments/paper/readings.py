@@ -440,7 +440,7 @@ def _layers(runs: Runs) -> tuple[str, ...]:
 
 @tables.table("curvature")
 def curvature_table(load: Loader) -> Table:
-    """Median h_kk of each layer, for the readings that fail by it and the default."""
+    """Median h_kk of each layer, for the default and the readings of `MECHANISM`."""
     chosen = {v.experiment: v.title for v in VARIATIONS if v.name in MECHANISM}
     titles = {paper.LENET5: "DEFAULT"} | chosen
     there = load.there(chosen)

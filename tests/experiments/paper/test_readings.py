@@ -224,7 +224,7 @@ def test_figure_has_default_and_the_papers_markers_in_every_panel(load):
 def test_every_variation_has_a_panel():
     grouped = [point for points in drawing.GROUPS.values() for point in points]
     assert sorted(grouped) == sorted({variation.point for variation in VARIATIONS})
-    assert {*drawing.FAILING, *readings.MECHANISM} <= {variation.name for variation in VARIATIONS}
+    assert {*drawing.BESIDE, *readings.MECHANISM} <= {variation.name for variation in VARIATIONS}
     assert max(len([v for v in VARIATIONS if v.point in g]) for g in drawing.GROUPS.values()) <= len(drawing.CURVES)
 
 
