@@ -55,8 +55,8 @@ REMARK = (
 @tables.table("popular")
 def popular_table(load: Loader) -> Table:
     """What is called LeNet-5, and LeNet-5."""
-    used = load.there((paper.FORMER, *NETWORKS), needed=NETWORKS)
-    found = statistics.compare_with(used, dict.fromkeys(used, paper.FORMER))
+    used = load.there((paper.LENET5, *NETWORKS), needed=NETWORKS)
+    found = statistics.compare_with(used, dict.fromkeys(used, paper.LENET5))
     rows = {name: _row(name, runs) for name, runs in used.items()}
     records = [_record(name, runs, rows[name], found.get(name)) for name, runs in used.items()]
     header = [

@@ -104,7 +104,7 @@ def test_overlap_is_of_our_interval_with_wilsons():
 
 def test_table(tmp_path):
     for seed in range(3):
-        publish(tmp_path, "readings/former", seed, test=104 + seed)
+        publish(tmp_path, "fig9/lenet5", seed, test=104 + seed)
         publish(tmp_path, "popular/alake-padded", seed, test=140 + seed, seconds=60)
     publish(tmp_path, "popular/udacity-relu", 0, test=90, seconds=90)
     made = tables.named("popular")(Loader(("reference",), tmp_path / "results", tmp_path))
@@ -125,6 +125,6 @@ def test_table(tmp_path):
 
 
 def test_without_results_there_is_no_table(tmp_path):
-    publish(tmp_path, "readings/former", 0)
+    publish(tmp_path, "fig9/lenet5", 0)
     with pytest.raises(NoResults, match="run popular/keras-adam"):
         tables.named("popular")(Loader(("reference",), tmp_path, tmp_path))
