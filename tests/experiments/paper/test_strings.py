@@ -1,5 +1,6 @@
 """Strings that are read: how they are judged, the experiments, and the tables."""
 
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -74,20 +75,33 @@ def test_stage_one_varies_one_point_of_vii_b_at_a_time():
         assert study.CANDIDATES[name].config.reading == replace(DEFAULT, j=10.0)
 
 
-@pytest.mark.parametrize(
-    ("best", "made"),
-    [(study.BEST_PATTERNS, study._of_best_patterns), (f"ctc-rate{study.BEST_RATE:g}", lambda _: study._of_ctc(3e-3))],
-)
-def test_stage_two_trains_the_best_of_stage_one_otherwise(best, made):
-    points = {
-        name.removeprefix(f"{best}-"): changed(plain(study.CANDIDATES[best].config), plain(candidate.config))
-        for name, candidate in made(best).items()
-        if name.startswith(f"{best}-")
+def points_of_stage_two(base):
+    """What each candidate named after `base` changes of it, by the rest of its name."""
+    return {
+        name.removeprefix(f"{base}-"): changed(plain(study.CANDIDATES[base].config), plain(candidate.config))
+        for name, candidate in study.CANDIDATES.items()
+        if name.startswith(f"{base}-")
     }
-    both = points.pop("distorted-passes60")
-    assert {name for point in ("distorted", "passes60") for name in points[point]} == set(both)
-    assert all(len({name.partition(".")[0] for name in of}) == 1 for of in points.values())
-    assert study.CANDIDATES[f"{best}-distorted"].config.distortions == DISTORTED
+
+
+def test_stage_two_varies_j_and_then_all_else_with_the_best():
+    best = study.BEST_PATTERNS
+    of_j = {name: points for name, points in points_of_stage_two(best).items() if re.fullmatch(r"j\d+", name)}
+    assert set(of_j) == {f"j{j:g}" for j in study.OTHER_J}
+    assert all({name.partition("[")[0] for name in points} == {"reading.j", "blank"} for points in of_j.values())
+    assert study.BEST_J in study.OTHER_J
+
+
+@pytest.mark.parametrize(
+    ("base", "longest"),
+    [(f"{study.BEST_PATTERNS}-j{study.BEST_J:g}", "passes180"), (f"ctc-rate{study.BEST_RATE:g}", "passes60")],
+)
+def test_the_best_is_trained_for_longer_and_on_distorted_digits(base, longest):
+    points = points_of_stage_two(base)
+    both = points.pop(f"distorted-{longest}")
+    assert {name for point in ("distorted", longest) for name in points[point]} == set(both)
+    assert all(len({name.partition(".")[0].partition("[")[0] for name in of}) == 1 for of in points.values())
+    assert study.CANDIDATES[f"{base}-distorted"].config.distortions == DISTORTED
 
 
 def test_held_out_runs_learn_no_digit_that_judges_and_long_ones_take_longer():
@@ -95,8 +109,9 @@ def test_held_out_runs_learn_no_digit_that_judges_and_long_ones_take_longer():
         experiment = registry.named(f"{study.ROOM}/{name}")
         assert (experiment.config.train_size, experiment.config.held_out) == (50_000, 10_000)
         assert candidate.config.held_out == 0
-    minutes = {name: registry.named(f"{study.ROOM}/{name}").minutes for name in ("moved", "moved-passes60")}
-    assert minutes["moved-passes60"] == pytest.approx(3 * minutes["moved"])
+    base = f"{study.BEST_PATTERNS}-j{study.BEST_J:g}"
+    minutes = [registry.named(f"{study.ROOM}/{name}").minutes for name in (base, f"{base}-passes60")]
+    assert minutes[1] == pytest.approx(3 * minutes[0])
 
 
 def test_what_is_not_chosen_is_no_experiment():
@@ -106,16 +121,17 @@ def test_what_is_not_chosen_is_no_experiment():
 
 
 def test_finals_learn_all_digits_and_try_every_blank():
-    sdnn, by_ctc = study.finals({study.SDNN: "moved-j4", study.CTC: "ctc-rate0.001"})
+    used = f"{study.BEST_PATTERNS}-j4"
+    sdnn, by_ctc = study.finals({study.SDNN: used, study.CTC: "ctc-rate0.001"})
     assert (sdnn.name, by_ctc.name) == (study.SDNN, study.CTC)
-    assert sdnn.config == replace(study.CANDIDATES["moved-j4"].config, blank=study.BLANKS)
+    assert sdnn.config == replace(study.CANDIDATES[used].config, blank=study.FARTHER)
     assert by_ctc.config.rate == 1e-3
     assert {one.config.train_size for one in (sdnn, by_ctc)} == {60_000}
     assert {one.config.held_out for one in (sdnn, by_ctc)} == {0}
     assert (sdnn.family, by_ctc.family) == ("strings", "strings, CTC")
 
 
-@pytest.mark.parametrize("name", ["moved-clean", "ctc-rate0.001"])
+@pytest.mark.parametrize("name", [f"{study.BEST_PATTERNS}-j{study.BEST_J:g}-clean", "ctc-rate0.001"])
 def test_what_vii_b_does_not_print_and_what_another_reader_learns_cannot_be_chosen(name):
     with pytest.raises(ValueError, match=f"{name} cannot be chosen for strings/sdnn"):
         list(study.finals({study.SDNN: name}))
@@ -286,7 +302,7 @@ def test_the_table_stands_with_one_reader(reference, chosen):
 def test_the_blank_of_the_table_must_have_been_tried(reference, chosen, monkeypatch):
     monkeypatch.setattr(study, "CHOSEN_BLANK", None)
     written(reference, study.SDNN, 0, {"strings": {"3": by_length(10)}}, packed(0, 10))
-    with pytest.raises(ValueError, match="CHOSEN_BLANK is None; it must be one of BLANKS"):
+    with pytest.raises(ValueError, match="CHOSEN_BLANK is None; it must be one of FARTHER"):
         tables.named("strings")(Loader(reference=reference))
 
 
@@ -308,4 +324,6 @@ def test_held_out_strings_choose_the_blank(reference, monkeypatch):
     assert lines["CTC, rate 0.01"][1:4] == ["5.00", "0.00", "3"]
     assert [one["experiment"] for one in table.records if one["in_use"]] == [f"{study.ROOM}/clear5"]
     assert [title for title in lines if "chosen" in title] == [f"{study.CANDIDATES['clear5'].title} (chosen)"]
-    assert [title for title in lines if "eligible" in title] == ["moved, no pixel inverted (not eligible)"]
+    assert [title for title in lines if "eligible" in title] == [
+        f"{study.BEST_PATTERNS}, j = {study.BEST_J:g}, no pixel inverted (not eligible)"
+    ]
