@@ -23,7 +23,7 @@ from experiments.paper import numbers as paper
 from experiments.trainers import outcome
 from lenet98.networks import LENET5, TABLE_I
 from lenet98.randomness import generator
-from lenet98.readings import FORMER, initial_parameters
+from lenet98.readings import initial_parameters
 from lenet98.specs import Spec
 from lenet98.training import Config, train
 from lenet98.trunk1998.checks import IDENTIFIED
@@ -109,7 +109,7 @@ for which, (title, minutes) in TRUNKS.items():
         Experiment(
             f"recovered/trunk-{which}",
             f"LeNet-5, {title}",
-            TrunkConfig(reading=FORMER, trunk=which, numbers=used),
+            TrunkConfig(trunk=which, numbers=used),
             train_head,
             minutes=minutes,
             seeds=(0, 1, 2),
@@ -125,7 +125,7 @@ def worth(load: Loader) -> Table:
     """The trunk of 1998 with a head of today beside other trunks."""
     names = {f"recovered/trunk-{which}": title for which, (title, _) in TRUNKS.items()}
     found = load.there(names, needed=[FIRST])
-    whole = load.one(paper.FORMER)
+    whole = load.one(paper.LENET5)
     rows = [tables.test_row(runs, names[name], None) for name, runs in found.items()]
     rows.append(tables.test_row(whole, WHOLE, paper.TEST_ERROR["lenet5"]))
     pairs = {names[name]: (runs, found[FIRST]) for name, runs in found.items() if name != FIRST}

@@ -13,14 +13,14 @@ from experiments.harness.registry import Context
 from experiments.paper import recovered as study
 from lenet98.networks import LENET5, TABLE_I
 from lenet98.randomness import generator
-from lenet98.readings import FORMER, initial_parameters
+from lenet98.readings import DEFAULT, initial_parameters
 from lenet98.trunk1998.numbers import SIZE, digest
 from tests.fakes import record
 
 
 @pytest.fixture
 def start():
-    return initial_parameters(LENET5, FORMER, generator(0, "init"))
+    return initial_parameters(LENET5, DEFAULT, generator(0, "init"))
 
 
 def test_shuffling_keeps_the_weights_of_each_kernel(start):
@@ -70,7 +70,7 @@ def test_the_trunk_stays_and_the_head_learns(mnist, start, tmp_path):
 
 def test_our_own_trunk_is_that_of_a_network_trained_before(mnist, start, tmp_path):
     found = trained("ours", mnist, tmp_path)
-    config = lenet98.Config(reading=FORMER, etas=lenet98.ETAS[:2], train_size=300, curvature_patterns=50)
+    config = lenet98.Config(reading=DEFAULT, etas=lenet98.ETAS[:2], train_size=300, curvature_patterns=50)
     ours = lenet98.train(config, 0, small(mnist)).parameters
     np.testing.assert_array_equal(found.weights[:SIZE], ours[:SIZE])
     assert (found.weights[SIZE:] != ours[SIZE:]).mean() > 0.9
@@ -111,7 +111,7 @@ def test_trunks_stand_beside_lenet5(tmp_path):
     load = Loader(("reference",), tmp_path, tmp_path)
     with pytest.raises(NoResults, match="recovered/trunk-1998"):
         study.worth(load)
-    for name, errors in (("readings/former", 95), ("recovered/trunk-1998", 90), ("recovered/trunk-shuffled", 150)):
+    for name, errors in (("fig9/lenet5", 95), ("recovered/trunk-1998", 90), ("recovered/trunk-shuffled", 150)):
         for seed in range(2):
             save(tmp_path, name, seed, errors + seed)
     made = study.worth(load)
