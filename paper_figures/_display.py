@@ -75,7 +75,7 @@ def label_gray(penalty: float) -> float:
 
 
 @torch.no_grad()
-def shown(net: Net, field: NDArray[np.float32], margin: int = 0) -> States:
+def shown(net: Net, field: NDArray[np.float32], margin: int = 0, blank: float = BLANK_PENALTY) -> States:
     """A LeNet-5 of ours replicated over a field, shape (32, width), of which `margin` columns are hidden on each side.
 
     Labels are the nearest classes where they are nearer than a blank; the answer is the string that Viterbi finds.
@@ -89,9 +89,9 @@ def shown(net: Net, field: NDArray[np.float32], margin: int = 0) -> States:
     labels = tuple(
         (window, int(row.argmin()), label_gray(float(row.min())))
         for window, row in enumerate(found)
-        if row.min() < BLANK_PENALTY or len(found) == 1
+        if row.min() < blank or len(found) == 1
     )
-    answer = "".join(map(str, decode(found, BLANK_PENALTY).digits))
+    answer = "".join(map(str, decode(found, blank).digits))
     return States(input_gray(field[:, margin : field.shape[1] - margin]), layers, labels, answer)
 
 

@@ -9,12 +9,15 @@ from experiments.harness import registry
 from experiments.harness.loader import Loader, NoResults
 from experiments.harness.store import Runs
 from experiments.paper import numbers as paper
+from experiments.paper.strings import SDNN
 from lenet98 import weights
+from lenet98.demo.page import BLANK_PENALTY
 from lenet98.modules import Net, network
+from lenet98.published import SDNN_BLANK
 
 NOISE = ("fingerprint/default-noise", paper.LENET5)
 """The network of Fig. 13, trained with a tenth of the pixels inverted (III.E), and what stands in for it."""
-STRINGS = ("fingerprint/default-strings", paper.LENET5)
+STRINGS = (SDNN, "fingerprint/default-strings", paper.LENET5)
 """The network of Figs. 24 to 26, trained on rows of digits (VII.B), and what stands in for it."""
 
 
@@ -29,6 +32,11 @@ class Trained:
     """By seed."""
     wanted: str
     """The experiment in whose place it stands, or itself."""
+
+    @property
+    def blank(self) -> float:
+        """The decoder's penalty of a blank."""
+        return SDNN_BLANK if self.experiment == SDNN else BLANK_PENALTY
 
     @property
     def described(self) -> str:

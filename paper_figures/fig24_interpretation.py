@@ -17,7 +17,6 @@ from numpy.typing import NDArray
 from experiments.harness.loader import Loader
 from experiments.harness.registry import load_mnist
 from lenet98.decoding import BLANK, Decoded, decode
-from lenet98.demo.page import BLANK_PENALTY
 from lenet98.displacement import penalties
 from paper_figures._display import MARGIN, input_gray, place
 from paper_figures._strings import FIELD, STEP, String, made
@@ -59,7 +58,7 @@ def draw(string: String, network: Trained) -> Figure:
     """All that leads from the field to the answer."""
     (seed, net), = network.nets.items()  # fmt: skip
     (costs,) = penalties(net, string.field[None])
-    decoded = decode(costs, BLANK_PENALTY)
+    decoded = decode(costs, network.blank)
     columns = nodes(costs, decoded.path)
     with style():
         drawn = Figure()
@@ -67,7 +66,7 @@ def draw(string: String, network: Trained) -> Figure:
         axes.set_axis_off()
         place(axes, input_gray(string.field[:, MARGIN:-MARGIN]), 0, 0, string.width, FIELD)
         high = _box(axes, string.width, -2.5, "SDNN transformer")
-        high = _output(axes, costs, high - 2.5)
+        high = _output(axes, costs, 3 * network.blank, high - 2.5)
         _side(axes, high + 16, "SDNN output:\npenalties of the\nclasses, dark = low")
         _model(axes, high - 2.5, string.width / 2 - 16.5)
         high = _box(axes, string.width, high - 3, "Compose")
@@ -116,12 +115,12 @@ def _arrow(axes: Axes, start: tuple[float, float], end: tuple[float, float], ben
     )  # fmt: skip
 
 
-def _output(axes: Axes, costs: NDArray[np.float32], low: float) -> float:
-    """A row for each class, a column for each output; gives its upper end."""
+def _output(axes: Axes, costs: NDArray[np.float32], white: float, low: float) -> float:
+    """A row for each class, a column for each output, white from so high a penalty on; gives its upper end."""
     outputs, classes = costs.shape
     size = 2.4
     top = low - classes * size
-    sheet = np.clip(255 * costs.T / (3 * BLANK_PENALTY), 0, 255)
+    sheet = np.clip(255 * costs.T / white, 0, 255)
     place(axes, sheet, _center(0) - STEP / 2, top, outputs * STEP, classes * size)
     for digit in range(classes):
         at = top + (digit + 0.5) * size

@@ -41,7 +41,7 @@ def figure(load: Loader, pdf: Path | None = None) -> Figure:
 
 def draw(string: String, ours: Trained) -> Figure:
     """The maps, and the string with the answers of all networks."""
-    found = {f"seed {seed}": shown(net, string.field, MARGIN) for seed, net in ours.nets.items()}
+    found = {f"seed {seed}": shown(net, string.field, MARGIN, ours.blank) for seed, net in ours.nets.items()}
     answers = {"1998": string.theirs, **found} if string.theirs else found
     tall = height(len(answers))
     maps = sum(WIDTHS.values()) * tall + SPACE * len(WIDTHS)

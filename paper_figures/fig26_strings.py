@@ -52,7 +52,7 @@ def draw(strings: Sequence[String], ours: Trained) -> Figure:
         axes = drawn.add_axes((0, 0, 1, 1))
         axes.set_axis_off()
         for number, string in enumerate(strings):
-            found = {f"seed {seed}": shown(net, string.field, MARGIN) for seed, net in ours.nets.items()}
+            found = {f"seed {seed}": shown(net, string.field, MARGIN, ours.blank) for seed, net in ours.nets.items()}
             right += sum(states.answer == string.true for states in found.values())
             answers = {"1998": string.theirs, **found} if string.theirs else found
             draw_string(axes, string, answers, LEFT + number % columns * wide, number // columns * (tall + GAP))

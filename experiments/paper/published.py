@@ -117,8 +117,8 @@ TEXT = """\
   digits are of other writers than the training digits. No other data.
 - **Files.** The tensors of `Net.state_dict` as safetensors, with the configuration, the command and the errors in the
   header. Another processor rounds differently, which can decide a tie.
-- **Not among them**: the network of 1998. Its C5 and F6 are not known; `lenet98.recovered()` has its C1 to S4
-  ([recovered](recovered.md)).
+- **The network of 1998** is not among them, since its C5 and F6 are not known. `LeNet5Weights.TRUNK1998` has its C1 to
+  S4 ([recovered](recovered.md)), with a C5 and an F6 of ours.
 
 ## What they are for
 

@@ -940,11 +940,13 @@
 
   function useNetwork(k) {
     state.chosen = k;
-    const {title, note, errors, threshold, rejected, strings} = data.networks[k];
+    const {title, note, errors, threshold, rejected, strings, blank} = data.networks[k];
     $("note").textContent = `${title}: ${note}. ${errors} of 10,000 test digits wrong.`;
     $("threshold").value = threshold;
     $("threshold-note").textContent =
       `(${threshold} rejects ${(100 * rejected).toFixed(1)}% of the test digits and leaves 0.5% errors on the rest)`;
+    $("blank").value = blank;
+    $("blank-value").textContent = blank;
     $("learned").textContent = strings
       ? "This network learned digits between neighbors, as in Section VII."
       : "This network learned only single digits in the middle of their window, so it misreads many strings. That of Section VII also learned neighbors, blanks and noise.";
@@ -1013,8 +1015,6 @@
   }
   window.addEventListener("resize", fitted);
 
-  $("blank").value = data.blank;
-  $("blank-value").textContent = $("blank").value;
   $("gap-value").textContent = `${$("gap").value} px`;
   $("about").textContent =
     `The page holds ${data.digits.index.length.toLocaleString("en")} of the 10,000 test digits of MNIST: Fig. 8, the errors of its networks, and the first ${data.digits.first.toLocaleString("en")}. More do not fit into 600 kB. Weights have 9 bits or more, which changes no answer of a published network.`;

@@ -22,7 +22,7 @@ from lenet98.demo.rounding import SHOWN, VOTER, Rounded, rounded
 from lenet98.networks import LENET5
 from lenet98.online.engine import Engine
 from lenet98.prototypes import bitmaps
-from lenet98.published import SEED, LeNet5Weights
+from lenet98.published import SDNN_BLANK, SEED, LeNet5Weights
 from lenet98.readings import Reading
 from lenet98.training import distances, form
 
@@ -35,8 +35,8 @@ A_DIGIT = 200
 ON_THE_REST = 0.005
 """Error on the digits that are not rejected, for the threshold that the page starts with (Fig. 10)."""
 BLANK_PENALTY = 10.0
-"""Of an output without a digit, with which the page starts: about what the figures of Section VII suggest, and what
-reads most strings of training digits."""
+"""Of an output without a digit, with which a network starts that learned single digits: about what the figures of
+Section VII suggest, and what reads most strings of training digits.  One that learned strings has `SDNN_BLANK`."""
 
 REFERENCE = Path(__file__).parents[2] / "reference"
 
@@ -61,6 +61,8 @@ class Source:
 SOURCES = (
     Source(LeNet5Weights.PAPER, "LeNet-5", "trained on the 60,000 digits of MNIST"),
     Source(LeNet5Weights.DISTORTED, "LeNet-5 [dist]", "trained on distorted digits, too"),
+    Source(LeNet5Weights.SDNN, "For strings", "trained on digits between others, on blanks and on noise (VII.B)"),
+    Source(LeNet5Weights.TRUNK1998, "1998's trunk", "C1 to S4 from the paper's figures, the rest trained above them"),
 )
 """A network more is a line more."""
 
@@ -78,12 +80,18 @@ class Network:
     strings: bool
     """Whether it learned digits between neighbors (VII.B)."""
 
+    @property
+    def blank(self) -> float:
+        """Penalty of a blank, to start with."""
+        return SDNN_BLANK if self.strings else BLANK_PENALTY
+
     def described(self) -> dict[str, Any]:
         """What the page needs to know of it, without its results."""
         return {
             "title": self.title,
             "note": self.note,
             "strings": self.strings,
+            "blank": self.blank,
             "subsampling": self.reading.subsampling,
             "bits": {coded.layer.name: coded.bits for coded in self.rounded.coded},
             "weights": _compressed(self.rounded.packed(), zlib.Z_HUFFMAN_ONLY),
@@ -161,7 +169,6 @@ def build(data: MNIST, shown: Sequence[Network], voters: Sequence[Network] = ())
         "layers": [_layer(layer) for layer in LENET5.geometry],
         "prototypes": "".join("#" if pixel > 0 else "." for pixel in bitmaps().ravel()),
         "networks": networks,
-        "blank": BLANK_PENALTY,
     }
     votes = [_vote(each, shown) for each in voters]
 

@@ -134,9 +134,15 @@ class LeNet5Weights(Weights):
     """The same with distorted digits."""
     NOISE = "fingerprint/default-noise"
     """Digits with a tenth of the pixels inverted (III.E)."""
-    STRINGS = "fingerprint/default-strings"
-    """Digits between neighbors, blanks, and a tenth of the pixels inverted (VII.B)."""
+    SDNN = "strings/sdnn"
+    """Digits between neighbors, blanks, and a tenth of the pixels inverted (VII.B), to be replicated over strings."""
+    TRUNK1998 = "recovered/trunk-1998"
+    """C1 to S4 of the network of 1998 (`lenet98.recovered`), C5 and F6 trained above them."""
     DEFAULT = PAPER
+
+
+SDNN_BLANK = 25.0
+"""Penalty of a blank with which `LeNet5Weights.SDNN` reads strings (`lenet98.decoding`); held-out strings chose it."""
 
 
 class LeNet1Weights(Weights):

@@ -28,7 +28,7 @@ from lenet98.modules import Net
 from lenet98.networks import LENET1
 from lenet98.online.engine import Engine
 from lenet98.prototypes import bitmaps
-from lenet98.published import LeNet5Weights
+from lenet98.published import SDNN_BLANK, LeNet5Weights
 from lenet98.readings import DEFAULT, initial_parameters
 from lenet98.training import Config, FormConfig, distances
 from tests.lenet98.test_decoding import FIGURES, penalties
@@ -290,7 +290,8 @@ def test_what_does_not_fit_is_left_out(mnist, published, voter, monkeypatch):
 def test_a_network_of_strings_is_told_from_others(tmp_path, published):
     path = tmp_path / "strings.npz"
     weights.save(path, weights.load(published.path)[0], Config(strings=Strings()))
-    assert (page.own(path).described()["strings"], published.described()["strings"]) == (True, False)
+    told = [one.described() for one in (page.own(path), published)]
+    assert [(one["strings"], one["blank"]) for one in told] == [(True, SDNN_BLANK), (False, page.BLANK_PENALTY)]
 
 
 @pytest.mark.parametrize(

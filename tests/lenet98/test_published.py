@@ -25,7 +25,8 @@ ERRORS = {
     LeNet5Weights.PAPER: 106,
     LeNet5Weights.DISTORTED: 97,
     LeNet5Weights.NOISE: 127,
-    LeNet5Weights.STRINGS: 138,
+    LeNet5Weights.SDNN: 0,
+    LeNet5Weights.TRUNK1998: 0,
     LeNet1Weights.PAPER: 220,
     LeNet4Weights.PAPER: 132,
 }
@@ -70,7 +71,7 @@ def test_what_each_learned():
     assert configs["DISTORTED"].strings is None
     assert configs["NOISE"].strings.inverted == 0.1
     assert not configs["NOISE"].strings.neighbors
-    assert configs["STRINGS"].strings.neighbors
+    assert configs["SDNN"].strings.neighbors
     parameters = [lenet98.lenet5(member).flat() for member in LeNet5Weights]
     assert not any(np.array_equal(one, other) for one, other in pairwise(parameters))
 
@@ -111,10 +112,10 @@ def test_without_weights_it_is_the_initial_network(build, spec, kind):
 
 
 def test_unknown_names_are_told_which_there_are(tmp_path):
-    with pytest.raises(ValueError, match=r"^no weights called 'papre'; there are paper, distorted, noise, strings; or"):
+    with pytest.raises(ValueError, match=r"^no weights called 'papre'; there are paper, distorted, noise, sdnn, trunk"):
         lenet98.lenet5("papre")
-    with pytest.raises(ValueError, match=r"^no weights called 'strings'; there are paper; or name a file$"):
-        lenet98.lenet1("strings")
+    with pytest.raises(ValueError, match=r"^no weights called 'sdnn'; there are paper; or name a file$"):
+        lenet98.lenet1("sdnn")
     other = tmp_path / "other.safetensors"
     weights.save(other, initial_parameters(LENET1, DEFAULT, np.random.default_rng(0)), Config(spec=LENET1))
     with pytest.raises(ValueError, match=r"other\.safetensors: holds lenet1, not lenet5"):

@@ -1,6 +1,7 @@
 """The figures that show digits, codes and networks at work."""
 
 import re
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -11,10 +12,12 @@ import torch
 from experiments.harness.loader import Loader, NoResults
 from lenet98.data.fields import pad_and_scale
 from lenet98.decoding import BLANK, decode
+from lenet98.demo.page import BLANK_PENALTY
 from lenet98.displacement import penalties, wide
 from lenet98.modules import Net
 from lenet98.networks import LENET5, TABLE_I
 from lenet98.prototypes import ascii_codes, bitmaps
+from lenet98.published import SDNN_BLANK
 from lenet98.trunk1998.numbers import recovered
 from paper_figures import fig01_modules as fig01
 from paper_figures import fig03_codes as fig03
@@ -190,14 +193,15 @@ def test_the_field_of_a_figure_is_background_where_it_is_not_shown(paper):
 
 
 def test_without_weights_one_line_names_the_command(tmp_path):
-    with pytest.raises(NoResults, match="`python -m experiments run fingerprint/default-strings` makes them"):
+    with pytest.raises(NoResults, match="`python -m experiments run strings/sdnn` makes them"):
         trained(Loader(("reference",), tmp_path, tmp_path), STRINGS, 1)
 
 
 def test_a_network_that_stands_in_for_another_says_so(published):
     assert published.described == "LeNet-5 (fig9/lenet5)"
     instead = Trained("fig9/lenet5", "LeNet-5", {}, STRINGS[0])
-    assert instead.described == "LeNet-5 (fig9/lenet5 in place of fingerprint/default-strings)"
+    assert instead.described == "LeNet-5 (fig9/lenet5 in place of strings/sdnn)"
+    assert (instead.blank, replace(instead, experiment=STRINGS[0]).blank) == (BLANK_PENALTY, SDNN_BLANK)
 
 
 def test_figures_with_the_papers_pictures_have_names_that_git_ignores(paper, tmp_path):
