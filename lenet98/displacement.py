@@ -35,10 +35,7 @@ def outputs(spec: Spec, width: int) -> int:
 
     Raises ValueError for a field that is narrower than the input.
     """
-    own = spec.input_shape[2]
-    if width < own:
-        raise ValueError(f"a field of {width} columns is narrower than the {own} that {spec.name} reads")
-    return (width - own) // step(spec) + 1
+    return spec.over(width)[-1].out_shape[2]
 
 
 @torch.no_grad()
@@ -99,11 +96,10 @@ class Wide:
 
 def wide(spec: Spec, width: int) -> Iterator[Wide]:
     """The layers of a network replicated over a field of so many columns; ValueError if it is too narrow."""
-    outputs(spec, width)
     pitch = 1
-    for layer in spec.geometry:
+    for layer, over in zip(spec.geometry, spec.over(width), strict=True):
         pitch *= _merged(layer)
-        yield Wide(layer, (width - spec.input_shape[2]) // pitch + layer.out_shape[2], pitch)
+        yield Wide(layer, over.out_shape[2], pitch)
 
 
 def _merged(layer: Geometry) -> int:

@@ -12,7 +12,7 @@ are in `modern`.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from math import prod
 from typing import Any, ClassVar, Literal, get_args
@@ -250,6 +250,28 @@ class Spec:
             resolved.append(geometry)
             shape, first_weight = geometry.out_shape, first_weight + geometry.parameters
         return tuple(resolved)
+
+    def over(self, width: int) -> tuple[Geometry, ...]:
+        """The layers over a field of so many columns, each as wide as that makes it (Section VII); rows stay.
+
+        The weights are the same: a layer that reads all below it becomes a convolution.  Columns of the field that do
+        not fill a step at the right are read by none of the outputs.
+
+        Raises ValueError for a field that is narrower than the network's input.
+        """
+        if width < self.input_shape[2]:
+            raise ValueError(
+                f"a field of {width} columns is narrower than the {self.input_shape[2]} that {self.name} reads"
+            )
+        found, columns = [], width
+        for layer in self.geometry:
+            merges = layer.kind == "subsampling" or layer.pools
+            after = columns // layer.kernel[1] if merges else columns - layer.kernel[1] + 1
+            found.append(
+                replace(layer, in_shape=(*layer.in_shape[:2], columns), out_shape=(*layer.out_shape[:2], after))
+            )
+            columns = after
+        return tuple(found)
 
     @property
     def parameters(self) -> int:

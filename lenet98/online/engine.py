@@ -117,6 +117,59 @@ class Engine:
         return f"; {label}, none of the classes, can be learned with eq. 9 and RBF units alone"
 
 
+class WideEngine:
+    """The network of `spec` over fields of `width` columns, by convolution alone: one pass a field (Section VII).
+
+    Each layer below the output runs once over the whole field, so that nothing is computed twice and no window is cut
+    out.  One engine serves one thread at a time.
+
+    Raises ValueError for a field narrower than the network's input, for one whose last columns no output reads, and
+    for a softmax output.
+    """
+
+    def __init__(self, spec: Spec, reading: Reading, width: int) -> None:
+        layers = spec.over(width)
+        if spec.output.kind != "rbf":
+            raise ValueError(f"{spec.name} has a {spec.output.kind} output; only RBF units are replicated over a field")
+        if any((layer.kind == "subsampling" or layer.pools) and layer.in_shape[2] % 2 for layer in layers):
+            raise ValueError(f"{spec.name}: the last columns of {width} are read by no output; cut them off")
+        self.spec, self.width = spec, width
+        self.outputs = layers[-1].out_shape[2]
+        """How many outputs stand side by side."""
+        self._plan, self._work = plan(spec, reading, layers), workspace(spec, layers)
+        self._parameters = parameter_vector(spec)
+
+    def distances(self, parameters: Vector, fields: Vector) -> Vector:
+        """y_i (eq. 7) of each class at each output.
+
+        Parameters
+        ----------
+        parameters
+            Float32, shape (spec.parameters,).
+        fields
+            Float32, shape (n, maps, height, width), the height that of the network's input.
+
+        Returns
+        -------
+        Float32, shape (n, outputs, classes).
+
+        Raises ValueError for other types and shapes.
+        """
+        maps, height, _ = self.spec.input_shape
+        wanted = {
+            "parameters": (parameters, (self.spec.parameters,)),
+            "fields": (fields, (len(fields), maps, height, self.width)),
+        }
+        for name, (given, shape) in wanted.items():
+            if not _is(given, np.float32, shape):
+                raise ValueError(f"{self.spec.name} takes float32 {name} of shape {shape}, got {_described(given)}")
+        np.copyto(self._parameters, parameters)
+        rows = np.require(fields, requirements=["C", "W"]).reshape(len(fields), -1)
+        found = np.empty((len(rows), self.spec.classes, self.outputs), np.float32)
+        kernels.evaluate_wide(self._plan, self._parameters, rows, self._work, found)
+        return np.ascontiguousarray(found.swapaxes(1, 2))
+
+
 def _is(value: Any, kind: Any, shape: tuple[int, ...]) -> bool:
     return isinstance(value, np.ndarray) and np.issubdtype(value.dtype, kind) and value.shape == shape
 

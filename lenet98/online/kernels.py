@@ -801,3 +801,28 @@ def evaluate(plan: Plan, parameters: Array, images: Array, work: Workspace, dist
     """Distances y_i, eq. 7, of each of `images` (n, inputs) to every class, to `distances` (n, classes)."""
     for n in range(len(images)):
         forward(plan, parameters, images[n], work, distances[n])
+
+
+@compiled
+def evaluate_wide(plan: Plan, parameters: Array, fields: Array, work: Workspace, distances: Array) -> None:
+    """Distances y_i, eq. 7, at each output over each of `fields` (n, inputs), to `distances` (n, classes, outputs).
+
+    The layers of `plan` lie over a whole field, and the last states are (components, outputs).
+    """
+    classes, components = plan.prototypes.shape
+    outputs = distances.shape[2]
+    x = work.states[work.states.size - components * outputs :].reshape(components, outputs)
+    for n in range(len(fields)):
+        forward(plan, parameters, fields[n], work, work.distances)  # whose distances are of no one output
+        for i in range(classes):
+            y = distances[n, i]
+            fill(f32(0), y)
+            for k in range(components):
+                add_squares(x[k], plan.prototypes[i, k], y)
+
+
+@compiled
+def add_squares(x: Array, center: Any, out: Array) -> None:
+    """out_o += (x_o - center)^2, both (n,)."""
+    for o in range(out.size):
+        out[o] += (x[o] - center) ** 2

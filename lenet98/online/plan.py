@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_left
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -38,10 +39,11 @@ def _kind(layer: Geometry) -> int:
     return COVERING if layer.positions == 1 else CONVOLUTION
 
 
-def plan(spec: Spec, reading: Reading) -> Plan:
-    """Lay out `spec`, read by `reading`, in flat arrays."""
+def plan(spec: Spec, reading: Reading, layers_over: Sequence[Geometry] | None = None) -> Plan:
+    """Lay out `spec`, read by `reading`, in flat arrays; if given, its layers over a wider field (`Spec.over`)."""
     softmax = spec.output.kind == "softmax"
-    computed = spec.geometry if softmax else spec.hidden
+    geometry = spec.geometry if layers_over is None else layers_over
+    computed = geometry if softmax else geometry[:-1]
     layers = np.zeros(len(computed), LAYER)
     first_link: list[int] = []
     readers: list[int] = []
@@ -100,17 +102,18 @@ def _strips(layer: Geometry) -> int:
     return layer.in_shape[0] * layer.kernel[1] * _strip(layer) + RUN if _kind(layer) == CONVOLUTION else 0
 
 
-def workspace(spec: Spec) -> Workspace:
-    """Room for one pattern of `spec`."""
-    states = sum(layer.inputs for layer in spec.geometry)
+def workspace(spec: Spec, layers_over: Sequence[Geometry] | None = None) -> Workspace:
+    """Room for one pattern of `spec`, or for one field over which its layers lie."""
+    geometry = spec.geometry if layers_over is None else layers_over
+    states = sum(layer.inputs for layer in geometry)
     if spec.output.kind == "softmax":
-        states += spec.output.units
-    convolutions = [layer for layer in spec.geometry if _kind(layer) == CONVOLUTION]
+        states += geometry[-1].units
+    convolutions = [layer for layer in geometry if _kind(layer) == CONVOLUTION]
     strips = sum(map(_strips, convolutions))
     strip_deltas = max((layer.kernel[1] * _strip(layer) for layer in convolutions), default=0)
     runs = max((layer.units + layer.out_shape[0] * RUN for layer in convolutions), default=0)
-    sums = sum(layer.inputs // 4 for layer in spec.geometry if layer.kind == "subsampling")
-    fields = max((layer.inputs // 4 for layer in spec.geometry if layer.kind in ("subsampling", "average")), default=0)
+    sums = sum(layer.inputs // 4 for layer in geometry if layer.kind == "subsampling")
+    fields = max((layer.inputs // 4 for layer in geometry if layer.kind in ("subsampling", "average")), default=0)
     lengths = (states, states, strips, strip_deltas, runs, sums, fields, 2 * fields, spec.parameters, spec.classes)
     return Workspace(*map(_room, lengths))
 

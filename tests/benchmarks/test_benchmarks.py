@@ -6,7 +6,7 @@ import shutil
 import numpy as np
 import pytest
 
-from benchmarks import contenders, growth, machine, online_step, page, profile
+from benchmarks import contenders, displacement, growth, machine, online_step, page, profile
 from benchmarks.contenders import READING
 from lenet98.networks import LENET5
 from lenet98.online.engine import Engine
@@ -86,3 +86,18 @@ def test_the_profile_has_every_multiply_add(monkeypatch):
     assert sum(phase.products for phase, _ in measured) == machine.products(LENET5) + LENET5.parameters
     assert update > LENET5.parameters
     assert profile.table(measured, 3.0).splitlines()[-1].startswith("| sum")
+
+
+def test_all_ways_to_read_strings_give_the_same_penalties(mnist):
+    values = displacement.fields(2, mnist)[:3]
+    first, *others = (way() for way in displacement.ways(values))
+    assert len(others) == 3
+    for other in others:
+        np.testing.assert_allclose(other, first, rtol=1e-4, atol=1e-3)
+
+
+def test_the_table_of_strings_counts_and_measures():
+    line = displacement.table([displacement.Cost(1, 32, (1, 1), (1, 1)), displacement.Cost(5, 136, (2, 9), (1, 3))])
+    first, second = (row.split("|")[1:-1] for row in line.splitlines()[2:])
+    assert [cell.strip() for cell in first][2:6] == ["1", "328,096", "328,096", "1.0"]
+    assert [cell.strip() for cell in second][6:] == ["2.00", "9.00", "4.5", "1.00", "3.00", "3.0"]

@@ -1,13 +1,16 @@
 """The space displacement network against the network run in every window (Section VII)."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from lenet98.data import rows
 from lenet98.displacement import Operations, operations, outputs, penalties, step, wide
+from lenet98.modern.ladder import TODAY
 from lenet98.modules import network
 from lenet98.networks import LENET1, LENET4, LENET5
-from lenet98.online.engine import Engine
+from lenet98.online.engine import Engine, WideEngine
 from lenet98.randomness import generator
 from lenet98.readings import DEFAULT, initial_parameters
 
@@ -26,6 +29,39 @@ def test_outputs_are_those_of_the_network_in_every_window(mnist, spec):
     for place in range(found.shape[1]):
         window = np.ascontiguousarray(field[:, None, :, 4 * place : 4 * place + width])
         np.testing.assert_allclose(engine.distances(parameters, window), found[:, place], rtol=1e-3, atol=1e-3)
+
+
+@pytest.mark.parametrize("reading", [DEFAULT, replace(DEFAULT, subsampling="sum")], ids=["average", "sum"])
+@pytest.mark.parametrize("spec", [LENET5, LENET4, LENET1], ids=lambda spec: spec.name)
+def test_the_engine_over_a_field_is_the_engine_in_every_window(mnist, spec, reading):
+    parameters = initial_parameters(spec, reading, generator(4, "init"))
+    height, width = spec.input_shape[1:]
+    images = mnist.test_images[:, : min(28, height), :]
+    field = rows.compose(images, [[0, 1, 2], [3, 4, 5]], [[-1, 3], [0, 4]]).values
+    top = (field.shape[1] - height) // 2
+    field = np.ascontiguousarray(field[:, None, top : top + height])
+    field = field[..., : width + (field.shape[3] - width) // 4 * 4]
+    wide, engine = WideEngine(spec, reading, field.shape[3]), Engine(spec, reading)
+    found = wide.distances(parameters, field)
+    assert found.shape == (2, outputs(spec, field.shape[3]), 10)
+    for place in range(wide.outputs):
+        window = np.ascontiguousarray(field[..., 4 * place : 4 * place + width])
+        np.testing.assert_allclose(found[:, place], engine.distances(parameters, window), rtol=1e-4, atol=1e-3)
+
+
+def test_the_engine_refuses_fields_that_it_was_not_made_for():
+    zeros = np.zeros(LENET5.parameters, np.float32)
+    with pytest.raises(ValueError, match="a field of 28 columns is narrower than the 32 that lenet5 reads"):
+        WideEngine(LENET5, DEFAULT, 28)
+    with pytest.raises(ValueError, match="the last columns of 66 are read by no output"):
+        WideEngine(LENET5, DEFAULT, 66)
+    with pytest.raises(ValueError, match="softmax output; only RBF units are replicated"):
+        WideEngine(TODAY, DEFAULT, 64)
+    wide = WideEngine(LENET5, DEFAULT, 64)
+    with pytest.raises(ValueError, match=r"takes float32 fields of shape \(1, 1, 32, 64\), got float32 of shape"):
+        wide.distances(zeros, np.zeros((1, 1, 32, 60), np.float32))
+    with pytest.raises(ValueError, match=r"takes float32 parameters of shape \(60000,\), got float64"):
+        wide.distances(zeros.astype(float), np.zeros((1, 1, 32, 64), np.float32))
 
 
 def test_many_fields_are_computed_in_parts(mnist, monkeypatch):
