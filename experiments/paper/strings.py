@@ -56,7 +56,7 @@ BEST_J = 20.0
 """Of `J` and `OTHER_J`, the one with the fewest errors, with which stage two learns them for longer."""
 BEST_RATE = 3e-3
 """Of `RATES`, the one with the fewest errors, with which stage two trains CTC in other ways."""
-CHOSEN: dict[str, str | None] = {SDNN: "moved-blanks0.3-j20-passes180", CTC: None}
+CHOSEN: dict[str, str | None] = {SDNN: "moved-blanks0.3-j20-passes180", CTC: "ctc-rate0.003-passes60"}
 """Of `CANDIDATES`, what each reader learns from all training digits, as it had the fewest errors on held-out strings;
 None until those runs decide, and until then there is no such experiment."""
 CHOSEN_BLANK: float = SDNN_BLANK
