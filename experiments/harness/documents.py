@@ -61,8 +61,8 @@ QUESTIONS = {
     "fig7": Question("Which distortions does Fig. 7 show?", ("fig7",), "distortions", ("fig07_distortions",)),
     "distortions": Question("Do distortions help?", ("dist", "magnitudes"), "distortions"),
     "fingerprint": Question("Do our first layers become those of 1998?", ("fingerprint",), "strings"),
-    "invariance": Question("How far may digits be changed?", ("invariance",), "strings"),
-    "strings": Question("How many strings are read right?", ("strings", "strings-held-out"), "strings"),
+    "invariance": Question("How far may digits be changed?", ("invariance",), "strings", ("invariance",)),
+    "strings": Question("How many strings are read right?", ("strings", "strings-held-out"), "strings", ("strings",)),
     "fig9": Question("How do the paper's classifiers compare?", ("fig9",), "deviations", ("fig09_error_rates",)),
     "costs": Question(
         "What do the classifiers reject, compute and store?",

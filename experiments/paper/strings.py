@@ -404,7 +404,7 @@ def shares(runs: Runs, name: str, way: str) -> dict[str, float | None]:
     return {kind: 100 * sum(one[kind] for one in counts) / total if total else None for kind in kinds}
 
 
-def _way(reader: str) -> str:
+def shown_way(reader: str) -> str:
     """The way of reading that the table of a reader shows."""
     if reader == CTC:
         return "best path"
@@ -430,10 +430,10 @@ def strings_table(load: Loader) -> Table:
         **{f"gap {gap}": f"5 digits, gap {gap}" for gap in GAPS},
     }
     titles = {each: title.replace("gap -", "gap −") for each, title in titles.items()}
-    of = {name: [row(runs, titles[each], each, _way(name)) for each in titles] for name, runs in used.items()}
+    of = {name: [row(runs, titles[each], each, shown_way(name)) for each in titles] for name, runs in used.items()}
     records: list[Json] = [
         one.as_json()
-        | shares(used[name], each, _way(name))
+        | shares(used[name], each, shown_way(name))
         | {"reader": READERS[name], "set": each, "experiment": name}
         for name, some in of.items()
         for each, one in zip(titles, some, strict=True)
@@ -453,7 +453,7 @@ def _compared(used: Mapping[str, Runs], titles: Mapping[str, str]) -> list[str]:
     if not all(reader in used and _sound(used[reader]) for reader in READERS):
         return []
     found = statistics.corrected({
-        name: statistics.compare_wrong(*(outcomes(used[reader], name, _way(reader)) for reader in (SDNN, CTC)))
+        name: statistics.compare_wrong(*(outcomes(used[reader], name, shown_way(reader)) for reader in (SDNN, CTC)))
         for name in (FIVE, NOISY)
     })  # fmt: skip
     words = [

@@ -131,6 +131,7 @@ def test_all_draws_what_has_results_and_says_what_has_not(load, tmp_path, capsys
         "readings",
         "search",
         "seeds",
+        "strings",
     ]
     assert "run training-size/patterns15000" in lines[1]
 

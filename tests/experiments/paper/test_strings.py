@@ -25,6 +25,7 @@ from lenet98.modern import ctc
 from lenet98.modules import network
 from lenet98.readings import DEFAULT
 from lenet98.training import train
+from paper_figures import strings as drawing
 from tests.fakes import publish, record
 from tests.resumption import interrupted
 
@@ -274,6 +275,19 @@ def test_table_of_both_readers(reference, chosen):
     assert table.records[0]["merged"] == 1
     for form in tables.FORMATS:
         assert table.render(form)
+
+
+def test_figure_of_both_readers(reference, chosen):
+    for seed in range(3):
+        written(reference, study.SDNN, seed, {"strings": {"3": by_length(10 + seed)}}, {})
+    written(reference, study.CTC, 0, {"strings": {"best path": by_length(4)}, "diverged": False}, {})
+    of_length, of_gap = drawing.figure(Loader(reference=reference)).axes
+    assert [list(line.lines[0].get_xdata()) for line in of_length.containers] == [list(range(2, 11))] * 2
+    for axes in (of_length, of_gap):
+        assert [line.lines[0].get_ydata()[0] for line in axes.containers] == [11.0, 4.0]
+    (learned,) = of_gap.patches
+    assert (learned.get_x(), learned.get_x() + learned.get_width()) == (-1, 4)
+    assert len(of_length.get_legend().get_texts()) == 2
 
 
 def test_readers_are_compared_string_by_string(reference, chosen):
