@@ -101,8 +101,9 @@ def measure(data: MNIST, repetitions: int = REPETITIONS) -> list[Cost]:
 def table(costs: list[Cost]) -> str:
     """Counts and times, a row for each length."""
     header = [
-        "digits", "columns", "outputs", "multiply-accumulates", "in windows", "ratio", "PyTorch, ms", "in windows",
-        "ratio", "engine, ms", "in windows", "ratio",
+        "digits", "columns", "outputs", "multiply-accumulates, replicated", "multiply-accumulates, in windows", "ratio",
+        "PyTorch, ms, replicated", "PyTorch, ms, in windows", "ratio", "engine, ms, replicated",
+        "engine, ms, in windows", "ratio",
     ]  # fmt: skip
     body = []
     for cost in costs:

@@ -26,7 +26,7 @@ def step(spec: Spec) -> int:
     """Pixels from one output to the next: the product of what each layer merges along a line."""
     pixels = 1
     for layer in spec.geometry:
-        pixels *= _merged(layer)
+        pixels *= layer.merged
     return pixels
 
 
@@ -98,13 +98,8 @@ def wide(spec: Spec, width: int) -> Iterator[Wide]:
     """The layers of a network replicated over a field of so many columns; ValueError if it is too narrow."""
     pitch = 1
     for layer, over in zip(spec.geometry, spec.over(width), strict=True):
-        pitch *= _merged(layer)
+        pitch *= layer.merged
         yield Wide(layer, over.out_shape[2], pitch)
-
-
-def _merged(layer: Geometry) -> int:
-    """Columns of the layer below that make one of its own."""
-    return layer.kernel[1] if layer.kind == "subsampling" or layer.pools else 1
 
 
 @dataclass(frozen=True)

@@ -121,6 +121,11 @@ class Geometry:
         return self.kind in ("average", "max")
 
     @property
+    def merged(self) -> int:
+        """Columns of the layer below that one of its own merges: 2 where it subsamples or pools, else 1."""
+        return self.kernel[1] if self.kind == "subsampling" or self.pools else 1
+
+    @property
     def every_map(self) -> bool:
         """Whether each output map reads all input maps, in their order: no table."""
         return self.table == (tuple(range(self.in_shape[0])),) * self.out_shape[0]
@@ -265,8 +270,7 @@ class Spec:
             )
         found, columns = [], width
         for layer in self.geometry:
-            merges = layer.kind == "subsampling" or layer.pools
-            after = columns // layer.kernel[1] if merges else columns - layer.kernel[1] + 1
+            after = columns // layer.merged if layer.merged > 1 else columns - layer.kernel[1] + 1
             found.append(
                 replace(layer, in_shape=(*layer.in_shape[:2], columns), out_shape=(*layer.out_shape[:2], after))
             )

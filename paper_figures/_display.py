@@ -16,10 +16,10 @@ from numpy.typing import NDArray
 
 from lenet98.data.fields import BLACK, WHITE
 from lenet98.decoding import decode
-from lenet98.demo.page import BLANK_PENALTY
 from lenet98.displacement import penalties
 from lenet98.modules import Net
 from lenet98.prototypes import bitmaps
+from lenet98.published import BLANK_PENALTY
 from lenet98.trunk1998.estimate import BACKGROUND_GRAY, Panel
 from lenet98.trunk1998.numbers import recovered
 from lenet98.trunk1998.pictures import States

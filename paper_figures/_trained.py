@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import islice
+
+import numpy as np
+from numpy.typing import NDArray
 
 from experiments.harness import registry
 from experiments.harness.loader import Loader, NoResults
@@ -11,9 +15,9 @@ from experiments.harness.store import Runs
 from experiments.paper import numbers as paper
 from experiments.paper.strings import SDNN
 from lenet98 import weights
-from lenet98.demo.page import BLANK_PENALTY
 from lenet98.modules import Net, network
-from lenet98.published import SDNN_BLANK
+from lenet98.published import BLANK_PENALTY, blank_penalty
+from lenet98.training import Config
 
 NOISE = ("fingerprint/default-noise", paper.LENET5)
 """The network of Fig. 13, trained with a tenth of the pixels inverted (III.E), and what stands in for it."""
@@ -32,11 +36,8 @@ class Trained:
     """By seed."""
     wanted: str
     """The experiment in whose place it stands, or itself."""
-
-    @property
-    def blank(self) -> float:
-        """The decoder's penalty of a blank."""
-        return SDNN_BLANK if self.experiment == SDNN else BLANK_PENALTY
+    blank: float = BLANK_PENALTY
+    """The decoder's penalty of a blank."""
 
     @property
     def described(self) -> str:
@@ -51,18 +52,17 @@ def trained(load: Loader, experiments: Sequence[str], most: int) -> Trained:
     """
     for name in experiments:
         for runs in load.every(name):
-            if nets := _nets(runs, most):
-                return Trained(name, registry.named(name).title, nets, experiments[0])
+            if found := _loaded(runs, most):
+                nets = {seed: network(config.spec, parameters, config.reading) for seed, (parameters, config) in found}
+                _, (_, config) = found[0]
+                return Trained(name, registry.named(name).title, nets, experiments[0], blank_penalty(config))
     raise NoResults(
         f"no weights of {experiments[0]} are here; `python -m experiments run {experiments[0]}` makes them: "
         "ask for --source results then"
     )
 
 
-def _nets(runs: Runs, most: int) -> dict[int, Net]:
-    found: dict[int, Net] = {}
-    for result in runs.finished:
-        if len(found) < most and "weights" in result.arrays():
-            parameters, config = weights.load(result.path.with_suffix(".npz"))
-            found[result.seed] = network(config.spec, parameters, config.reading)
-    return found
+def _loaded(runs: Runs, most: int) -> list[tuple[int, tuple[NDArray[np.float32], Config]]]:
+    """Seed, parameters and configuration of the first runs of which there are weights."""
+    there = (result for result in runs.finished if "weights" in result.arrays())
+    return [(result.seed, weights.load(result.path.with_suffix(".npz"))) for result in islice(there, most)]

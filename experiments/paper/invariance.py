@@ -83,10 +83,10 @@ FACTORS: Mapping[str, Factor] = {
         ((-30.0, 30.0),),
     ),
     "wider": Factor("strokes wider by, px", (-2.0, -1.0, 0.0, 1.0, 2.0, 3.0, 4.0, 5.0), widened, 0.0),
-    "inverted": Factor("pixels inverted, share", (0.0, 0.02, 0.05, 0.1, 0.15, 0.2, 0.3), inverted, 0.0, ((0.0, 0.1),)),
+    "inverted": Factor("pixels inverted, share", (0.0, 0.02, 0.05, 0.1, 0.15, 0.2, 0.3), inverted, 0.0),
     "specks": Factor("black specks", (0, 2, 4, 8, 16, 32), lambda images, value: specked(images, int(value)), 0),
 }
-"""By name.  The claim on noise is that a network learned it with a tenth of the pixels inverted."""
+"""By name."""
 
 Answer = Callable[[Fields], NDArray[np.integer[Any]]]
 """The classes of patterns, shape (n,), from what a network sees of them."""

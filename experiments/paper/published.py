@@ -92,7 +92,7 @@ def _reading(reading: Reading) -> str:
 # --- model card -------------------------------------------------------------------------------------------------------
 
 INTRODUCTION = f"""\
-Networks trained as the paper says, in files that come with the package. {GENERATED}
+Networks of the paper, trained, in files that come with the package. Each section says how. {GENERATED}
 
 ```python
 import lenet98
@@ -114,7 +114,8 @@ TEXT = """\
 - **Which run.** Seed 0 of a published experiment, after the last pass. Neither the seed nor the pass was chosen by a
   test error: the mean of all seeds says what to expect of another one.
 - **Data.** MNIST, whose writers were employees of the US Census Bureau and high-school students (III.A). The test
-  digits are of other writers than the training digits. No other data.
+  digits are of other writers than the training digits. No other data, but for the trunk of 1998: its weights come from
+  the paper's figures, and that network had learned digits of 1998 that we do not have.
 - **Files.** The tensors of `Net.state_dict` as safetensors, with the configuration, the command and the errors in the
   header. Another processor rounds differently, which can decide a tie.
 - **The network of 1998** is not among them, since its C5 and F6 are not known. `LeNet5Weights.TRUNK1998` has its C1 to
@@ -125,6 +126,8 @@ TEXT = """\
 To study the paper's network, and to compare others with it. An input is one isolated digit, light on dark, brought to
 MNIST's form: 20x20 pixels, its center of mass in the middle of 28x28. `lenet98 predict` does that with a photograph.
 LeNet-1 sees the 16x16 form of it in the middle of its field: `.transforms()` and the commands scale it.
+`LeNet5Weights.SDNN` also reads strings: `lenet98.displacement` gives its outputs along a field, `lenet98.decoding` the
+string.
 
 ## What they are not for
 

@@ -5,9 +5,9 @@ ours: digits that were not learned, side by side (`lenet98.data.rows`).  A strin
 missing or if there is one too many.
 
 VII.B leaves open how many blanks there are and what they show, and whether digits are ever off the middle; the
-grammar's penalty of a blank is not in the paper at all.  Strings of held-out training digits choose both, in two
-stages: first the patterns, then how the network learns the best of them.  The network of today is chosen in the same
-way.
+grammar's penalty of a blank is not in the paper at all.  Strings of held-out training digits choose, one after the
+other, the patterns, j of eq. 9 and for how long the network learns; and with each of them the penalty of a blank.  The
+network of today is chosen in the same way.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ from lenet98.displacement import penalties
 from lenet98.modern import ctc
 from lenet98.modern.minibatch import flat
 from lenet98.modules import network
-from lenet98.published import SDNN_BLANK
+from lenet98.published import SDNN_BLANK, SDNN_J
 from lenet98.readings import DEFAULT
 from lenet98.recipes import longer
 from lenet98.training import Config, train
@@ -52,7 +52,7 @@ READERS = {SDNN: "SDNN", CTC: "CTC"}
 
 BEST_PATTERNS = "moved-blanks0.3"
 """Of `PATTERNS`, those with the fewest errors, which stage two learns in other ways."""
-BEST_J = 20.0
+BEST_J = SDNN_J
 """Of `J` and `OTHER_J`, the one with the fewest errors, with which stage two learns them for longer."""
 BEST_RATE = 3e-3
 """Of `RATES`, the one with the fewest errors, with which stage two trains CTC in other ways."""
@@ -60,12 +60,12 @@ CHOSEN: dict[str, str | None] = {SDNN: "moved-blanks0.3-j20-passes180", CTC: "ct
 """Of `CANDIDATES`, what each reader learns from all training digits, as it had the fewest errors on held-out strings;
 None until those runs decide, and until then there is no such experiment."""
 CHOSEN_BLANK: float = SDNN_BLANK
-"""Of `FARTHER`, the one whose strings the table shows, since it had the fewest errors on held-out strings."""
+"""Of `BLANKS_OF_STAGE_TWO`, the one that the table shows, since it had the fewest errors on held-out strings."""
 
 BLANKS = (1.0, 2.0, 3.0, 4.0, 6.0, 8.0, 10.0, 13.0, 16.0, 20.0, 25.0, 30.0, 40.0)
 """The decoder's penalties of a blank, each judged by itself in every run: decoding costs next to nothing."""
-FARTHER = (*BLANKS, 50.0, 65.0, 80.0, 100.0, 130.0)
-"""Those of stage two, where j may be larger."""
+BLANKS_OF_STAGE_TWO = (*BLANKS, 50.0, 65.0, 80.0, 100.0, 130.0)
+"""Those of stage two, up to 130, since the best grows with j."""
 RATES = (1e-3, 3e-3, 1e-2)
 """Of CTC."""
 HELD_OUT = 10_000
@@ -251,11 +251,11 @@ only not quite clear is rubbish.  Outputs of Figs. 25 and 26 that are no digit h
 PATTERNS: Mapping[str, tuple[str, Strings]] = {
     "vii-b": ("VII.B as printed", VII_B),
     "shift2": ("VII.B, rows up to 2 px off the middle", replace(VII_B, shift_x=2)),
-    "clear5": ("VII.B, gaps anywhere 5 px from a digit's middle", replace(VII_B, clear=5)),
+    "clear5": ("VII.B, gaps anywhere at least 5 px from a digit's middle", replace(VII_B, clear=5)),
     "blanks0.5": ("VII.B, half of the patterns blanks", replace(VII_B, blanks=0.5)),
     "moved": ("moved: all of these, nine blanks in ten gaps, a fifth of the neighbors missing", MOVED),
-    "moved-clear3": ("moved, gaps 3 px from a digit's middle", replace(MOVED, clear=3)),
-    "moved-clear7": ("moved, gaps 7 px from a digit's middle", replace(MOVED, clear=7)),
+    "moved-clear3": ("moved, gaps at least 3 px from a digit's middle", replace(MOVED, clear=3)),
+    "moved-clear7": ("moved, gaps at least 7 px from a digit's middle", replace(MOVED, clear=7)),
     "moved-blanks0.3": ("moved, three patterns in ten blanks", replace(MOVED, blanks=0.3)),
     "moved-blanks0.15": ("moved, three patterns in twenty blanks", replace(MOVED, blanks=0.15)),
 }
@@ -283,7 +283,7 @@ def _of_best_patterns(best: str, j: float) -> dict[str, Candidate]:
     def with_j(j: float, words: str = "", **changed: Any) -> Candidate:
         return Candidate(
             f"{best}, j = {j:g}{words}",
-            replace(config, reading=replace(config.reading, j=j), blank=FARTHER, **changed),
+            replace(config, reading=replace(config.reading, j=j), blank=BLANKS_OF_STAGE_TWO, **changed),
         )
 
     name = f"{best}-j{j:g}"
@@ -408,8 +408,10 @@ def shown_way(reader: str) -> str:
     """The way of reading that the table of a reader shows."""
     if reader == CTC:
         return "best path"
-    if CHOSEN_BLANK not in FARTHER:
-        raise ValueError(f"CHOSEN_BLANK is {CHOSEN_BLANK}; it must be one of FARTHER in experiments/paper/strings.py")
+    if CHOSEN_BLANK not in BLANKS_OF_STAGE_TWO:
+        raise ValueError(
+            f"CHOSEN_BLANK is {CHOSEN_BLANK}; it must be one of BLANKS_OF_STAGE_TWO in experiments/paper/strings.py"
+        )
     return f"{CHOSEN_BLANK:g}"
 
 
@@ -490,10 +492,10 @@ def held_out_table(load: Loader) -> Table:
     remark = (
         "Learned are the first 50,000 training digits; the strings are 2,000 of five digits, -1 to 4 px apart, of the "
         f"last 10,000, each digit once. SDNN learns with j = {J:g} where nothing else is said. The blank's penalty is "
-        "the one with the fewest errors. With noise: the same strings with a tenth of the pixels inverted, by the same "
-        "penalty. Too long, too short and merged are shares of all strings; merged are those too short that would be "
-        "right if equal neighbors were one digit. What is not eligible tells what noise in training costs, and VII.B "
-        "prints it. The test set has no part in it."
+        "the one with the fewest errors on the strings without noise. With noise: the same strings with a tenth of the "
+        "pixels inverted, by the same penalty. Too long, too short and merged are shares of all strings; merged are "
+        "those too short that would be right if equal neighbors were one digit. Not eligible: VII.B prints noise in "
+        "training; that run only shows what the noise costs. The test set has no part in it."
     )
     header = ["", "strings, %", "sd", "n", "95%", "blank", "with noise, %", "too long, %", "too short, %", "merged, %",
               "single digits, %"]  # fmt: skip

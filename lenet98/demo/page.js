@@ -949,7 +949,7 @@
     $("blank-value").textContent = blank;
     $("learned").textContent = strings
       ? "This network learned digits between neighbors, as in Section VII."
-      : "This network learned only single digits in the middle of their window, so it misreads many strings. That of Section VII also learned neighbors, blanks and noise.";
+      : "The last layers of this network learned only single digits in the middle of their window, so it misreads many strings. “For strings” also learned neighbors, blanks and noise.";
     compute();
     computeString();
   }

@@ -22,7 +22,7 @@ from lenet98.demo.rounding import SHOWN, VOTER, Rounded, rounded
 from lenet98.networks import LENET5
 from lenet98.online.engine import Engine
 from lenet98.prototypes import bitmaps
-from lenet98.published import SDNN_BLANK, SEED, LeNet5Weights
+from lenet98.published import SEED, LeNet5Weights, blank_penalty
 from lenet98.readings import Reading
 from lenet98.training import distances, form
 
@@ -34,9 +34,6 @@ A_DIGIT = 200
 """About so many bytes each."""
 ON_THE_REST = 0.005
 """Error on the digits that are not rejected, for the threshold that the page starts with (Fig. 10)."""
-BLANK_PENALTY = 10.0
-"""Of an output without a digit, with which a network starts that learned single digits: about what the figures of
-Section VII suggest, and what reads most strings of training digits.  One that learned strings has `SDNN_BLANK`."""
 
 REFERENCE = Path(__file__).parents[2] / "reference"
 
@@ -62,7 +59,7 @@ SOURCES = (
     Source(LeNet5Weights.PAPER, "LeNet-5", "trained on the 60,000 digits of MNIST"),
     Source(LeNet5Weights.DISTORTED, "LeNet-5 [dist]", "trained on distorted digits, too"),
     Source(LeNet5Weights.SDNN, "For strings", "trained on digits between others, on blanks and on noise (VII.B)"),
-    Source(LeNet5Weights.TRUNK1998, "1998's trunk", "C1 to S4 from the paper's figures, the rest trained above them"),
+    Source(LeNet5Weights.TRUNK1998, "Trunk of 1998", "C1 to S4 from the paper's figures; C5 and F6 trained by us"),
 )
 """A network more is a line more."""
 
@@ -79,11 +76,8 @@ class Network:
     reading: Reading
     strings: bool
     """Whether it learned digits between neighbors (VII.B)."""
-
-    @property
-    def blank(self) -> float:
-        """Penalty of a blank, to start with."""
-        return SDNN_BLANK if self.strings else BLANK_PENALTY
+    blank: float
+    """Penalty of an output without a digit, to start with."""
 
     def described(self) -> dict[str, Any]:
         """What the page needs to know of it, without its results."""
@@ -140,7 +134,8 @@ def _loaded(path: Path, title: str, note: str, bits: Mapping[str, int]) -> Netwo
     if form(config) != "28x28":
         raise ValueError(f"{path}: learned digits of {form(config)}; the page shows networks of the regular form")
     strings = config.strings is not None and config.strings.neighbors
-    return Network(path, title, note, rounded(config.spec, parameters, bits), config.reading, strings)
+    rounding = rounded(config.spec, parameters, bits)
+    return Network(path, title, note, rounding, config.reading, strings, blank_penalty(config))
 
 
 def own(path: Path) -> Network:

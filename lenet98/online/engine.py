@@ -131,7 +131,7 @@ class WideEngine:
         layers = spec.over(width)
         if spec.output.kind != "rbf":
             raise ValueError(f"{spec.name} has a {spec.output.kind} output; only RBF units are replicated over a field")
-        if any((layer.kind == "subsampling" or layer.pools) and layer.in_shape[2] % 2 for layer in layers):
+        if any(layer.in_shape[2] % layer.merged for layer in layers):
             raise ValueError(f"{spec.name}: the last columns of {width} are read by no output; cut them off")
         self.spec, self.width = spec, width
         self.outputs = layers[-1].out_shape[2]

@@ -813,7 +813,8 @@ def evaluate_wide(plan: Plan, parameters: Array, fields: Array, work: Workspace,
     outputs = distances.shape[2]
     x = work.states[work.states.size - components * outputs :].reshape(components, outputs)
     for n in range(len(fields)):
-        forward(plan, parameters, fields[n], work, work.distances)  # whose distances are of no one output
+        # It takes the last states for those of one output: what it makes of them in work.distances means nothing.
+        forward(plan, parameters, fields[n], work, work.distances)
         for i in range(classes):
             y = distances[n, i]
             fill(f32(0), y)

@@ -135,14 +135,24 @@ class LeNet5Weights(Weights):
     NOISE = "fingerprint/default-noise"
     """Digits with a tenth of the pixels inverted (III.E)."""
     SDNN = "strings/sdnn"
-    """Digits between neighbors, blanks, and a tenth of the pixels inverted (VII.B), to be replicated over strings."""
+    """Digits between neighbors, blanks, and a tenth of the pixels inverted (VII.B, and what held-out strings added)."""
     TRUNK1998 = "recovered/trunk-1998"
     """C1 to S4 of the network of 1998 (`lenet98.recovered`), C5 and F6 trained above them."""
     DEFAULT = PAPER
 
 
-SDNN_BLANK = 25.0
-"""Penalty of a blank with which `LeNet5Weights.SDNN` reads strings (`lenet98.decoding`); held-out strings chose it."""
+SDNN_J, SDNN_BLANK = 20.0, 25.0
+"""j of eq. 9 with which `LeNet5Weights.SDNN` learned, and the penalty of a blank with which it reads strings
+(`lenet98.decoding`); held-out strings chose both."""
+BLANK_PENALTY = 10.0
+"""Of an output without a digit, for other networks: about what the figures of Section VII suggest, and what reads most
+strings of training digits by a network that learned single digits."""
+
+
+def blank_penalty(config: Config) -> float:
+    """The penalty of a blank to start with: the best grows with j, so the one chosen goes with j of `SDNN` alone."""
+    learned = config.strings is not None and config.strings.neighbors
+    return SDNN_BLANK if learned and config.reading.j == SDNN_J else BLANK_PENALTY
 
 
 class LeNet1Weights(Weights):

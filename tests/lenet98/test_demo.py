@@ -4,6 +4,7 @@ import json
 import re
 import shutil
 import subprocess
+from dataclasses import replace
 from importlib.resources import files
 from threading import Thread
 from urllib.error import HTTPError
@@ -28,7 +29,7 @@ from lenet98.modules import Net
 from lenet98.networks import LENET1
 from lenet98.online.engine import Engine
 from lenet98.prototypes import bitmaps
-from lenet98.published import SDNN_BLANK, LeNet5Weights
+from lenet98.published import BLANK_PENALTY, SDNN_BLANK, SDNN_J, LeNet5Weights
 from lenet98.readings import DEFAULT, initial_parameters
 from lenet98.training import Config, FormConfig, distances
 from tests.lenet98.test_decoding import FIGURES, penalties
@@ -288,10 +289,14 @@ def test_what_does_not_fit_is_left_out(mnist, published, voter, monkeypatch):
 
 
 def test_a_network_of_strings_is_told_from_others(tmp_path, published):
-    path = tmp_path / "strings.npz"
-    weights.save(path, weights.load(published.path)[0], Config(strings=Strings()))
-    told = [one.described() for one in (page.own(path), published)]
-    assert [(one["strings"], one["blank"]) for one in told] == [(True, SDNN_BLANK), (False, page.BLANK_PENALTY)]
+    def described(reading):
+        path = tmp_path / "strings.npz"
+        weights.save(path, weights.load(published.path)[0], Config(reading=reading, strings=Strings()))
+        return page.own(path).described()
+
+    told = [described(replace(DEFAULT, j=SDNN_J)), described(DEFAULT), published.described()]
+    assert [one["strings"] for one in told] == [True, True, False]
+    assert [one["blank"] for one in told] == [SDNN_BLANK, BLANK_PENALTY, BLANK_PENALTY]
 
 
 @pytest.mark.parametrize(

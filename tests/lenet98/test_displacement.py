@@ -47,6 +47,8 @@ def test_the_engine_over_a_field_is_the_engine_in_every_window(mnist, spec, read
     for place in range(wide.outputs):
         window = np.ascontiguousarray(field[..., 4 * place : 4 * place + width])
         np.testing.assert_allclose(found[:, place], engine.distances(parameters, window), rtol=1e-4, atol=1e-3)
+    single = WideEngine(spec, reading, width).distances(parameters, window)  # of one output C5 and F6 are full layers
+    np.testing.assert_allclose(single[:, 0], engine.distances(parameters, window), rtol=1e-5)
 
 
 def test_the_engine_refuses_fields_that_it_was_not_made_for():

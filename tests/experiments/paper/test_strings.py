@@ -93,13 +93,36 @@ def test_stage_two_varies_j_and_then_all_else_with_the_best():
     assert study.BEST_J in study.OTHER_J
 
 
-@pytest.mark.parametrize("base", [f"{study.BEST_PATTERNS}-j{study.BEST_J:g}", f"ctc-rate{study.BEST_RATE:g}"])
+SDNN_BASE = f"{study.BEST_PATTERNS}-j{study.BEST_J:g}"
+CTC_BASE = f"ctc-rate{study.BEST_RATE:g}"
+
+
+@pytest.mark.parametrize("base", [SDNN_BASE, CTC_BASE])
 def test_the_best_is_trained_for_longer_and_on_distorted_digits(base):
     points = points_of_stage_two(base)
-    if both := points.pop("distorted-passes60", None):
-        assert {name for point in ("distorted", "passes60") for name in points[point]} == set(both)
+    both = points.pop("distorted-passes60", {})
+    assert set(both) == ({name for point in ("distorted", "passes60") for name in points[point]} if both else set())
     assert all(len({name.partition(".")[0].partition("[")[0] for name in of}) == 1 for of in points.values())
     assert study.CANDIDATES[f"{base}-distorted"].config.distortions == DISTORTED
+
+
+def test_long_runs_have_their_passes():
+    passes = {name: len(study.CANDIDATES[f"{SDNN_BASE}-{name}"].config.etas) for name in ("passes60", "passes180")}
+    assert passes == {"passes60": 60, "passes180": 180}
+    assert study.CANDIDATES[f"{CTC_BASE}-passes60"].config.passes == 60
+    assert study.CANDIDATES[f"{CTC_BASE}-distorted-passes60"].config.passes == 60
+
+
+def test_each_stage_takes_the_fewest_held_out_errors():
+    records = tables.named("strings-held-out")(Loader(reference=Path(__file__).parents[3] / "reference")).records
+    errors = {one["experiment"].rpartition("/")[2]: one["mean"] for one in records}
+
+    def best(names):
+        return min(names, key=errors.__getitem__)
+
+    assert best(study.PATTERNS) == study.BEST_PATTERNS
+    assert best([study.BEST_PATTERNS, *(f"{study.BEST_PATTERNS}-j{j:g}" for j in study.OTHER_J)]) == SDNN_BASE
+    assert best(f"ctc-rate{rate:g}" for rate in study.RATES) == CTC_BASE
 
 
 def test_held_out_runs_learn_no_digit_that_judges_and_long_ones_take_longer():
@@ -122,7 +145,7 @@ def test_finals_learn_all_digits_and_try_every_blank():
     used = f"{study.BEST_PATTERNS}-j4"
     sdnn, by_ctc = study.finals({study.SDNN: used, study.CTC: "ctc-rate0.001"})
     assert (sdnn.name, by_ctc.name) == (study.SDNN, study.CTC)
-    assert sdnn.config == replace(study.CANDIDATES[used].config, blank=study.FARTHER)
+    assert sdnn.config == replace(study.CANDIDATES[used].config, blank=study.BLANKS_OF_STAGE_TWO)
     assert by_ctc.config.rate == 1e-3
     assert {one.config.train_size for one in (sdnn, by_ctc)} == {60_000}
     assert {one.config.held_out for one in (sdnn, by_ctc)} == {0}
@@ -278,16 +301,20 @@ def test_table_of_both_readers(reference, chosen):
 
 
 def test_figure_of_both_readers(reference, chosen):
+    names = list(study.sets(100, 100))
     for seed in range(3):
-        written(reference, study.SDNN, seed, {"strings": {"3": by_length(10 + seed)}}, {})
+        ways = {"3": {name: found(10 + seed + place) for place, name in enumerate(names)}}
+        written(reference, study.SDNN, seed, {"strings": ways}, {})
     written(reference, study.CTC, 0, {"strings": {"best path": by_length(4)}, "diverged": False}, {})
-    of_length, of_gap = drawing.figure(Loader(reference=reference)).axes
-    assert [list(line.lines[0].get_xdata()) for line in of_length.containers] == [list(range(2, 11))] * 2
-    for axes in (of_length, of_gap):
-        assert [line.lines[0].get_ydata()[0] for line in axes.containers] == [11.0, 4.0]
-    (learned,) = of_gap.patches
+    panels = drawing.figure(Loader(reference=reference)).axes
+    for axes, kind, values in zip(panels, ("length", "gap"), (study.LENGTHS, study.GAPS), strict=True):
+        sdnn, by_ctc = (container.lines[0] for container in axes.containers)
+        assert list(sdnn.get_xdata()) == list(by_ctc.get_xdata()) == list(values)
+        assert list(sdnn.get_ydata()) == pytest.approx([11 + names.index(f"{kind} {value}") for value in values])
+        assert set(by_ctc.get_ydata()) == {4.0}
+    (learned,) = panels[1].patches
     assert (learned.get_x(), learned.get_x() + learned.get_width()) == (-1, 4)
-    assert len(of_length.get_legend().get_texts()) == 2
+    assert len(panels[0].get_legend().get_texts()) == 2
 
 
 def test_readers_are_compared_string_by_string(reference, chosen):
@@ -313,7 +340,7 @@ def test_the_table_stands_with_one_reader(reference, chosen):
 def test_the_blank_of_the_table_must_have_been_tried(reference, chosen, monkeypatch):
     monkeypatch.setattr(study, "CHOSEN_BLANK", None)
     written(reference, study.SDNN, 0, {"strings": {"3": by_length(10)}}, packed(0, 10))
-    with pytest.raises(ValueError, match="CHOSEN_BLANK is None; it must be one of FARTHER"):
+    with pytest.raises(ValueError, match="CHOSEN_BLANK is None; it must be one of BLANKS_OF_STAGE_TWO"):
         tables.named("strings")(Loader(reference=reference))
 
 
