@@ -25,8 +25,8 @@ ERRORS = {
     LeNet5Weights.PAPER: 106,
     LeNet5Weights.DISTORTED: 97,
     LeNet5Weights.NOISE: 127,
-    LeNet5Weights.SDNN: 0,
-    LeNet5Weights.TRUNK1998: 0,
+    LeNet5Weights.SDNN: 85,
+    LeNet5Weights.TRUNK1998: 83,
     LeNet1Weights.PAPER: 220,
     LeNet4Weights.PAPER: 132,
 }
@@ -51,9 +51,14 @@ def test_a_file_says_how_it_was_made(member):
     texts, meta = weights.header(member.path), member.meta
     assert texts["header"] == "Made by: python -m experiments weights"
     assert texts["name"] == str(member)
-    coded = not isinstance(member, LeNet5Weights)  # place codes, so eq. 8
-    assert texts["reading"] == "DEFAULT" + coded * ' but loss = "eq8"'
-    assert meta["reading"] == meta["config"].reading == (replace(DEFAULT, loss="eq8") if coded else DEFAULT)
+    if member is LeNet5Weights.SDNN:
+        words, reading = " but j = 20", replace(DEFAULT, j=published.SDNN_J)
+    elif isinstance(member, LeNet5Weights):
+        words, reading = "", DEFAULT
+    else:  # place codes
+        words, reading = ' but loss = "eq8"', replace(DEFAULT, loss="eq8")
+    assert texts["reading"] == f"DEFAULT{words}"
+    assert meta["reading"] == meta["config"].reading == reading
     assert meta["patterns"] == 10_000
     assert (meta["experiment"], meta["seed"]) == (member.value, published.SEED)
     assert meta["command"] == f"python -m experiments run {member.value} --seeds 0"
