@@ -304,7 +304,7 @@ def test_all_networks_are_listed(lenet98):
         (["predict", "taken.npz", "--reject", "nan"], "nan is not a number from 0 up"),
         (
             ["evaluate", "papre"],
-            "no weights called 'papre'; there are paper, distorted, noise, strings, lenet1-paper, lenet4-paper",
+            "no weights called 'papre'; there are paper, distorted, noise, sdnn, trunk1998, lenet1-paper, lenet4-paper",
         ),
         (["predict", "taken.npz", "--weights", "1998"], "no weights called '1998'; there are paper, "),
         (["evaluate", "missing.safetensors"], "missing.safetensors: cannot be read (No such file or directory)"),

@@ -12,6 +12,7 @@ from experiments.__main__ import main
 from experiments.harness import records, registry, store
 from experiments.harness.identity import counts_as, of_record
 from experiments.harness.verify import verify
+from lenet98.published import every
 
 ROOT = Path(__file__).parents[3]
 REFERENCE = ROOT / "reference"
@@ -25,16 +26,9 @@ def test_every_published_record_has_the_identity_of_its_experiment_and_the_error
 
 
 def test_the_published_records_are_small():
-    """At most 30 MB; scores are of ten seeds of the paper's rows, for Fig. 10, weights of six runs."""
-    shown = (
-        "fig9/lenet5",
-        "fig9/dist_lenet5",
-        "fingerprint/default-noise",
-        "fingerprint/default-strings",
-        "fig9/lenet4",
-        "fig9/16x16_lenet1",
-    )
-    weights = [REFERENCE / name / "seed-0000.npz" for name in shown]
+    """At most 30 MB; scores are of ten seeds of the paper's rows, for Fig. 10, weights of the runs that are shown."""
+    shown = {member.value: 1 for member in every()} | {"fingerprint/default-strings": 1, "strings/sdnn": 4}
+    weights = [REFERENCE / name / f"seed-{seed:04}.npz" for name, seeds in shown.items() for seed in range(seeds)]
     files = [path for path in REFERENCE.rglob("*") if path.is_file()]
     assert sum(path.stat().st_size for path in files) < 30e6
     for path in files:
