@@ -6,10 +6,12 @@ import ctypes
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from itertools import accumulate
 from pathlib import Path
+from statistics import median
 
 import numpy as np
 import torch
@@ -51,12 +53,28 @@ class Work:
 
 @dataclass(frozen=True)
 class Contender:
-    """One way to learn patterns."""
+    """One way to learn patterns, or to read them."""
 
     learn: Callable[[], object]
     patterns: int
-    """How many patterns one call of `learn` learns."""
+    """How many patterns one call of `learn` learns or reads."""
     note: str = ""
+
+
+def seconds(action: Callable[[], object]) -> float:
+    """Of the processor, which other processes do not lengthen by taking the core away."""
+    began = time.process_time()
+    action()
+    return time.process_time() - began
+
+
+def in_turns(ready: Mapping[str, Contender], repetitions: int) -> dict[str, float]:
+    """Microseconds for a pattern by each, the median over the repetitions."""
+    times: dict[str, list[float]] = {name: [] for name in ready}
+    for _ in range(repetitions):
+        for name, contender in ready.items():
+            times[name].append(1e6 * seconds(contender.learn) / contender.patterns)
+    return {name: median(values) for name, values in times.items()}
 
 
 def work(data: MNIST) -> Work:

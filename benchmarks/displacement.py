@@ -7,20 +7,17 @@ Multiply-accumulates are counted; times are medians over turns of processor time
 
 from __future__ import annotations
 
-import argparse
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from statistics import median
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from tabulate import tabulate
 
-from benchmarks.contenders import READING
-from benchmarks.machine import machine, on_one_core
-from benchmarks.page import put
+from benchmarks.contenders import READING, Contender, in_turns
+from benchmarks.machine import machine
+from benchmarks.page import command
 from lenet98.data import rows
 from lenet98.data.mnist import MNIST, load
 from lenet98.displacement import operations, penalties, step
@@ -85,15 +82,9 @@ def measure(data: MNIST, repetitions: int = REPETITIONS) -> list[Cost]:
     found = []
     for digits in DIGITS:
         values = fields(digits, data)
-        every = ways(values)
-        times: list[list[float]] = []
-        for _ in range(repetitions + 1):
-            times.append([])
-            for way in every:
-                began = time.process_time()
-                way()
-                times[-1].append(1000 * (time.process_time() - began) / len(values))
-        of_torch, of_windows, of_engine, of_crops = (median(column) for column in zip(*times[1:], strict=True))
+        ready = {str(place): Contender(way, len(values)) for place, way in enumerate(ways(values))}
+        in_turns(ready, 1)  # the first time compiles and warms up
+        of_torch, of_windows, of_engine, of_crops = (us / 1000 for us in in_turns(ready, repetitions).values())
         found.append(Cost(digits, values.shape[2], (of_torch, of_windows), (of_engine, of_crops)))
     return found
 
@@ -127,14 +118,7 @@ def _pair(replicated: float, in_windows: float) -> tuple[str, str, str]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--write", action="store_true", help="put the table into benchmarks/README.md")
-    arguments = parser.parse_args()
-    on_one_core()
-    block = f"{table(measure(load()))}\n\n{machine()}"
-    print(block)
-    if arguments.write:
-        put("displacement", block)
+    command(__doc__, "displacement", lambda: f"{table(measure(load()))}\n\n{machine()}")
 
 
 if __name__ == "__main__":

@@ -12,21 +12,19 @@ import multiprocessing
 import resource
 import sys
 import tempfile
-import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
-from statistics import median
 
 import torch
 from tabulate import tabulate
 from tqdm import tqdm
 
 from benchmarks import contenders, growth
-from benchmarks.contenders import READING, Contender, Unavailable, Work
+from benchmarks.contenders import READING, Contender, Unavailable, Work, in_turns
 from benchmarks.machine import clock, floor_us, machine, on_one_core
 from benchmarks.page import put
 from lenet98.data.fields import pad_and_scale
@@ -79,22 +77,6 @@ def peak_memory_of_a_run() -> float:
     train(Config(etas=(0.0005,)), 0, load())
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak / (2**20 if sys.platform == "darwin" else 2**10)
-
-
-def seconds(action: Callable[[], object]) -> float:
-    """Of the processor, which other processes do not lengthen by taking the core away."""
-    began = time.process_time()
-    action()
-    return time.process_time() - began
-
-
-def in_turns(ready: Mapping[str, Contender], repetitions: int) -> dict[str, float]:
-    """Microseconds for a pattern by each, the median over the repetitions."""
-    times: dict[str, list[float]] = {name: [] for name in ready}
-    for _ in range(repetitions):
-        for name, contender in ready.items():
-            times[name].append(1e6 * seconds(contender.learn) / contender.patterns)
-    return {name: median(values) for name, values in times.items()}
 
 
 @contextmanager

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import argparse
 import re
+from collections.abc import Callable
 from pathlib import Path
+
+from benchmarks.machine import on_one_core
 
 PAGE = Path(__file__).parent / "README.md"
 
@@ -15,3 +19,15 @@ def put(name: str, block: str) -> None:
     if count != 1:
         raise ValueError(f"{PAGE} has {count} pairs of markers of {name}; it needs one")
     PAGE.write_text(text)
+
+
+def command(about: str, name: str, measured: Callable[[], str]) -> None:
+    """The command line of a benchmark with one block: print what it measured on one core, with --write put it there."""
+    parser = argparse.ArgumentParser(description=about.partition("\n")[0])
+    parser.add_argument("--write", action="store_true", help="put the table into benchmarks/README.md")
+    arguments = parser.parse_args()
+    on_one_core()
+    block = measured()
+    print(block)
+    if arguments.write:
+        put(name, block)

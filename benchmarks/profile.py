@@ -6,7 +6,6 @@ into README.md.
 
 from __future__ import annotations
 
-import argparse
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -19,8 +18,8 @@ from tabulate import tabulate
 
 from benchmarks import contenders
 from benchmarks.contenders import READING
-from benchmarks.machine import LANES, clock, forward_products, machine, on_one_core
-from benchmarks.page import put
+from benchmarks.machine import LANES, clock, forward_products, machine
+from benchmarks.page import command
 from lenet98.data.mnist import load
 from lenet98.networks import LENET5
 from lenet98.online import kernels
@@ -145,14 +144,7 @@ def table(measured: list[tuple[Phase, float]], ghz: float) -> str:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--write", action="store_true", help="put the table into benchmarks/README.md")
-    arguments = parser.parse_args()
-    on_one_core()
-    block = f"{table(measure(), clock())}\n\n{machine()}"
-    print(block)
-    if arguments.write:
-        put("profile", block)
+    command(__doc__, "profile", lambda: f"{table(measure(), clock())}\n\n{machine()}")
 
 
 if __name__ == "__main__":

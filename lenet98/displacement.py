@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from math import prod
 
 import numpy as np
 import torch
@@ -24,10 +25,7 @@ AT_ONCE = 2_000_000
 
 def step(spec: Spec) -> int:
     """Pixels from one output to the next: the product of what each layer merges along a line."""
-    pixels = 1
-    for layer in spec.geometry:
-        pixels *= layer.merged
-    return pixels
+    return prod(layer.merged for layer in spec.geometry)
 
 
 def outputs(spec: Spec, width: int) -> int:

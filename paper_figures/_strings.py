@@ -15,8 +15,9 @@ from lenet98.data.mnist import MNIST
 from lenet98.displacement import step
 from lenet98.networks import LENET5
 from lenet98.trunk1998.pictures import States
-from paper_figures._display import MARGIN, field_of, place
+from paper_figures._display import MARGIN, field_of, place, shown
 from paper_figures._style import TRAIN
+from paper_figures._trained import Trained
 
 FIELD = LENET5.input_shape[2]
 """Height of a field, and width of what one output sees, pixels."""
@@ -70,6 +71,12 @@ def row(images: Sequence[NDArray[np.uint8]], gap: int = 1, inverted: float = 0.0
 def made(mnist: MNIST, string: str, gap: int = 1, share: float = 0.0) -> String:
     """A string of MNIST's test digits."""
     return String(string, LEVELS[row(digits_of(mnist, string), gap, share, int(string))], None)
+
+
+def answers_to(string: String, ours: Trained) -> dict[str, States]:
+    """What each network makes of a string, by name: that of 1998 first, if the paper shows it, then ours by seed."""
+    found = {f"seed {seed}": shown(net, string.field, MARGIN, ours.blank) for seed, net in ours.nets.items()}
+    return {"1998": string.theirs, **found} if string.theirs else found
 
 
 # --- drawing ----------------------------------------------------------------------------------------------------------

@@ -15,8 +15,8 @@ from experiments.harness.loader import Loader
 from experiments.harness.registry import load_mnist
 from lenet98.trunk1998 import pictures
 from lenet98.trunk1998.pictures import States
-from paper_figures._display import MARGIN, place, shown, stacked
-from paper_figures._strings import LEFT, RIGHT, String, draw_string, height, made
+from paper_figures._display import place, stacked
+from paper_figures._strings import LEFT, RIGHT, String, answers_to, draw_string, height, made
 from paper_figures._style import style
 from paper_figures._trained import STRINGS, Trained, trained
 
@@ -41,8 +41,7 @@ def figure(load: Loader, pdf: Path | None = None) -> Figure:
 
 def draw(string: String, ours: Trained) -> Figure:
     """The maps, and the string with the answers of all networks."""
-    found = {f"seed {seed}": shown(net, string.field, MARGIN, ours.blank) for seed, net in ours.nets.items()}
-    answers = {"1998": string.theirs, **found} if string.theirs else found
+    answers = answers_to(string, ours)
     tall = height(len(answers))
     maps = sum(WIDTHS.values()) * tall + SPACE * len(WIDTHS)
     both = string.theirs is not None

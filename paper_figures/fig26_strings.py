@@ -14,8 +14,7 @@ from matplotlib.figure import Figure
 from experiments.harness.loader import Loader
 from experiments.harness.registry import load_mnist
 from lenet98.trunk1998 import pictures
-from paper_figures._display import MARGIN, shown
-from paper_figures._strings import LEFT, RIGHT, String, draw_string, height, made
+from paper_figures._strings import LEFT, RIGHT, String, answers_to, draw_string, height, made
 from paper_figures._style import style
 from paper_figures._trained import STRINGS, Trained, trained
 
@@ -52,9 +51,8 @@ def draw(strings: Sequence[String], ours: Trained) -> Figure:
         axes = drawn.add_axes((0, 0, 1, 1))
         axes.set_axis_off()
         for number, string in enumerate(strings):
-            found = {f"seed {seed}": shown(net, string.field, MARGIN, ours.blank) for seed, net in ours.nets.items()}
-            right += sum(states.answer == string.true for states in found.values())
-            answers = {"1998": string.theirs, **found} if string.theirs else found
+            answers = answers_to(string, ours)
+            right += sum(states.answer == string.true for states in answers.values() if states is not string.theirs)
             draw_string(axes, string, answers, LEFT + number % columns * wide, number // columns * (tall + GAP))
         axes.text(
             whole[0] / 2, -HEAD + 1, f"{ours.described}: {right} of {len(strings) * len(ours.nets)} strings right",

@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 
 from experiments.harness.loader import Loader
 from experiments.harness.store import Runs
-from experiments.paper.strings import CHOSEN, CTC, GAPS, LENGTHS, SDNN, row, shown_way
+from experiments.paper.strings import CTC, GAPS, LENGTHS, SDNN, decided, row, shown_way
 from lenet98.data.strings import Strings
 from paper_figures._style import TEST, TRAIN, style
 
@@ -26,8 +26,7 @@ LOOKS = {
 
 def figure(load: Loader) -> Figure:
     """Draw the readers that have results; NoResults if the replicated network has none."""
-    decided = [reader for reader, name in CHOSEN.items() if name is not None]
-    return draw(load.there(decided, needed=[SDNN]))
+    return draw(load.there(decided(), needed=[SDNN]))
 
 
 def draw(used: Mapping[str, Runs]) -> Figure:

@@ -404,6 +404,11 @@ def shares(runs: Runs, name: str, way: str) -> dict[str, float | None]:
     return {kind: 100 * sum(one[kind] for one in counts) / total if total else None for kind in kinds}
 
 
+def decided() -> list[str]:
+    """The readers for which the held-out runs have decided."""
+    return [reader for reader, name in CHOSEN.items() if name is not None]
+
+
 def shown_way(reader: str) -> str:
     """The way of reading that the table of a reader shows."""
     if reader == CTC:
@@ -418,13 +423,12 @@ def shown_way(reader: str) -> str:
 @tables.table("strings")
 def strings_table(load: Loader) -> Table:
     """Errors of strings by length and by gap, of the replicated network and of CTC."""
-    decided = [reader for reader, name in CHOSEN.items() if name is not None]
-    if not decided:
+    if not (readers := decided()):
         raise NoResults(
             f"{' and '.join(READERS)} are not there yet: strings of held-out digits choose what they learn; "
             f"`python -m experiments run '{ROOM}/*'` makes those runs, and the table strings-held-out shows them"
         )
-    used = load.there(decided)
+    used = load.there(readers)
     titles = {
         FIVE: "5 digits, gap -1 to 4",
         NOISY: "5 digits, gap -1 to 4, noise",

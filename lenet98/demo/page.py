@@ -22,7 +22,7 @@ from lenet98.demo.rounding import SHOWN, VOTER, Rounded, rounded
 from lenet98.networks import LENET5
 from lenet98.online.engine import Engine
 from lenet98.prototypes import bitmaps
-from lenet98.published import SEED, LeNet5Weights, blank_penalty
+from lenet98.published import SEED, LeNet5Weights, blank_penalty, learned_strings
 from lenet98.readings import Reading
 from lenet98.training import distances, form
 
@@ -133,9 +133,8 @@ def _loaded(path: Path, title: str, note: str, bits: Mapping[str, int]) -> Netwo
         raise ValueError(f"{path}: holds {config.spec.name}; the page shows LeNet-5, give a file of its weights")
     if form(config) != "28x28":
         raise ValueError(f"{path}: learned digits of {form(config)}; the page shows networks of the regular form")
-    strings = config.strings is not None and config.strings.neighbors
     rounding = rounded(config.spec, parameters, bits)
-    return Network(path, title, note, rounding, config.reading, strings, blank_penalty(config))
+    return Network(path, title, note, rounding, config.reading, learned_strings(config), blank_penalty(config))
 
 
 def own(path: Path) -> Network:

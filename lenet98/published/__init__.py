@@ -149,10 +149,14 @@ BLANK_PENALTY = 10.0
 strings of training digits by a network that learned single digits."""
 
 
+def learned_strings(config: Config) -> bool:
+    """Whether a network so trained learned digits between neighbors (VII.B)."""
+    return config.strings is not None and config.strings.neighbors
+
+
 def blank_penalty(config: Config) -> float:
     """The penalty of a blank to start with: the best grows with j, so the one chosen goes with j of `SDNN` alone."""
-    learned = config.strings is not None and config.strings.neighbors
-    return SDNN_BLANK if learned and config.reading.j == SDNN_J else BLANK_PENALTY
+    return SDNN_BLANK if learned_strings(config) and config.reading.j == SDNN_J else BLANK_PENALTY
 
 
 class LeNet1Weights(Weights):
